@@ -1,0 +1,1 @@
+"""Trained Legendre Memory Units as spiking networks, and what accuracy was kept."""

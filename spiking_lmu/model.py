@@ -1,0 +1,122 @@
+"""A model: a graph, its timing, and what is known about where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph
+from .timing import Timing
+
+TASKS = ("classification", "regression")
+ONE_STEP = Timing()
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How active one population was on training data; all in the units of the rate network.
+
+    Parameters
+    ----------
+    p999, largest
+        99.9th percentile and maximum over samples and neurons of the absolute output.
+    current
+        99.9th percentile of the absolute input current without bias.
+    largest_current
+        Maximum of the same.
+    """
+
+    p999: float
+    largest: float
+    current: float
+    largest_current: float
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What one ``.slmu`` file holds.
+
+    Parameters
+    ----------
+    graph
+        Rate or spiking.
+    timing
+        How inputs are presented.
+    task
+        ``classification`` (the decision is the largest output at the last step) or
+        ``regression`` (the output at the end of each presentation).
+    activity
+        By population name; measured on training data, never on test data.
+    rate_graph
+        For a spiking model, the rate graph that it was converted from.
+    provenance
+        JSON-safe: command, seed, versions, data, accuracy.
+    """
+
+    graph: Graph
+    timing: Timing = ONE_STEP
+    task: str = "classification"
+    activity: dict[str, Activity] = field(default_factory=dict)
+    rate_graph: Graph | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> Graph:
+        """The rate graph: the one converted from, or the graph itself."""
+        return self.graph if self.rate_graph is None else self.rate_graph
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides what the model computes."""
+        digest = hashlib.sha256()
+        digest.update(json.dumps([asdict(self.timing), self.task], sort_keys=True).encode())
+        for graph in (self.graph, self.rate):
+            for header, arrays in describe_graph(graph):
+                digest.update(json.dumps(header, sort_keys=True).encode())
+                for array in arrays.values():
+                    digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """Each part of a graph as a JSON-safe header and its named arrays.
+
+    The first part names the input and the output; populations and projections follow in
+    their order.
+    """
+    parts: list[tuple[dict[str, Any], dict[str, np.ndarray]]] = [
+        ({"part": "graph", "input": graph.input, "output": graph.output}, {})
+    ]
+    for population in graph.populations:
+        header = {
+            "part": "population",
+            "name": population.name,
+            "size": population.size,
+            "neuron": asdict(population.neuron),
+            "scale": float(population.scale),
+        }
+        parts.append(
+            (header, {"gain": _shortest(population.gain), "bias": _shortest(population.bias)})
+        )
+    for projection in graph.projections:
+        header = {
+            "part": "projection",
+            "name": projection.name,
+            "pre": projection.pre,
+            "post": projection.post,
+            "tau": projection.tau,
+            "delay": projection.delay,
+            "trainable": projection.trainable,
+        }
+        weights = projection.weights
+        parts.append((header, {} if weights is None else {"weights": weights}))
+    return parts
+
+
+def _shortest(values: np.ndarray) -> np.ndarray:
+    """One number where all are the same."""
+    return values[:1].reshape(()) if (values == values[0]).all() else values

@@ -1,0 +1,123 @@
+"""What came out of running models on targets: plain data, no statistics, no drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One sample in full, for pictures.
+
+    Parameters
+    ----------
+    index
+        The sample's number in its data set.
+    readout
+        Filtered output over time, shape (steps, outputs).
+    spikes
+        By population, shape (spikes, 2): step and neuron of each spike.
+    """
+
+    index: int
+    readout: Array
+    spikes: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One model on one target, for the first ``n`` wanted samples that are finished.
+
+    Parameters
+    ----------
+    model
+        Name of the model's file.
+    neuron
+        The spiking neuron's name, for people: ``SpikingRectifiedLinear``.
+    target
+        ``reference``, ``nengo-dl``, ``loihi`` or a third party's; ``rate`` is the rate model.
+    indices
+        Numbers of the samples in their data set, shape (n,).
+    outputs
+        Output at the last step, shape (n, outputs).
+    spikes
+        Spikes of each sample by population, each of shape (n,).
+    placement
+        Where each population ran, by population: ``"chip emulator"``, ``"host"``.
+    seconds
+        Time spent simulating these samples.
+    steps
+        Simulation steps of one sample.
+    wanted
+        Samples that were asked for; fewer finished means an interrupted run.
+    problem
+        Why the target could not run or stopped, in one line, or empty.
+    traces
+        A few samples in full.
+    options
+        JSON-safe: options, seed and versions of the run.
+    """
+
+    model: str
+    neuron: str
+    target: str
+    indices: Array
+    outputs: Array
+    spikes: dict[str, Array]
+    placement: dict[str, str]
+    seconds: float
+    steps: int
+    wanted: int
+    problem: str = ""
+    traces: tuple[Trace, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def decisions(self) -> Array:
+        """The class of the largest output, shape (n,)."""
+        return self.outputs.argmax(axis=1)
+
+    @property
+    def spikes_per_sample(self) -> float:
+        """Mean over samples of the spikes of all populations; 0 without samples."""
+        return float(sum(counts.mean() for counts in self.spikes.values() if counts.size))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All outcomes on one set of samples.
+
+    Parameters
+    ----------
+    data
+        Name and split of the data set: ``"psmnist test"``.
+    data_size
+        Samples in that split.
+    indices, labels
+        The wanted samples and their classes, shape (n,).
+    images
+        A few inputs as pictures, by sample number, for the traced samples.
+    classes
+        Names of the classes.
+    rate
+        The rate model's outcome by model name (its own rows in the table).
+    outcomes
+        The spiking outcomes, in the order of the table.
+    provenance
+        JSON-safe: command, versions, digests, seed, date.
+    """
+
+    data: str
+    data_size: int
+    indices: Array
+    labels: Array
+    images: dict[int, Array]
+    classes: tuple[str, ...]
+    rate: dict[str, Outcome]
+    outcomes: tuple[Outcome, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""One module for each target that a graph can run on."""
