@@ -73,9 +73,9 @@ def save(model: Model, path: str | Path) -> None:
 
 
 def _store(array: np.ndarray, index: dict[str, Any], payload: dict[str, bytes]) -> str:
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    if little.dtype.str not in _DTYPES:
-        little = little.astype("<f8")
+    little = np.ascontiguousarray(array, dtype="<f8")
+    if (little.astype("<f4") == little).all():
+        little = little.astype("<f4")
     buffer = io.BytesIO()
     np.lib.format.write_array(
         buffer, little.reshape(array.shape), version=(1, 0), allow_pickle=False

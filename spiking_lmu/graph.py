@@ -246,7 +246,7 @@ def _frozen(value: object, what: str) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise _spec(what, f"dtype {array.dtype}", "real numbers")
-    if array.dtype.kind != "f":
+    if array.dtype != float:
         array = array.astype(float)
     if not np.isfinite(array).all():
         raise _spec(what, "NaN or infinity", "finite numbers")

@@ -25,7 +25,7 @@ class Activity:
     p999, largest
         99.9th percentile and maximum over samples and neurons of the absolute output.
     current
-        99.9th percentile of the absolute input current without bias.
+        99.9th percentile of the absolute summed input, before gain and bias.
     largest_current
         Maximum of the same.
     """

@@ -1,1 +1,1 @@
-"""One module for each target that a graph can run on."""
+"""Adapters of the targets that come with spiking-lmu, installed as ``spiking_lmu.targets``."""

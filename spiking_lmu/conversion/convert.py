@@ -1,0 +1,131 @@
+"""``convert``: chain the passes, choose the timing, and record how it was done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..errors import SpecError
+from ..model import Activity, Model
+from ..timing import Timing
+from .measure import measure_activity
+from .passes import add_synapses, scale_rates, swap_neurons
+
+NEURONS = {"relu": "spiking_relu", "lif": "lif"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of a conversion.
+
+    Parameters
+    ----------
+    neuron
+        ``relu`` (SpikingRectifiedLinear) or ``lif``.
+    max_rate
+        Firing rate in Hz at the 99.9th percentile of activation on training data.
+    steps_per_input, settle_steps, readout_tau
+        See :class:`spiking_lmu.timing.Timing`; seconds for the filter.
+    synapse_tau
+        Lowpass in seconds between spiking populations and wherever spikes feed back.
+    """
+
+    neuron: str = "relu"
+    max_rate: float = 250.0
+    steps_per_input: int = 1
+    settle_steps: int = 50
+    readout_tau: float = 0.010
+    synapse_tau: float = 0.005
+
+    def __post_init__(self) -> None:
+        if self.neuron not in NEURONS:
+            raise SpecError(
+                "--neuron", got=repr(self.neuron), expected=" or ".join(NEURONS), fix="choose one"
+            )
+        if not 1.0 <= self.max_rate <= 100_000.0:
+            raise SpecError(
+                "--max-rate", got=f"{self.max_rate}", expected="1 to 100000 Hz", fix="try 250"
+            )
+        if not 0.0 < self.synapse_tau <= 10.0:
+            raise SpecError(
+                "--synapse-tau", got=f"{self.synapse_tau}", expected="0 to 10 s", fix="try 0.005"
+            )
+
+
+#: Highest useful --max-rate by target: a neuron on the chip spikes at most once a step and
+#: forgets what is left over, so that high rates lose precision there and gain it elsewhere.
+DEFAULTS = {"reference": 1000.0, "nengo-dl": 1000.0, "loihi": 250.0}
+
+
+def default_options(model: Model, targets: tuple[str, ...] = (), **chosen: Any) -> Options:
+    """Options for ``targets``: the most careful of their rates, unless ``chosen`` says otherwise.
+
+    A network whose hidden layer feeds back on itself needs several steps an input, since one
+    step cannot carry a rate.
+    """
+    rates = [DEFAULTS[target] for target in targets if target in DEFAULTS]
+    options: dict[str, Any] = {"max_rate": min(rates, default=DEFAULTS["loihi"])}
+    if _feeds_back(model):
+        options |= {"steps_per_input": 20, "settle_steps": 20, "synapse_tau": 0.004}
+    options |= {key: value for key, value in chosen.items() if value is not None}
+    return Options(**options)
+
+
+def _feeds_back(model: Model) -> bool:
+    linear = {p.name for p in model.graph.populations if p.neuron.kind == "linear"}
+    return any(p.delay and p.pre not in linear for p in model.graph.projections)
+
+
+def convert(
+    model: Model, options: Options, *, training_inputs: Any = None, source: str = ""
+) -> Model:
+    """Make a trained rate model spike.
+
+    Parameters
+    ----------
+    model
+        A rate model.
+    options
+        See :class:`Options`.
+    training_inputs
+        Inputs (samples, inputs, input_size) on which activity is measured; without them the
+        activity that the model brings is used.
+    source
+        Name of the model, for the record.
+
+    Raises
+    ------
+    SpecError
+        The model spikes already, has neurons without a spiking counterpart, or no activity is
+        known.
+    """
+    if model.graph.spiking:
+        raise SpecError(
+            "model to convert",
+            got="a spiking model",
+            expected="a rate model",
+            fix="convert the rate model that it was made from",
+        )
+    activity: dict[str, Activity] = dict(model.activity)
+    if training_inputs is not None:
+        activity = measure_activity(model.graph, training_inputs)
+    kind = NEURONS[options.neuron]
+    graph, known = swap_neurons(model.graph, kind, activity, options.max_rate)
+    graph = add_synapses(scale_rates(graph, known, options.max_rate), options.synapse_tau)
+    timing = Timing(
+        options.steps_per_input, options.settle_steps, options.readout_tau, model.timing.dt
+    )
+    record = {
+        "source": source,
+        "source_digest": model.digest,
+        "options": asdict(options),
+        "training_samples": None if training_inputs is None else len(training_inputs),
+    }
+    return replace(
+        model,
+        graph=graph,
+        timing=timing,
+        activity=known,
+        rate_graph=model.graph,
+        provenance={**model.provenance, "conversion": record},
+    )

@@ -1,0 +1,187 @@
+"""The passes: each takes a graph and gives a graph, and each is tested without a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import SpecError
+from ..graph import Graph, Population, Projection
+from ..model import Activity
+from ..neurons import LINEAR, Neuron
+from .fit import Unit, fit_lif_to_relu, saturating_lif, saturating_relu
+
+#: Which spiking neurons can take the place of which rate neurons.
+BECOMES = {
+    "relu": ("spiking_relu", "lif"),
+    "lif_rate": ("lif",),
+    "soft_lif": ("lif",),
+    "tanh": ("spiking_relu", "lif"),
+    "sigmoid": ("spiking_relu", "lif"),
+}
+Activities = Mapping[str, Activity]
+
+
+def swap_neurons(
+    graph: Graph, spiking: str, activity: Activities, max_rate: float
+) -> tuple[Graph, dict[str, Activity]]:
+    """Put spiking neurons in the place of rate neurons.
+
+    relu → spiking_relu keeps gain and bias; relu → lif fits them; lif_rate and soft_lif →
+    lif keep everything (they are already curves of LIF neurons); tanh and sigmoid become on/off
+    neurons ``<name>.spikes`` that a linear population of the old name adds up again.
+
+    Returns the graph and the activity of its populations.
+
+    Raises
+    ------
+    SpecError
+        Neurons that cannot become ``spiking`` ones, or a population without measured activity.
+    """
+    _check_swaps(graph, spiking, activity)
+    known = dict(activity)
+    for population in graph.populations:
+        kind, name = population.neuron.kind, population.name
+        if kind == "linear" or population.neuron.spiking:
+            continue
+        if kind == "relu" and spiking == "spiking_relu":
+            graph = graph.with_populations([_with_kind(population, "spiking_relu")])
+        elif kind == "relu":
+            graph = graph.with_populations([_relu_as_lif(population, activity[name], max_rate)])
+        elif kind in ("lif_rate", "soft_lif"):
+            graph = graph.with_populations([_with_kind(population, "lif")])
+        else:
+            measured = known.pop(name)
+            top = _largest_input(population, measured)
+            graph = _expand(graph, population, spiking, top, max_rate)
+            known[f"{name}.spikes"] = replace(measured, p999=top, largest=top)
+    return graph, known
+
+
+def _check_swaps(graph: Graph, spiking: str, activity: Activities) -> None:
+    for population in graph.populations:
+        kind = population.neuron.kind
+        if kind == "linear" or population.neuron.spiking:
+            continue
+        if spiking not in BECOMES[kind]:
+            raise SpecError(
+                f"--neuron for population {population.name}",
+                got=f"{spiking} for {kind} neurons",
+                expected=" or ".join(BECOMES[kind]),
+                fix="choose that, or train the network with relu neurons",
+            )
+        measured = activity.get(population.name)
+        if measured is None or measured.p999 <= 0:
+            raise SpecError(
+                f"population {population.name}",
+                got="no measured activity" if measured is None else "no activity on training data",
+                expected="activity on training data",
+                fix="name training data with --data, or check the trained weights",
+            )
+
+
+def _with_kind(population: Population, kind: str) -> Population:
+    return replace(population, neuron=replace(population.neuron, kind=kind))
+
+
+def _relu_as_lif(population: Population, activity: Activity, max_rate: float) -> Population:
+    amplitude = population.neuron.amplitude
+    lif = Neuron("lif", tau_rc=population.neuron.tau_rc, tau_ref=population.neuron.tau_ref)
+    unit = fit_lif_to_relu(activity.p999 / amplitude, max_rate, lif)
+    return replace(
+        population,
+        neuron=replace(lif, amplitude=unit.weight * amplitude),
+        gain=unit.gain * population.gain,
+        bias=unit.gain * population.bias + unit.bias,
+    )
+
+
+def _largest_input(population: Population, activity: Activity) -> float:
+    """Largest pre-activation that a saturating population is fitted for."""
+    return float(np.abs(population.gain).max() * activity.current + np.abs(population.bias).max())
+
+
+def _expand(
+    graph: Graph, population: Population, spiking: str, top: float, max_rate: float
+) -> Graph:
+    kind, size, name = population.neuron.kind, population.size, population.name
+    units: tuple[Unit, ...]
+    if spiking == "lif":
+        neuron, units = saturating_lif(kind, top, max_rate, Neuron("lif"))
+    else:
+        neuron, units = Neuron("spiking_relu"), saturating_relu(kind, top)
+    copies = len(units)
+    gains, biases = (np.array([getattr(u, key) for u in units]) for key in ("gain", "bias"))
+    weights = population.neuron.amplitude * np.array([u.weight for u in units])
+    spikes = Population(
+        f"{name}.spikes",
+        size * copies,
+        neuron,
+        gain=(population.gain[:, None] * gains).ravel(),
+        bias=(population.bias[:, None] * gains + biases).ravel(),
+    )
+    offset = 0.5 * population.neuron.amplitude if kind == "sigmoid" else 0.0
+    decoded = Population(name, size, LINEAR, bias=np.full(size, offset))
+    projections = []
+    for projection in graph.projections:
+        if projection.post == name:
+            projection = replace(
+                projection,
+                post=spikes.name,
+                weights=np.repeat(_dense(projection, size), copies, axis=0),
+            )
+        projections.append(projection)
+    decoder = np.kron(np.eye(size), weights)
+    projections.append(Projection(spikes.name, name, decoder, name=f"{name}.decoder"))
+    position = graph.populations.index(population)
+    populations = [
+        *graph.populations[:position],
+        spikes,
+        decoded,
+        *graph.populations[position + 1 :],
+    ]
+    return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def _dense(projection: Projection, size: int) -> np.ndarray:
+    if projection.weights is None:
+        return np.eye(size)
+    return projection.weights if projection.weights.ndim == 2 else np.diag(projection.weights)
+
+
+def scale_rates(graph: Graph, activity: Activities, max_rate: float) -> Graph:
+    """Let rectified linear populations fire ``max_rate`` Hz at the 99.9th percentile of activation.
+
+    Only ``scale`` changes; gain and bias stay as they were trained.
+    """
+    changed = []
+    for population in graph.spiking:
+        if population.neuron.kind == "spiking_relu":
+            top = activity[population.name].p999 / population.neuron.amplitude
+            changed.append(replace(population, scale=max_rate / top))
+    return graph.with_populations(changed)
+
+
+def add_synapses(graph: Graph, tau: float) -> Graph:
+    """Filter spikes with a lowpass of ``tau`` seconds, except on their way to the readout.
+
+    A delayed projection reads a filtered copy ``<name>.filtered``, since it takes one value of
+    a whole presentation.
+    """
+    spiking = {population.name for population in graph.spiking}
+    last = {graph.output} if not graph.outgoing(graph.output) else set()
+    projections, copies = [], {}
+    for projection in graph.projections:
+        if projection.pre in spiking and projection.delay:
+            copies[projection.pre] = f"{projection.pre}.filtered"
+            projection = replace(projection, pre=copies[projection.pre])
+        elif projection.pre in spiking and projection.immediate and projection.post not in last:
+            projection = replace(projection, tau=tau)
+        projections.append(projection)
+    populations = list(graph.populations)
+    for source, copy in copies.items():
+        populations.append(Population(copy, graph[source].size))
+        projections.append(Projection(source, copy, tau=tau, name=f"{copy}_synapse"))
+    return replace(graph, populations=tuple(populations), projections=tuple(projections))

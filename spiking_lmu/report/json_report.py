@@ -1,0 +1,101 @@
+"""The comparison as strict JSON: every number of the other reports, and every decision."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..artifact import write_atomically
+from ..results import Comparison, Outcome
+from ..stats import confusion
+from .table import NEGLIGIBLE_POINTS, Row, labels_of, rows_with_outcomes
+from .words import headline, sentence
+
+SCHEMA = "spiking-lmu comparison"
+SCHEMA_VERSION = 1
+
+
+def write_json(comparison: Comparison, path: str | Path) -> None:
+    """Write the comparison; numbers that JSON cannot say (NaN, infinity) become null.
+
+    Raises
+    ------
+    FileError
+        The folder is missing or cannot be written.
+    SpecError
+        As `report.rows`.
+    """
+    text = json.dumps(as_json(comparison), allow_nan=False, ensure_ascii=False, indent=1)
+    with write_atomically(path) as file:
+        file.write(text.encode("utf-8", "replace") + b"\n")
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The JSON document as Python values.
+
+    Accuracies and intervals are fractions, differences are percentage points, times are
+    seconds; ``decisions[i]`` and ``spikes[i]`` belong to sample ``samples[i]``.
+    """
+    pairs = rows_with_outcomes(comparison)
+    document = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "headline": headline(row for row, _ in pairs),
+        "negligible_points": NEGLIGIBLE_POINTS,
+        "data": comparison.data,
+        "data_size": comparison.data_size,
+        "classes": comparison.classes,
+        "samples": comparison.indices,
+        "labels": comparison.labels,
+        "rows": [_entry(comparison, row, outcome) for row, outcome in pairs],
+        "provenance": comparison.provenance,
+    }
+    safe: dict[str, Any] = _safe(document)
+    return safe
+
+
+def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]:
+    entry = asdict(row)
+    for key, value in (("accuracy", row.accuracy), ("rate_accuracy", row.rate_accuracy)):
+        if value is not None:
+            entry[key]["value"] = value.value
+    n = len(outcome.indices)
+    totals = sum(outcome.spikes.values(), np.zeros(n)) if n else np.zeros(0)
+    decided = outcome.decisions if n else np.zeros(0, dtype=int)
+    return {
+        **entry,
+        "says": "" if row.verdict == "rate" else sentence(row),
+        "partial": row.partial,
+        "steps": outcome.steps,
+        "placement": outcome.placement,
+        "options": outcome.options,
+        "samples": outcome.indices,
+        "decisions": decided,
+        "spikes": totals if outcome.spikes else None,
+        "spikes_per_sample_by_population": {
+            name: float(counts.mean()) for name, counts in outcome.spikes.items() if counts.size
+        },
+        "confusion": confusion(
+            decided, labels_of(comparison, outcome), len(comparison.classes)
+        ),
+    }
+
+
+def _safe(value: Any) -> Any:
+    """``value`` in types that strict JSON has."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _safe(value.tolist())
+    if isinstance(value, dict):
+        return {str(key): _safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)

@@ -1,0 +1,120 @@
+"""The comparison as one Markdown page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..artifact import write_atomically
+from ..results import Comparison
+from .table import NEGLIGIBLE_POINTS, RATE, Row, rows
+from .words import (
+    NONE,
+    count,
+    difference,
+    duration,
+    headline,
+    p_value,
+    percent,
+    plain,
+    sentence,
+    speed,
+)
+
+_HEAD = (
+    "Model",
+    "Neuron",
+    "Target",
+    "Samples",
+    "Accuracy (95 %)",
+    "Points to rate (95 %)",
+    "p",
+    "Agreement",
+    "Spikes/sample",
+    "Time",
+    "Samples/s",
+    "Where",
+)
+
+
+def write_markdown(comparison: Comparison, path: str | Path) -> None:
+    """Write the headline, the table and the provenance.
+
+    Raises
+    ------
+    FileError
+        The folder is missing or cannot be written.
+    SpecError
+        As `report.rows`.
+    """
+    table_rows = rows(comparison)
+    lines = [
+        f"# {_escape(headline(table_rows))}",
+        "",
+        f"{_escape(comparison.data)}: {len(comparison.indices):,} of "
+        f"{comparison.data_size:,} samples.",
+        "",
+        *(
+            f"- **{_escape(row.target)}**, {_escape(row.neuron)} ({_escape(row.model)}): "
+            f"{_escape(sentence(row))}"
+            for row in table_rows
+            if row.target != RATE
+        ),
+        "",
+        _line(_HEAD),
+        _line(["---"] * 3 + ["---:"] * 8 + ["---"]),
+        *(_line([_escape(cell) for cell in _cells(row)]) for row in table_rows),
+        "",
+        "Accuracy has a Wilson interval. Points to rate is accuracy minus that of the rate model "
+        "on the same samples, with Newcombe's interval for paired proportions; p is McNemar's "
+        "exact test, not corrected for the number of rows. “No difference found” "
+        f"means that the interval lies within {NEGLIGIBLE_POINTS:g} point either way.",
+        "",
+    ]
+    problems = [row for row in table_rows if row.problem]
+    if problems:
+        lines += ["## Problems", ""]
+        lines += [
+            f"- {_escape(r.model)} on {_escape(r.target)}: {_escape(r.problem)}" for r in problems
+        ]
+        lines.append("")
+    if comparison.provenance:
+        lines += ["## Provenance", ""]
+        lines += [
+            f"- {_escape(key)}: {_escape(plain(value))}"
+            for key, value in comparison.provenance.items()
+        ]
+        lines.append("")
+    with write_atomically(path) as file:
+        file.write("\n".join(lines).encode())
+
+
+def _cells(row: Row) -> list[str]:
+    samples = f"{row.n:,} of {row.wanted:,}" + (" (partial)" if row.partial and row.n else "")
+    if row.accuracy is None:
+        because = f"did not run: {row.problem}" if row.problem else "did not run"
+        return [row.model, row.neuron, row.target, samples, because, *[NONE] * 6, row.where or NONE]
+    return [
+        row.model,
+        row.neuron,
+        row.target,
+        samples,
+        percent(row.accuracy),
+        difference(row),
+        p_value(row),
+        NONE if row.agreement is None else f"{100 * row.agreement:.1f} %",
+        count(row.spikes_per_sample),
+        duration(row.seconds),
+        speed(row.samples_per_second),
+        row.where or NONE,
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _escape(text: object) -> str:
+    """Names are data: no markup, links or cells out of them."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", str(text).replace("&", "&amp;"))

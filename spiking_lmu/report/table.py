@@ -1,0 +1,245 @@
+"""One table row for each model on each target, and what the numbers say in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import SpecError
+from ..results import Comparison, Outcome
+from ..stats import Accuracy, Paired, accuracy, agreement, mcnemar
+from .words import count, difference, headline, p_value, percent, plain, speed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Array = np.ndarray
+#: A difference of at most this many points, either way, is called none.
+NEGLIGIBLE_POINTS = 1.0
+SIGNIFICANT_P = 0.05
+RATE = "rate"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model on one target, in numbers.
+
+    Parameters
+    ----------
+    model, neuron, target
+        As in the outcome; ``target`` is ``rate`` for the rate model.
+    n, wanted
+        Finished samples and those asked for.
+    accuracy
+        None without samples.
+    rate_accuracy
+        The rate model's accuracy on the samples that both have, or None.
+    paired
+        This row against the rate model on the samples that both have, or None.
+    agreement
+        Share of those samples on which both decide alike, or None.
+    spikes_per_sample
+        Mean spikes of all populations; None for the rate model and without samples.
+    seconds, samples_per_second
+        Time spent simulating, and speed (None if it was not measured).
+    where
+        Populations by the place where they ran: ``"chip emulator 3, host 1"``.
+    problem
+        Why the target could not run or stopped, or empty.
+    verdict
+        ``rate``, ``kept`` (a difference beyond NEGLIGIBLE_POINTS is ruled out), ``unclear``,
+        ``lost``, ``gained`` or ``absent``.
+    """
+
+    model: str
+    neuron: str
+    target: str
+    n: int
+    wanted: int
+    accuracy: Accuracy | None
+    rate_accuracy: Accuracy | None
+    paired: Paired | None
+    agreement: float | None
+    spikes_per_sample: float | None
+    seconds: float
+    samples_per_second: float | None
+    where: str
+    problem: str
+    verdict: str
+
+    @property
+    def partial(self) -> bool:
+        """Whether some of the wanted samples are missing."""
+        return self.n < self.wanted
+
+
+def rows(comparison: Comparison) -> tuple[Row, ...]:
+    """For each model its rate row and then its outcomes, in the order of the comparison.
+
+    Raises
+    ------
+    SpecError
+        An outcome has a sample that the comparison has not.
+    """
+    return tuple(row for row, _ in rows_with_outcomes(comparison))
+
+
+def rows_with_outcomes(comparison: Comparison) -> tuple[tuple[Row, Outcome], ...]:
+    """The rows of `rows`, each with the outcome that it describes."""
+    models = dict.fromkeys([*comparison.rate, *(o.model for o in comparison.outcomes)])
+    pairs = []
+    for model in models:
+        rate = comparison.rate.get(model)
+        if rate is not None:
+            pairs.append((_row(comparison, rate, None), rate))
+        for outcome in comparison.outcomes:
+            if outcome.model == model:
+                pairs.append((_row(comparison, outcome, rate), outcome))
+    return tuple(pairs)
+
+
+def labels_of(comparison: Comparison, outcome: Outcome) -> Array:
+    """The true classes of an outcome's samples, shape (n,).
+
+    Raises
+    ------
+    SpecError
+        The outcome has a sample that the comparison has not.
+    """
+    label = dict(zip(comparison.indices.tolist(), comparison.labels.tolist(), strict=True))
+    try:
+        return np.array([label[index] for index in outcome.indices.tolist()], dtype=int)
+    except KeyError as error:
+        raise SpecError(
+            f"outcome of {plain(outcome.model)} on {plain(outcome.target)}",
+            got=f"sample {error.args[0]}",
+            expected="only samples that were asked for",
+            fix="run the comparison again",
+        ) from error
+
+
+def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
+    n = len(outcome.indices)
+    is_rate = rate is None and comparison.rate.get(outcome.model) is outcome
+    kept, paired, alike, rate_kept = None, None, None, None
+    if n:
+        labels = labels_of(comparison, outcome)
+        kept = accuracy(outcome.decisions, labels)
+        if rate is not None:
+            paired, alike, rate_kept = _against(outcome, rate, labels)
+    timed = n > 0 and outcome.seconds > 0
+    return Row(
+        model=plain(outcome.model),
+        neuron=plain(outcome.neuron),
+        target=RATE if is_rate else plain(outcome.target),
+        n=n,
+        wanted=max(int(outcome.wanted), n),
+        accuracy=kept,
+        rate_accuracy=rate_kept,
+        paired=paired,
+        agreement=alike,
+        spikes_per_sample=None if is_rate or not n else outcome.spikes_per_sample,
+        seconds=float(outcome.seconds),
+        samples_per_second=n / outcome.seconds if timed else None,
+        where=plain(_where(outcome)),
+        problem=plain(outcome.problem),
+        verdict=_verdict(n, paired, is_rate),
+    )
+
+
+def _against(
+    outcome: Outcome, rate: Outcome, labels: Array
+) -> tuple[Paired | None, float | None, Accuracy | None]:
+    """Compare with the rate model on the samples that both have."""
+    decided = dict(zip(rate.indices.tolist(), rate.decisions.tolist(), strict=True))
+    shared = np.array([index in decided for index in outcome.indices.tolist()], dtype=bool)
+    if not shared.any():
+        return None, None, None
+    theirs = np.array([decided[index] for index in outcome.indices[shared].tolist()])
+    ours, labels = outcome.decisions[shared], labels[shared]
+    paired = mcnemar(ours == labels, theirs == labels)
+    return paired, agreement(ours, theirs), accuracy(theirs, labels)
+
+
+def _verdict(n: int, paired: Paired | None, is_rate: bool) -> str:
+    if is_rate:
+        return RATE
+    if not n:
+        return "absent"
+    if paired is None:
+        return "unclear"
+    if paired.p_value < SIGNIFICANT_P:
+        return "lost" if paired.difference < 0 else "gained"
+    if -NEGLIGIBLE_POINTS <= paired.low and paired.high <= NEGLIGIBLE_POINTS:
+        return "kept"
+    return "unclear"
+
+
+def _where(outcome: Outcome) -> str:
+    places = Counter(outcome.placement.values())
+    if len(places) == 1:
+        return f"all on {next(iter(places))}"
+    return ", ".join(f"{place} {number}" for place, number in places.items())
+
+
+def to_rich(comparison: Comparison) -> Table:
+    """The table for a terminal of 100 columns.
+
+    Raises
+    ------
+    SpecError
+        As `rows`.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table_rows = rows(comparison)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(headline(table_rows), style="bold"),
+        title_justify="left",
+        caption=Text(_caption(comparison, table_rows)),
+        caption_justify="left",
+        pad_edge=False,
+    )
+    table.add_column(Text("Model and target"), max_width=24, overflow="fold")
+    for name in ("Samples", "Accuracy %", "Points to rate", "p", "Spikes", "Samples/s"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    style = {"lost": "red", "gained": "green", "absent": "yellow", "kept": "green"}
+    model = None
+    for row in table_rows:
+        if row.model != model:
+            model = row.model
+            name = Text(model, style="bold")
+            table.add_row(name, *[""] * 6)
+        label = Text("rate model" if row.target == RATE else f"{row.target}\n{row.neuron}")
+        label.stylize("dim", len(row.target) if row.target != RATE else len(label))
+        cells = [_samples(row), _interval(row), difference(row), p_value(row)]
+        cells += [count(row.spikes_per_sample), speed(row.samples_per_second)]
+        table.add_row(label, *(Text(c, style=style.get(row.verdict, "")) for c in cells))
+    return table
+
+
+def _samples(row: Row) -> str:
+    return f"{row.n:,} of {row.wanted:,}" if row.partial else f"{row.n:,}"
+
+
+def _interval(row: Row) -> str:
+    if row.accuracy is None:
+        return "did not run"
+    return percent(row.accuracy).replace(" %", "")
+
+
+def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
+    lines = [
+        f"{plain(comparison.data)}: {len(comparison.indices):,} of {comparison.data_size:,} samples. "
+        "In brackets: 95 % intervals. Points to rate: accuracy minus",
+        "the rate model's on the same samples; p: exact McNemar test, not corrected for the "
+        "number of rows.",
+    ]
+    lines += [f"{row.model} on {row.target}: {row.problem}" for row in table_rows if row.problem]
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""Numbers and verdicts as text; the same words in the terminal, Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..stats import Accuracy
+
+if TYPE_CHECKING:
+    from .table import Row
+
+NONE = "–"
+
+
+def plain(text: object) -> str:
+    """One printable line: control characters could drive a terminal.
+
+    >>> plain("a\\x1b[31mb\\nc")
+    'a�[31mb c'
+    """
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
+def percent(value: Accuracy | None) -> str:
+    """Accuracy with its interval.
+
+    >>> percent(Accuracy(195, 200, 0.9428, 0.9893))
+    '97.5 % (94.3–98.9)'
+    """
+    if value is None:
+        return NONE
+    low, high = (_fixed(100 * end, value.n) for end in (value.low, value.high))
+    return f"{share(value)} % ({low}–{high})"
+
+
+def share(value: Accuracy) -> str:
+    """Accuracy in percent without sign or interval: ``'97.5'``."""
+    return _fixed(100 * value.value, value.n)
+
+
+def difference(row: Row) -> str:
+    """Points to the rate model with their interval: ``'−1.5 (−4.3 to +1.1)'``."""
+    if row.paired is None:
+        return NONE
+    low, high = signed(row.paired.low, row.n), signed(row.paired.high, row.n)
+    return f"{signed(row.paired.difference, row.n)} ({low} to {high})"
+
+
+def signed(points: float, n: int) -> str:
+    """Points with a sign, as finely as ``n`` samples deserve.
+
+    >>> signed(-1.5, 200), signed(0.004, 10_000)
+    ('−1.5', '0.00')
+    """
+    text = _fixed(abs(points), n)
+    if not float(text):
+        return text
+    return ("+" if points > 0 else "−") + text
+
+
+def p_value(row: Row) -> str:
+    """The p value to two digits, or ``<0.001``."""
+    if row.paired is None:
+        return NONE
+    p = row.paired.p_value
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def count(value: float | None) -> str:
+    """A mean count: ``'12,345'``."""
+    if value is None:
+        return NONE
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def speed(per_second: float | None) -> str:
+    """Samples in a second to two digits at least.
+
+    >>> speed(0.0345), speed(2.34), speed(512.3)
+    ('0.034', '2.3', '512')
+    """
+    if per_second is None:
+        return NONE
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(0.42), duration(95), duration(7300)
+    ('0.42 s', '1 min 35 s', '2 h 2 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def sentence(row: Row) -> str:
+    """One row's verdict in plain words, with its numbers."""
+    if row.verdict == "absent":
+        return f"did not run: {row.problem or 'no sample was finished'}"
+    assert row.accuracy is not None
+    if row.paired is None or row.rate_accuracy is None:
+        return f"{share(row.accuracy)} % right; no rate model to compare with"
+    found = f"{signed(row.paired.difference, row.n)} points"
+    low, high = signed(row.paired.low, row.n), signed(row.paired.high, row.n)
+    words = {
+        "lost": f"loses accuracy ({found}, 95 % interval {low} to {high})",
+        "gained": f"gains accuracy ({found}, 95 % interval {low} to {high})",
+        "kept": f"no difference found ({found}); 95 % interval {low} to {high}",
+        "unclear": f"too few samples to tell: {found}, but {low} to {high} would fit as well",
+    }[row.verdict]
+    here = _fixed(100 * (row.rate_accuracy.value + row.paired.difference / 100), row.n)
+    partly = f" on the first {row.n:,} of {row.wanted:,} samples" if row.partial else ""
+    return f"keeps {here} of {share(row.rate_accuracy)} %{partly}; {words}"
+
+
+def headline(table_rows: Iterable[Row]) -> str:
+    """What the comparison found, in one sentence without intervals."""
+    spiking = [row for row in table_rows if row.verdict != "rate"]
+    if not spiking:
+        return "No spiking run to compare yet."
+    group = {v: [r for r in spiking if r.verdict == v] for v in {r.verdict for r in spiking}}
+    clauses = [
+        f"{_who(part, spiking)} {verb} {_points(part)} points"
+        for verdict, verb in (("lost", "loses"), ("gained", "gains"))
+        for part in _by_target(group.get(verdict, []))
+    ]
+    if kept := group.get("kept"):
+        clauses.append(f"no difference found on {_who(kept, spiking)}")
+    if unclear := group.get("unclear"):
+        clauses.append(f"too few samples to tell for {_who(unclear, spiking)}")
+    if absent := group.get("absent"):
+        clauses.append(f"{_who(absent, spiking)} did not run")
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _by_target(part: list[Row]) -> list[list[Row]]:
+    targets = dict.fromkeys(row.target for row in part)
+    return [[row for row in part if row.target == target] for target in targets]
+
+
+def _points(part: list[Row]) -> str:
+    assert all(row.paired is not None for row in part)
+    found = sorted((abs(row.paired.difference), row.n) for row in part if row.paired)
+    texts = list(dict.fromkeys(_fixed(points, n) for points, n in (found[0], found[-1])))
+    return " to ".join(texts)
+
+
+def _who(part: list[Row], spiking: list[Row]) -> str:
+    """Name runs as briefly as is unambiguous: by target, with the neuron, or the model."""
+    if len(part) == len(spiking) > 1:
+        return f"all {len(part)} runs"
+    names = []
+    for target_rows in _by_target(part):
+        target = target_rows[0].target
+        siblings = [row for row in spiking if row.target == target]
+        if len(siblings) == len(target_rows):
+            names.append(target)
+            continue
+        unique = len({row.neuron for row in siblings}) == len(siblings)
+        names += [f"{target} with {row.neuron if unique else row.model}" for row in target_rows]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _fixed(value: float, n: int) -> str:
+    """One sample in 2000 is 0.05 %: from there on a second digit means something."""
+    return f"{value:.{2 if n >= 2000 else 1}f}"
