@@ -124,10 +124,13 @@ class Dataset:
     ``fashion-mnist``.  ``y`` is int64 of shape (samples,), from 0 to ``classes - 1``.
     ``source`` says where the files were found.  ``digest`` is a SHA-256 over name, split,
     permutation seed and the files' MD5: equal digests mean equal data before sampling.
-    ``indices``, int64 of shape (samples,), are the samples' places in the original files.
+    ``indices``, int64 of shape (samples,), are the samples' places in the original files,
+    which hold ``total`` samples.
     """
 
     name: str
+    split: str
+    total: int
     x: np.ndarray
     y: np.ndarray
     classes: int
@@ -184,8 +187,7 @@ def load(
     # Bytes until the samples are chosen: the training set is 47 MB as bytes, 188 MB as float32.
     pixels = _values(images, files[0]).reshape(total, -1)[indices]
     if permuted:
-        order = np.random.RandomState(permutation_seed).permutation(784)
-        pixels = pixels[:, order]
+        pixels = pixels[:, permutation(permutation_seed)]
     x = pixels.astype(np.float32)
     x /= np.float32(255)
     x = x.reshape((-1, 784, 1) if sequential else (-1, 1, 784))
@@ -194,7 +196,15 @@ def load(
         array.setflags(write=False)
     key = [name, split, int(permutation_seed) if permuted else None, *(file.md5 for file in files)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-    return Dataset(name, x, y, 10, source, digest, indices)
+    return Dataset(name, split, total, x, y, 10, source, digest, indices)
+
+
+def permutation(seed: int = 0) -> np.ndarray:
+    """The order in which a permuted data set presents its pixels, shape (784,).
+
+    With seed 0 it is that of the NengoDL example *Legendre Memory Units in NengoDL*.
+    """
+    return np.random.RandomState(seed).permutation(784)
 
 
 def read_idx(path: Path, file: IdxFile) -> bytes:

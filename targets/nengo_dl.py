@@ -147,9 +147,8 @@ class NengoDlDeployment:
 
 def tensor_hold(source: Any, size: int, timing: Timing, inputs: int, label: str) -> Any:
     """A hold in TensorFlow: a Node that a Python function would run once a sample and step."""
-    import tensorflow as tf
-
     nengo, nengo_dl = import_nengo(), import_nengo_dl()
+    import tensorflow as tf
 
     def hold(t: Any, x: Any) -> Any:
         step = tf.cast(tf.round(t / timing.dt), tf.int32) - 1

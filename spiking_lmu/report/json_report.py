@@ -55,7 +55,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "rows": [_entry(comparison, row, outcome) for row, outcome in pairs],
         "provenance": comparison.provenance,
     }
-    safe: dict[str, Any] = _safe(document)
+    safe: dict[str, Any] = json_safe(document)
     return safe
 
 
@@ -80,20 +80,18 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
         "spikes_per_sample_by_population": {
             name: float(counts.mean()) for name, counts in outcome.spikes.items() if counts.size
         },
-        "confusion": confusion(
-            decided, labels_of(comparison, outcome), len(comparison.classes)
-        ),
+        "confusion": confusion(decided, labels_of(comparison, outcome), len(comparison.classes)),
     }
 
 
-def _safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
     """``value`` in types that strict JSON has."""
     if isinstance(value, np.ndarray | np.generic):
-        return _safe(value.tolist())
+        return json_safe(value.tolist())
     if isinstance(value, dict):
-        return {str(key): _safe(item) for key, item in value.items()}
+        return {str(key): json_safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_safe(item) for item in value]
+        return [json_safe(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):

@@ -82,8 +82,7 @@ def write_markdown(comparison: Comparison, path: str | Path) -> None:
     if comparison.provenance:
         lines += ["## Provenance", ""]
         lines += [
-            f"- {_escape(key)}: {_escape(plain(value))}"
-            for key, value in comparison.provenance.items()
+            f"- {_escape(key)}: {_escape(value)}" for key, value in comparison.provenance.items()
         ]
         lines.append("")
     with write_atomically(path) as file:
@@ -117,4 +116,4 @@ def _line(cells: Iterable[str]) -> str:
 
 def _escape(text: object) -> str:
     """Names are data: no markup, links or cells out of them."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", str(text).replace("&", "&amp;"))
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", plain(text).replace("&", "&amp;"))

@@ -173,7 +173,7 @@ def _verdict(n: int, paired: Paired | None, is_rate: bool) -> str:
         return "unclear"
     if paired.p_value < SIGNIFICANT_P:
         return "lost" if paired.difference < 0 else "gained"
-    if -NEGLIGIBLE_POINTS <= paired.low and paired.high <= NEGLIGIBLE_POINTS:
+    if paired.low >= -NEGLIGIBLE_POINTS and paired.high <= NEGLIGIBLE_POINTS:
         return "kept"
     return "unclear"
 
@@ -200,6 +200,7 @@ def to_rich(comparison: Comparison) -> Table:
     table_rows = rows(comparison)
     table = Table(
         box=box.SIMPLE_HEAD,
+        padding=0,
         title=Text(headline(table_rows), style="bold"),
         title_justify="left",
         caption=Text(_caption(comparison, table_rows)),
@@ -207,15 +208,14 @@ def to_rich(comparison: Comparison) -> Table:
         pad_edge=False,
     )
     table.add_column(Text("Model and target"), max_width=24, overflow="fold")
-    for name in ("Samples", "Accuracy %", "Points to rate", "p", "Spikes", "Samples/s"):
-        table.add_column(Text(name), justify="right", no_wrap=True)
+    for heading in ("Samples", "Accuracy %", "Points to rate", "p", "Spikes", "Samples/s"):
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     style = {"lost": "red", "gained": "green", "absent": "yellow", "kept": "green"}
     model = None
     for row in table_rows:
         if row.model != model:
             model = row.model
-            name = Text(model, style="bold")
-            table.add_row(name, *[""] * 6)
+            table.add_row(Text(model, style="bold"), *[""] * 6)
         label = Text("rate model" if row.target == RATE else f"{row.target}\n{row.neuron}")
         label.stylize("dim", len(row.target) if row.target != RATE else len(label))
         cells = [_samples(row), _interval(row), difference(row), p_value(row)]
@@ -225,7 +225,7 @@ def to_rich(comparison: Comparison) -> Table:
 
 
 def _samples(row: Row) -> str:
-    return f"{row.n:,} of {row.wanted:,}" if row.partial else f"{row.n:,}"
+    return f"{row.n:,}/{row.wanted:,}" if row.partial else f"{row.n:,}"
 
 
 def _interval(row: Row) -> str:
@@ -236,10 +236,10 @@ def _interval(row: Row) -> str:
 
 def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
     lines = [
-        f"{plain(comparison.data)}: {len(comparison.indices):,} of {comparison.data_size:,} samples. "
-        "In brackets: 95 % intervals. Points to rate: accuracy minus",
-        "the rate model's on the same samples; p: exact McNemar test, not corrected for the "
-        "number of rows.",
+        f"{plain(comparison.data)}: {len(comparison.indices):,} of "
+        f"{comparison.data_size:,} samples. In brackets: 95 % intervals.",
+        "Points to rate: accuracy minus the rate model's on the same samples.",
+        "p: exact McNemar test, not corrected for the number of rows.",
     ]
     lines += [f"{row.model} on {row.target}: {row.problem}" for row in table_rows if row.problem]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def count(value: float | None) -> str:
 def speed(per_second: float | None) -> str:
     """Samples in a second to two digits at least.
 
-    >>> speed(0.0345), speed(2.34), speed(512.3)
+    >>> speed(0.0341), speed(2.34), speed(512.3)
     ('0.034', '2.3', '512')
     """
     if per_second is None:
@@ -90,8 +91,10 @@ def duration(seconds: float) -> str:
     """Seconds for people.
 
     >>> duration(0.42), duration(95), duration(7300)
-    ('0.42 s', '1 min 35 s', '2 h 2 min')
+    ('0.42 s', '1 min 35 s', '2 h 1 min')
     """
+    if not math.isfinite(seconds):
+        return NONE
     if seconds < 10:
         return f"{seconds:.2g} s"
     whole = round(seconds)
@@ -109,17 +112,17 @@ def sentence(row: Row) -> str:
     assert row.accuracy is not None
     if row.paired is None or row.rate_accuracy is None:
         return f"{share(row.accuracy)} % right; no rate model to compare with"
-    found = f"{signed(row.paired.difference, row.n)} points"
+    size = f"{_fixed(abs(row.paired.difference), row.n)} points"
     low, high = signed(row.paired.low, row.n), signed(row.paired.high, row.n)
     words = {
-        "lost": f"loses accuracy ({found}, 95 % interval {low} to {high})",
-        "gained": f"gains accuracy ({found}, 95 % interval {low} to {high})",
-        "kept": f"no difference found ({found}); 95 % interval {low} to {high}",
-        "unclear": f"too few samples to tell: {found}, but {low} to {high} would fit as well",
+        "lost": f"loses {size} (95 % interval {low} to {high})",
+        "gained": f"gains {size} (95 % interval {low} to {high})",
+        "kept": f"no difference found (95 % interval {low} to {high} points)",
+        "unclear": f"too few samples to tell (anything from {low} to {high} points fits)",
     }[row.verdict]
     here = _fixed(100 * (row.rate_accuracy.value + row.paired.difference / 100), row.n)
     partly = f" on the first {row.n:,} of {row.wanted:,} samples" if row.partial else ""
-    return f"keeps {here} of {share(row.rate_accuracy)} %{partly}; {words}"
+    return f"{here} % right where the rate model has {share(row.rate_accuracy)} %{partly}: {words}"
 
 
 def headline(table_rows: Iterable[Row]) -> str:
@@ -159,15 +162,17 @@ def _who(part: list[Row], spiking: list[Row]) -> str:
     """Name runs as briefly as is unambiguous: by target, with the neuron, or the model."""
     if len(part) == len(spiking) > 1:
         return f"all {len(part)} runs"
-    names = []
+    # Targets with all their runs come last: "a (LIF) and b" is not "b and a (LIF)".
+    names, whole = [], []
     for target_rows in _by_target(part):
         target = target_rows[0].target
         siblings = [row for row in spiking if row.target == target]
         if len(siblings) == len(target_rows):
-            names.append(target)
+            whole.append(target)
             continue
         unique = len({row.neuron for row in siblings}) == len(siblings)
-        names += [f"{target} with {row.neuron if unique else row.model}" for row in target_rows]
+        names += [f"{target} ({row.neuron if unique else row.model})" for row in target_rows]
+    names += whole
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -1,18 +1,7 @@
-"""NengoDL 3.6.0 and nengo-loihi 1.1.0 on the Python, NumPy and TensorFlow of today.
+"""What is mended: one function for each thing in another package that has stopped working.
 
-Both were last released for nengo 3.2, NumPy 1 and TensorFlow 2.10.  What has changed since
-is mended here, in memory, and only where the installed versions need it::
-
-    function            mends                                             needed with
-    import_nengo        ``cont2discrete`` of systems of order 200 and up  NumPy >= 1.25
-    import_nengo_dl     imports of ``keras.engine``                       TensorFlow >= 2.13
-                        Keras 2 behind ``tf.keras``                       TensorFlow >= 2.16
-                        filters with a passthrough                        nengo >= 4
-    import_nengo_loihi  ``np.array(copy=False)``, ``np.fromstring``       NumPy >= 2
-
-Everything in this package that needs one of the three gets it from here.  Importing this
-module imports none of them.  Call :func:`import_nengo_dl` before anything else imports
-TensorFlow: which Keras ``tf.keras`` means is decided at that moment, for the whole process.
+Each names the line that it stands in for, tests whether the installed versions still have
+the fault, does nothing where they have not or where it has run before, and says when it can go.
 """
 
 from __future__ import annotations
@@ -22,120 +11,23 @@ import importlib
 import importlib.util
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from types import ModuleType
 from typing import Any
 
-from .errors import MissingExtraError, SpikingLmuError, missing_extra
+from ..errors import SpikingLmuError, missing_extra
 
-DISTRIBUTIONS = (
-    "spiking-lmu",
-    "numpy",
-    "nengo",
-    "nengo-dl",
-    "nengo-loihi",
-    "tensorflow",
-    "tf-keras",
-)
-NENGO_DL_INSTALL = (
-    "pip install 'setuptools<81' wheel && pip install --no-build-isolation nengo-dl==3.6.0"
-)
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 2 hides what TensorFlow's C++ side calls INFO and WARNING
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 
 
-def versions() -> dict[str, str]:
-    """Installed versions by distribution name, ``"not installed"`` where there is none.
-
-    Read from the installed metadata: nothing is imported.
-
-    >>> sorted(versions())[:3]
-    ['nengo', 'nengo-dl', 'nengo-loihi']
-    """
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in DISTRIBUTIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+def installed(module: str) -> bool:
+    """Whether a module can be found; it is not imported."""
+    return importlib.util.find_spec(module) is not None
 
 
-def import_nengo() -> ModuleType:
-    """nengo, with a ``cont2discrete`` that works on the installed NumPy."""
-    with _no_warnings():  # nengo 4.1.0 reads numpy.core, an old name from NumPy 2 on
-        nengo = importlib.import_module("nengo")
-        _mend_expm()
-    return nengo
-
-
-def import_nengo_dl() -> ModuleType:
-    """NengoDL, on TensorFlow 2.15 to 2.21.
-
-    TensorFlow's start-up messages are held back (shown if the import fails) unless
-    ``TF_CPP_MIN_LOG_LEVEL`` is set.
-
-    Raises
-    ------
-    MissingExtraError
-        If TensorFlow, tf-keras (TensorFlow 2.16 and later) or NengoDL is not installed.
-    SpikingLmuError
-        If TensorFlow was imported earlier with Keras 3.
-    """
-    import_nengo()
-    if not _installed("tensorflow"):
-        raise missing_extra("TensorFlow", "tensorflow", "dl")
-    if not _installed("nengo_dl"):
-        raise _missing_nengo_dl()
-    with _quiet_import():
-        engine = _keras_2_engine()
-        with _keras_engine_names(engine):
-            nengo_dl = importlib.import_module("nengo_dl")
-    _mend_linear_filter()
-    return nengo_dl
-
-
-def import_nengo_loihi() -> ModuleType:
-    """nengo-loihi, with an emulator that runs on the installed NumPy.
-
-    nengo-loihi imports NengoDL by itself where it can, so a NengoDL that works here is
-    imported, and mended, first.  Without one the emulator works all the same; only
-    training with Loihi's neurons needs it.
-
-    Raises
-    ------
-    MissingExtraError
-        If nengo-loihi is not installed.
-
-    Warns
-    -----
-    RuntimeWarning
-        If nengo-loihi was imported earlier and could not import NengoDL then: NengoDL
-        would train Loihi's neurons without their own gradients.
-    """
-    import_nengo()
-    if not _installed("nengo_loihi"):
-        raise missing_extra("nengo-loihi", "nengo_loihi", "loihi")
-    came_first = "nengo_loihi" in sys.modules
-    with contextlib.suppress(SpikingLmuError):
-        import_nengo_dl()
-    with _quiet_import():
-        nengo_loihi = importlib.import_module("nengo_loihi")
-        _mend_nengo_loihi()
-    if came_first and "nengo_dl" in sys.modules and not sys.modules["nengo_loihi.compat"].HAS_DL:
-        warnings.warn(
-            "nengo-loihi was imported before spiking_lmu.compat and found no NengoDL: networks "
-            "run, but Loihi's neurons cannot be trained; call import_nengo_loihi() first",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return nengo_loihi
-
-
-def _mend_expm() -> None:
+def mend_expm() -> None:
     """Stand in for the copy of SciPy 0.18's ``expm`` that nengo carries.
 
     Upstream: nengo 4.1.0, ``nengo/_vendor/scipy/sparse/linalg_expm.py``,
@@ -157,7 +49,7 @@ def _mend_expm() -> None:
         filter_design.expm = expm
 
 
-def _keras_2_engine() -> str:
+def keras_2_engine() -> str:
     """Import TensorFlow with Keras 2 and return the module path of Keras's ``engine``.
 
     Upstream: NengoDL 3.6.0 is written for Keras 2; TensorFlow 2.16 and later gives
@@ -168,7 +60,7 @@ def _keras_2_engine() -> str:
     Can go when NengoDL supports Keras 3.
     """
     if "tensorflow" not in sys.modules and _tensorflow_version() >= (2, 16):
-        if not _installed("tf_keras"):
+        if not installed("tf_keras"):
             raise missing_extra("Keras 2", "tf_keras", "dl")
         os.environ[LEGACY_KERAS] = "1"
     importlib.import_module("tensorflow")
@@ -188,7 +80,7 @@ def _keras_2_engine() -> str:
 
 
 @contextlib.contextmanager
-def _keras_engine_names(engine: str) -> Iterator[None]:
+def keras_engine_names(engine: str) -> Iterator[None]:
     """While NengoDL is imported, the module names that it asks Keras for.
 
     Upstream: NengoDL 3.6.0, ``nengo_dl/compat.py`` imports ``Functional`` and ``_build_map``
@@ -224,7 +116,7 @@ def _keras_engine_names(engine: str) -> Iterator[None]:
                 sys.modules[name] = module
 
 
-def _mend_linear_filter() -> None:
+def mend_linear_filter() -> None:
     """Give NengoDL's filter builder the one-dimensional ``D`` that it expects.
 
     Upstream: NengoDL 3.6.0, ``nengo_dl/process_builders.py``, ``LinearFilterBuilder.build_pre``
@@ -266,7 +158,7 @@ def _mend_linear_filter() -> None:
     LinearFilterBuilder.build_pre = mended_build_pre
 
 
-def _mend_nengo_loihi() -> None:
+def mend_nengo_loihi() -> None:
     """Give nengo-loihi the NumPy 1 meaning of two calls.
 
     Upstream: nengo-loihi 1.1.0.  ``nengo_loihi/neurons.py``, ``_broadcast_rates_inputs`` and
@@ -299,22 +191,6 @@ class _View:
         return getattr(self._seen, name)
 
 
-def _installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
-
-
-def _missing_nengo_dl() -> MissingExtraError:
-    if sys.version_info < (3, 12):
-        return missing_extra("NengoDL", "nengo_dl", "dl")
-    # its build asks for a setuptools that Python 3.12 cannot run
-    return MissingExtraError(
-        "NengoDL",
-        got="no module 'nengo_dl'",
-        expected="NengoDL 3.6.0, which pip cannot build by itself on Python 3.12 and later",
-        fix=f"run: {NENGO_DL_INSTALL}",
-    )
-
-
 def _tensorflow_version() -> tuple[int, int]:
     try:
         major, minor = metadata.version("tensorflow").split(".")[:2]
@@ -332,51 +208,3 @@ def _raises(call: Callable[[], object]) -> bool:
         except (AttributeError, ValueError, TypeError, DeprecationWarning):
             return True
     return False
-
-
-@contextlib.contextmanager
-def _no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Hold back warnings, and what TensorFlow's C++ side writes to the error stream.
-
-    NengoDL and nengo-loihi warn on import that they do not know nengo 4; TensorFlow writes
-    to file descriptor 2 before it reads its log level.
-    """
-    level = os.environ.get(LOG_LEVEL)
-    os.environ.setdefault(LOG_LEVEL, "2")
-    hold = contextlib.nullcontext() if level is not None else _hold_stderr()
-    try:
-        with _no_warnings(), hold:
-            yield
-    finally:
-        os.environ[LOG_LEVEL] = level or "2"  # NengoDL sets it to 1
-
-
-@contextlib.contextmanager
-def _hold_stderr() -> Iterator[None]:
-    """Write file descriptor 2 to a temporary file; pass it on if the block raises."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # there is no error stream
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException as error:
-            os.dup2(saved, 2)
-            if not isinstance(error, SpikingLmuError):
-                held.seek(0)
-                os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -1,0 +1,20 @@
+"""Batched, bit-exact execution of the networks that nengo-loihi 1.1.0 builds for its emulator.
+
+``nengo_loihi.Simulator`` runs one sample at a time, with a Python loop over spikes.  This
+package takes the model that it built and runs many samples at once::
+
+    with nengo_loihi.Simulator(network, target="sim") as simulator:
+        batched = BatchedSimulator(simulator, {input_node: x})   # x: (batch, steps, size)
+    batched.run(x.shape[1])
+    batched.data[probe]                                          # (batch, steps, size)
+
+The chip part is integer arithmetic and gives the same bits for every sample.  The host part
+is floating point: the same bits with ``strict=True``, else equal up to the order in which
+BLAS adds (differences near 1e-14).  What cannot be run this way raises :class:`Unsupported`.
+"""
+
+from .program import ChipProgram, extract
+from .simulator import BatchedSimulator, Record
+from .unsupported import Unsupported
+
+__all__ = ["BatchedSimulator", "ChipProgram", "Record", "Unsupported", "extract"]

@@ -1,0 +1,79 @@
+"""What leaves the chip: values for the host, and recordings of probes.
+
+Source: nengo-loihi 1.1.0, ``probe.py`` (``LoihiProbe.weight_outputs``, ``ProbeFilter``) and
+``emulator/interface.py`` (``ProbeState``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .engine_numpy import NumpyEngine
+from .program import ChipProgram
+from .unsupported import unsupported
+
+Array = np.ndarray
+
+#: State that a probe can read.
+KEYS = ("spiked", "voltage", "current")
+
+
+class ChipReader:
+    """Reads the state that one ``LoihiProbe`` selects."""
+
+    def __init__(self, probe: Any, program: ChipProgram) -> None:
+        if probe.key not in KEYS:
+            raise unsupported("chip probe", repr(probe.key), " or ".join(KEYS))
+        self.probe = probe
+        self._places = [program.blocks[block] for block in probe.target]
+
+    def read(self, engine: NumpyEngine) -> list[Array]:
+        """For each block probed, a copy (batch, size): bool for spikes, else int32."""
+        state = getattr(engine, self.probe.key)
+        kind = bool if self.probe.key == "spiked" else np.int32
+        return [
+            np.array(state[place][chosen].T, kind, order="C")
+            for place, chosen in zip(self._places, self.probe.slice, strict=True)
+        ]
+
+    def weigh(self, values: list[Array]) -> Array:
+        """(batch, size) of each block → (batch, outputs) with the probe's weights."""
+        return self.probe.weight_outputs(values)
+
+    def weigh_one_by_one(self, values: list[Array]) -> Array:
+        """As :meth:`weigh`, with the shapes of a stock simulator that runs step by step."""
+        rows = [self.probe.weight_outputs([[v[b].copy()] for v in values])[0]
+                for b in range(len(values[0]))]  # fmt: skip
+        return np.stack(rows)
+
+    def weigh_runs(self, steps: list[list[Array]]) -> Array:
+        """As :meth:`weigh`, with the shapes of a stock simulator that ran all steps at once.
+
+        ``steps`` has :meth:`read` of each step; the result is (batch, steps, outputs).
+        """
+        blocks = [np.stack(block) for block in zip(*steps, strict=True)]
+        batch = blocks[0].shape[1]
+        return np.stack(
+            [self.probe.weight_outputs([np.ascontiguousarray(b[:, i]) for b in blocks])
+             for i in range(batch)]
+        )  # fmt: skip
+
+
+class Receiver:
+    """Passes what the chip did in one step to a host process."""
+
+    def __init__(self, reader: ChipReader, buffer: Array, strict: bool) -> None:
+        if reader.probe.synapse is not None:
+            raise unsupported("chip to host connection", "a filter on the chip side", "none")
+        self.reader, self._buffer = reader, buffer
+        self._weigh = reader.weigh_one_by_one if strict else reader.weigh
+
+    def pass_on(self, engine: NumpyEngine) -> None:
+        """Read the chip and set what the process outputs in the host's next step."""
+        self.set(self._weigh(self.reader.read(engine)))
+
+    def set(self, values: Array) -> None:
+        """Set what the process outputs: (batch, size)."""
+        self._buffer[...] = values.T

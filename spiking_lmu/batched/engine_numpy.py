@@ -1,0 +1,114 @@
+"""One step of the chip for a batch, in NumPy.  Every array is (neurons, batch).
+
+Source: nengo-loihi 1.1.0, ``emulator/interface.py``, ``EmulatorInterface.step`` and
+``CompartmentState.update``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .program import DECAY_BITS, Q_BITS, U_BITS, ChipProgram
+
+Array = np.ndarray
+
+
+class NumpyEngine:
+    """The chip's state, for ``batch`` samples that start at rest.
+
+    The inputs of a step are added by BLAS, in float32 or float64, which is exact for whole
+    numbers of this size (:attr:`ChipProgram.sums_dtype`).  Current and voltage are whole
+    numbers in float64: their products with a decay have at most 43 bits, so they are exact,
+    and a truncated division by 2**12 is the chip's shift of the magnitude.
+
+    Attributes
+    ----------
+    spiked
+        Which neurons spiked in the last step, bool.
+    current, voltage
+        After the last step, in the chip's integer units.
+    overflowed
+        Neurons whose current wrapped around in any step of any sample, shape (neurons,).
+    """
+
+    name = "numpy"
+
+    def __init__(self, program: ChipProgram, batch: int) -> None:
+        self.program, self.batch = program, batch
+        wiring, kind = program.wiring, program.sums_dtype
+        shape = (program.neurons, batch)
+        self._spikes = np.zeros((program.neurons + program.inputs, batch), kind)
+        self._incidence = wiring.incidence.astype(kind)
+        self._tiles = [(t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles]
+        self._rest = wiring.rest.astype(kind) if wiring.rest.nnz else None
+        self._sums = np.zeros(shape, kind)
+        self.spiked = np.zeros(shape, bool)
+        self.overflowed = np.zeros(program.neurons, bool)
+        self._refractory = bool((program.compartments.refractory > 1).any())
+        self._make_state(shape)
+
+    def _make_state(self, shape: tuple[int, int]) -> None:
+        part, one = self.program.compartments, float(2**DECAY_BITS)
+        self.current, self.voltage = np.zeros(shape), np.zeros(shape)
+        self._input = np.zeros(shape)
+        self._wait = np.zeros(shape, np.int32)
+        self._keep_u, self._keep_v = part.keep_u[:, None] / one, part.keep_v[:, None] / one
+        self._leaky = bool((part.keep_v != one).any())
+        column = {name: value[:, None].astype(np.float64) for name, value in vars(part).items()}
+        self._bias, self._vth = column["bias"], column["vth"]
+        self._vmin, self._vmax = column["vmin"], column["vmax"]
+
+    def step(self, input_spikes: Array) -> None:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        input_spikes
+            bool (inputs, batch): what the host sent in the step before.
+        """
+        self._spikes[: self.program.neurons] = self.spiked
+        self._spikes[self.program.neurons :] = input_spikes
+        self._add_up()
+        self._update()
+
+    def _add_up(self) -> None:
+        sums = self._sums
+        lines = self._incidence @ self._spikes
+        if self._rest is None:
+            sums[...] = 0
+        else:
+            sums[...] = self._rest @ lines
+        for rows, columns, weights in self._tiles:
+            sums[rows] += weights @ lines[columns]
+
+    def _update(self) -> None:
+        part, u, v, total = self.program.compartments, self.current, self.voltage, self._input
+        if self.program.sums_can_overflow:
+            self._wrap(self._sums, Q_BITS)
+        u *= self._keep_u
+        np.trunc(u, out=u)
+        u += self._sums
+        self._wrap(u, U_BITS)
+        np.add(u, self._bias, out=total)
+        self._wrap(total, U_BITS)
+        if self._leaky:
+            v *= self._keep_v
+            np.trunc(v, out=v)
+        v += total
+        np.maximum(v, self._vmin, out=v)
+        np.minimum(v, self._vmax, out=v)
+        if self._refractory:
+            v[self._wait > 0] = 0
+        np.greater(v, self._vth, out=self.spiked)
+        v[self.spiked] = 0
+        if self._refractory:
+            np.copyto(self._wait, part.refractory[:, None], where=self.spiked)
+            np.maximum(self._wait - 1, 0, out=self._wait)
+
+    def _wrap(self, x: Array, bits: int) -> None:
+        """Keep ``bits`` bits and the sign (``builder/discretize.py``, ``overflow_signed``)."""
+        limit = 2**bits
+        outside = (x >= limit) | (x < -limit)
+        if outside.any():
+            self.overflowed |= outside.any(axis=1)
+            x[...] = ((x.astype(np.int64) + limit) & (2 * limit - 1)) - limit

@@ -1,0 +1,197 @@
+"""What each spike adds to each compartment, as two sparse integer matrices.
+
+A spike reaches compartments over *slots*: rows of weights of a synapse, chosen by the
+axon's map (``block.py``, ``Axon.map_axon`` and ``Synapse.axon_weights_indices``).  Slots that
+have the same weights up to the sign form one *line*: the on and off neurons that code a
+host value, for example, share one line, with signs +1 and -1.  The input of all
+compartments is then ``weights @ (incidence @ spikes)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .unsupported import unsupported
+
+Array = np.ndarray
+
+#: A part of the weight matrix with at least this share of non-zeros is multiplied dense.
+DENSE_SHARE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A dense part of the weights: ``rows`` compartments by ``lines``, whole numbers."""
+
+    rows: slice
+    lines: slice
+    weights: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Weights of a chip.
+
+    Parameters
+    ----------
+    incidence
+        (lines, neurons + inputs): how a spike counts on each line, int32.
+    weights
+        (neurons, lines), int32.
+    tiles, rest
+        ``weights`` split into dense parts and what remains.
+    bound
+        (neurons,) largest magnitude that any choice of spikes, added in any order, can reach.
+    unit
+        The largest power of two that divides every weight.
+    """
+
+    incidence: sparse.csr_matrix
+    weights: sparse.csr_matrix
+    tiles: tuple[Tile, ...]
+    rest: sparse.csr_matrix
+    bound: Array
+    unit: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Slot:
+    """One row of weights and the sources whose spikes reach it."""
+
+    targets: Array
+    weights: Array
+    sources: Array
+
+
+def wire(blocks: dict[Any, slice], inputs: dict[Any, slice], neurons: int, n_inputs: int) -> Wiring:
+    """Collect all axons and synapses of a model.
+
+    Raises
+    ------
+    Unsupported
+        A synapse learns, or names a compartment twice in one row.
+    """
+    origins = {**blocks, **{i: _shift(s, neurons) for i, s in inputs.items()}}
+    slots = list(_slots(blocks, _arrivals(origins)))
+    incidence, weights, groups = _lines(slots, neurons, neurons + n_inputs, list(origins.values()))
+    tiles, rest = _split(weights, list(blocks.values()), groups)
+    magnitudes = abs(weights).astype(np.int64) @ abs(incidence).astype(np.int64)
+    bound = np.asarray(magnitudes.sum(axis=1)).ravel()
+    used = np.abs(weights.data)
+    bits = int(np.bitwise_or.reduce(used)) if used.size else 1
+    return Wiring(incidence, weights, tiles, rest, bound, bits & -bits)
+
+
+def _shift(places: slice, offset: int) -> slice:
+    return slice(places.start + offset, places.stop + offset)
+
+
+def _arrivals(origins: dict[Any, slice]) -> dict[Any, list[tuple[Array, Array, Array]]]:
+    """For each synapse: sources, and the axon and atom at which their spikes arrive."""
+    found: dict[Any, list[tuple[Array, Array, Array]]] = {}
+    for origin, place in origins.items():
+        for axon in origin.axons:
+            index = np.arange(place.stop - place.start)
+            arrives = np.asarray(axon.map_axon(index), np.int64)
+            atoms = np.asarray(axon.map_atoms(index), np.int64)
+            used = arrives >= 0
+            triple = (place.start + index[used], arrives[used], atoms[used])
+            found.setdefault(axon.target, []).append(triple)
+    return found
+
+
+def _slots(
+    blocks: dict[Any, slice], arrivals: dict[Any, list[tuple[Array, Array, Array]]]
+) -> Iterator[_Slot]:
+    for block, place in blocks.items():
+        for synapse in block.synapses:
+            if synapse.learning:
+                raise unsupported(
+                    f"synapse {synapse.label} of {block}", "on-chip learning", "fixed weights"
+                )
+            if synapse not in arrivals:
+                continue
+            parts = zip(*arrivals[synapse], strict=True)
+            sources, axons, atoms = (np.concatenate(part) for part in parts)
+            pairs, slot_of = np.unique(np.stack([axons, atoms]), axis=1, return_inverse=True)
+            order = np.argsort(slot_of.ravel(), kind="stable")
+            cuts = np.cumsum(np.bincount(slot_of.ravel(), minlength=pairs.shape[1]))[:-1]
+            for (axon, atom), members in zip(pairs.T, np.split(sources[order], cuts), strict=True):
+                base = synapse.axon_compartment_base(axon)
+                if base is None:
+                    continue
+                weights, index = synapse.axon_weights_indices(axon, atom=atom)
+                if len(np.unique(index)) != len(index):
+                    raise unsupported(
+                        f"synapse {synapse.label} of {block}",
+                        "a compartment named twice in one row of weights",
+                        "each compartment once",
+                    )
+                kept = weights != 0
+                if kept.any():
+                    yield _Slot(place.start + base + index[kept], weights[kept], members)
+
+
+def _lines(
+    slots: list[_Slot], neurons: int, sources: int, places: list[slice]
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Array]:
+    """Merge slots with equal weights; lines are ordered by origin, then by target.
+
+    Also returns where each line comes from: the place of its first source in ``places``.
+    """
+    starts = np.array([place.start for place in places])
+    lines: dict[tuple[int, bytes, bytes], list[tuple[int, Array]]] = {}
+    rows: dict[tuple[int, bytes, bytes], tuple[Array, Array]] = {}
+    for slot in slots:
+        order = np.argsort(slot.targets)
+        targets, weights = slot.targets[order].astype(np.int64), slot.weights[order]
+        sign = 1 if weights[0] > 0 else -1
+        group = int(np.searchsorted(starts, slot.sources[0], side="right")) - 1
+        key = (group, targets.tobytes(), (sign * weights).astype(np.int64).tobytes())
+        lines.setdefault(key, []).append((sign, slot.sources))
+        rows[key] = (targets, sign * weights)
+    keys = sorted(lines, key=lambda key: (key[0], int(rows[key][0][0])))
+    at: list[tuple[int, Array, Array]] = []
+    for line, key in enumerate(keys):
+        at += [(line, members, np.full(len(members), sign)) for sign, members in lines[key]]
+    incidence = _matrix(at, (len(keys), sources))
+    weights = _matrix([(i, *rows[key]) for i, key in enumerate(keys)], (len(keys), neurons))
+    return incidence, weights.T.tocsr(), np.array([key[0] for key in keys], np.int64)
+
+
+def _matrix(rows: list[tuple[int, Array, Array]], shape: tuple[int, int]) -> sparse.csr_matrix:
+    """A sparse int32 matrix from (row, columns, values); values at one place add up."""
+    empty = np.zeros(0, np.int64)
+    row = np.concatenate([empty, *(np.full(len(c), r) for r, c, _ in rows)])
+    column = np.concatenate([empty, *(c for _, c, _ in rows)])
+    value = np.concatenate([empty, *(v for _, _, v in rows)]).astype(np.int32)
+    matrix = sparse.csr_matrix((value, (row, column)), shape=shape)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _split(
+    weights: sparse.csr_matrix, blocks: list[slice], groups: Array
+) -> tuple[tuple[Tile, ...], sparse.csr_matrix]:
+    """Dense tiles, one for each pair of blocks that is densely connected, and the rest."""
+    tiles, entries = [], weights.tocoo()
+    left = np.ones(entries.nnz, bool)
+    for rows in blocks:
+        in_rows = (entries.row >= rows.start) & (entries.row < rows.stop)
+        for group in np.unique(groups):
+            inside = in_rows & (groups[entries.col] == group)
+            if not inside.any():
+                continue
+            used = entries.col[inside]
+            columns = slice(int(used.min()), int(used.max()) + 1)
+            size = (rows.stop - rows.start) * (columns.stop - columns.start)
+            if inside.sum() >= DENSE_SHARE * size:
+                tiles.append(Tile(rows, columns, weights[rows, columns].toarray()))
+                left &= ~inside
+    values = (entries.data[left], (entries.row[left], entries.col[left]))
+    return tuple(tiles), sparse.csr_matrix(values, shape=weights.shape)

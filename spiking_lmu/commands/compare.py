@@ -1,0 +1,149 @@
+"""``spiking-lmu compare``: models × targets → table, HTML, JSON, Markdown."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpecError
+
+if TYPE_CHECKING:
+    from ..compare import Job
+    from ..results import Comparison
+
+
+#: Samples recorded in full for the report's pictures.
+TRACES = 3
+
+
+def run(options: Namespace) -> int:
+    """Run, print the table, write the reports; 130 if interrupted, reports written all the same."""
+    from rich.console import Console
+
+    from ..report import to_rich
+
+    require_outputs(options)
+    comparison, interrupted = execute(options)
+    Console(highlight=False).print(to_rich(comparison))
+    write_reports(options, comparison)
+    if interrupted:
+        print("Interrupted: finished samples are kept; the same command goes on from here.")
+        return 130
+    return 1 if all(outcome.problem for outcome in comparison.outcomes) else 0
+
+
+def require_outputs(options: Namespace) -> None:
+    """Check the reports' folders before anything runs."""
+    from .common import require_folder
+
+    require_folder(options.report, options.json, options.markdown)
+
+
+def execute(options: Namespace) -> tuple[Comparison, bool]:
+    """Run every model on every target; also whether it was interrupted."""
+    from rich.console import Console
+
+    from .. import datasets
+    from ..compare import Interrupted, compare
+    from ..progress import RichProgress
+    from ..zoo import find_model, load_model
+    from .common import command_line, environment
+
+    models = [(Path(name).stem, load_model(name)) for name in options.models]
+    for name, model in models:
+        if not model.graph.spiking:
+            raise SpecError(
+                name,
+                got="a rate model",
+                expected="a spiking model",
+                fix=f"run: spiking-lmu convert {name} -o {name}-spiking.slmu",
+            )
+        if model.task != "classification":
+            raise SpecError(
+                name, got=f"a model for {model.task}", expected="classification",
+                fix="compare reports accuracies; use spiking_lmu.run_reference for regression",
+            )  # fmt: skip
+    jobs = _jobs(options)
+    dataset = datasets.load(
+        options.data, "test", folder=options.folder, samples=max(job.samples for job in jobs),
+        seed=options.seed,
+    )  # fmt: skip
+    journal = options.journal or find_model(options.models[0]).with_suffix(".journal")
+    provenance = {
+        "command": command_line(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **environment(),
+        "models": {name: model.provenance for name, model in models},
+    }
+    with RichProgress(Console(stderr=True)) as progress:
+        try:
+            return compare(
+                models,
+                jobs,
+                dataset,
+                journal=journal,
+                seed=options.seed,
+                images=_pictures(options, dataset.indices[:TRACES]),
+                traces=TRACES,
+                progress=progress,
+                provenance=provenance,
+            ), False
+        except Interrupted as stopped:
+            return stopped.comparison, True
+
+
+def _pictures(options: Namespace, indices: Any) -> dict[int, Any]:
+    """The traced samples as images of 28 × 28, whatever order their pixels are presented in."""
+    from .. import datasets
+
+    family = "fashion-mnist" if "fashion" in options.data else "mnist"
+    images = datasets.load(family, "test", folder=options.folder).x
+    return {int(index): images[index].reshape(28, 28) for index in indices}
+
+
+def _jobs(options: Namespace) -> list[Job]:
+    from ..compare import Job
+    from ..registry import get_target
+
+    if options.samples < 1:
+        raise SpecError("--samples", got=str(options.samples), expected="at least 1", fix="try 100")
+    fewer = dict(_pair(text) for text in options.samples_on)
+    jobs = []
+    for name in options.targets.split(","):
+        target = get_target(name.strip())
+        chosen: dict[str, Any] = {}
+        if target.name == "nengo-dl" and options.device:
+            chosen["device"] = options.device
+        jobs.append(Job(target, fewer.pop(target.name, options.samples), chosen))
+    if fewer:
+        raise SpecError(
+            "--samples-on",
+            got=repr(min(fewer)),
+            expected="a target of --targets",
+            fix="check the name",
+        )
+    return jobs
+
+
+def _pair(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not number.isdecimal() or int(number) < 1:
+        raise SpecError("--samples-on", got=repr(text), expected="TARGET=N", fix="try loihi=200")
+    return name, int(number)
+
+
+def write_reports(options: Namespace, comparison: Comparison) -> None:
+    """Write each report that was asked for and say where."""
+    from ..report import write_html, write_json, write_markdown
+
+    writers = (
+        (options.report, write_html),
+        (options.json, write_json),
+        (options.markdown, write_markdown),
+    )
+    for path, write in writers:
+        if path is not None:
+            write(comparison, path)
+            print(f"wrote {path}")

@@ -1,0 +1,121 @@
+"""``spiking-lmu convert``: from a trained rate model to one spiking ``.slmu`` file."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpecError
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+
+def run(options: Namespace) -> int:
+    """Load, convert, check against the chosen targets, and write."""
+    from rich.console import Console
+
+    from .. import datasets
+    from ..artifact import save
+    from ..conversion import convert, default_options
+    from ..registry import target_names
+    from .common import environment, require_folder
+
+    require_folder(options.output)
+    unknown = [name for name in options.target if name not in target_names()]
+    if unknown:
+        raise SpecError(
+            "--target",
+            got=repr(unknown[0]),
+            expected="one of " + ", ".join(target_names()),
+            fix="see: spiking-lmu targets",
+        )
+    model = _load(options)
+    training = None
+    if options.data:
+        training = datasets.load(
+            options.data,
+            "train",
+            folder=options.folder,
+            samples=options.training_samples,
+            seed=options.seed,
+        )
+    chosen = default_options(
+        model,
+        tuple(options.target),
+        neuron=options.neuron or _natural_neuron(model),
+        max_rate=options.max_rate,
+        steps_per_input=options.steps_per_input,
+        settle_steps=options.settle_steps,
+        readout_tau=options.readout_tau,
+        synapse_tau=options.synapse_tau,
+    )
+    spiking = convert(
+        model,
+        chosen,
+        training_inputs=None if training is None else training.x,
+        source=str(options.model),
+    )
+    spiking.provenance["conversion"] |= {
+        "environment": environment(),
+        "training_data": None if training is None else f"{training.name} train",
+        "seed": options.seed,
+    }
+    save(spiking, options.output)
+    console = Console(highlight=False)
+    neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.spiking)
+    timing = spiking.timing
+    console.print(
+        f"{options.output}: {neurons}; {chosen.max_rate:g} Hz at the 99.9th percentile of "
+        f"activation; {timing.steps_per_input} step(s) an input, {timing.settle_steps} to settle, "
+        f"readout lowpass {1000 * timing.readout_tau:g} ms",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _natural_neuron(model: Model) -> str:
+    kinds = {p.neuron.kind for p in model.graph.populations}
+    return "lif" if kinds & {"lif_rate", "soft_lif"} else "relu"
+
+
+def _load(options: Namespace) -> Model:
+    from ..model import Model
+    from ..zoo import find_model, load_model
+
+    path = find_model(options.model)
+    if path.suffix != ".npz":
+        return load_model(options.model)
+    if not options.network:
+        raise SpecError(
+            f"{path.name}",
+            got="a save_params file without its network",
+            expected="--network module:function",
+            fix="name a function that returns the nengo.Network that was trained",
+        )
+    from ..importers import from_nengo_dl
+
+    return Model(
+        from_nengo_dl(_call(options.network), path),
+        provenance={"imported_from": {"file": path.name, "network": options.network}},
+    )
+
+
+def _call(name: str) -> Any:
+    """Call ``module:function`` and return its network; the working folder is on the path."""
+    import sys
+    from importlib import import_module
+
+    module, _, function = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        return getattr(import_module(module), function)()
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise SpecError(
+            "--network",
+            got=f"{name!r} ({type(error).__name__}: {error})",
+            expected="module:function that returns a nengo.Network",
+            fix="check the name, and run from the folder of that module",
+        ) from error
+    finally:
+        sys.path.remove("")

@@ -1,0 +1,144 @@
+"""NengoDL 3.6.0 and nengo-loihi 1.1.0 on the Python, NumPy and TensorFlow of today.
+
+Both were last released for nengo 3.2, NumPy 1 and TensorFlow 2.10.  What has changed since
+is mended here, in memory, and only where the installed versions need it::
+
+    function            mends                                             needed with
+    import_nengo        ``cont2discrete`` of systems of order 200 and up  NumPy >= 1.25
+    import_nengo_dl     imports of ``keras.engine``                       TensorFlow >= 2.13
+                        Keras 2 behind ``tf.keras``                       TensorFlow >= 2.16
+                        filters with a passthrough                        nengo >= 4
+    import_nengo_loihi  ``np.array(copy=False)``, ``np.fromstring``       NumPy >= 2
+
+Everything in this package that needs one of the three gets it from here.  Importing this
+module imports none of them.  Call :func:`import_nengo_dl` before anything else imports
+TensorFlow: which Keras ``tf.keras`` means is decided at that moment, for the whole process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import warnings
+from importlib import metadata
+from types import ModuleType
+
+from ..errors import MissingExtraError, SpikingLmuError, missing_extra
+from . import patches
+from .quiet import no_warnings, quiet_import
+
+__all__ = ["import_nengo", "import_nengo_dl", "import_nengo_loihi", "versions"]
+
+DISTRIBUTIONS = (
+    "spiking-lmu",
+    "numpy",
+    "nengo",
+    "nengo-dl",
+    "nengo-loihi",
+    "tensorflow",
+    "tf-keras",
+)
+NENGO_DL_INSTALL = (
+    "pip install 'setuptools<81' wheel && pip install --no-build-isolation nengo-dl==3.6.0"
+)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions by distribution name, ``"not installed"`` where there is none.
+
+    Read from the installed metadata: nothing is imported.
+
+    >>> sorted(versions())[:3]
+    ['nengo', 'nengo-dl', 'nengo-loihi']
+    """
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def import_nengo() -> ModuleType:
+    """nengo, with a ``cont2discrete`` that works on the installed NumPy."""
+    with no_warnings():  # nengo 4.1.0 reads numpy.core, an old name from NumPy 2 on
+        nengo = importlib.import_module("nengo")
+        patches.mend_expm()
+    return nengo
+
+
+def import_nengo_dl() -> ModuleType:
+    """NengoDL, on TensorFlow 2.15 to 2.21.
+
+    TensorFlow's start-up messages are held back (shown if the import fails) unless
+    ``TF_CPP_MIN_LOG_LEVEL`` is set.
+
+    Raises
+    ------
+    MissingExtraError
+        If TensorFlow, tf-keras (TensorFlow 2.16 and later) or NengoDL is not installed.
+    SpikingLmuError
+        If TensorFlow was imported earlier with Keras 3.
+    """
+    import_nengo()
+    if not patches.installed("tensorflow"):
+        raise missing_extra("TensorFlow", "tensorflow", "dl")
+    if not patches.installed("nengo_dl"):
+        raise _missing_nengo_dl()
+    with quiet_import():
+        engine = patches.keras_2_engine()
+        with patches.keras_engine_names(engine):
+            nengo_dl = importlib.import_module("nengo_dl")
+    patches.mend_linear_filter()
+    return nengo_dl
+
+
+def import_nengo_loihi() -> ModuleType:
+    """nengo-loihi, with an emulator that runs on the installed NumPy.
+
+    nengo-loihi imports NengoDL by itself where it can, so a NengoDL that works here is
+    imported, and mended, first.  Without one the emulator works all the same; only
+    training with Loihi's neurons needs it.
+
+    Raises
+    ------
+    MissingExtraError
+        If nengo-loihi is not installed.
+
+    Warns
+    -----
+    RuntimeWarning
+        If nengo-loihi was imported earlier and could not import NengoDL then: NengoDL
+        would train Loihi's neurons without their own gradients.
+    """
+    import_nengo()
+    if not patches.installed("nengo_loihi"):
+        raise missing_extra("nengo-loihi", "nengo_loihi", "loihi")
+    came_first = "nengo_loihi" in sys.modules
+    with contextlib.suppress(SpikingLmuError):
+        import_nengo_dl()
+    with quiet_import():
+        nengo_loihi = importlib.import_module("nengo_loihi")
+        patches.mend_nengo_loihi()
+    if came_first and "nengo_dl" in sys.modules and not sys.modules["nengo_loihi.compat"].HAS_DL:
+        warnings.warn(
+            "nengo-loihi was imported before spiking_lmu.compat and found no NengoDL: networks "
+            "run, but Loihi's neurons cannot be trained; call import_nengo_loihi() first",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return nengo_loihi
+
+
+def _missing_nengo_dl() -> MissingExtraError:
+    if sys.version_info < (3, 12):
+        return missing_extra("NengoDL", "nengo_dl", "dl")
+    # its build asks for a setuptools that Python 3.12 cannot run
+    return MissingExtraError(
+        "NengoDL",
+        got="no module 'nengo_dl'",
+        expected="NengoDL 3.6.0, which pip cannot build by itself on Python 3.12 and later",
+        fix=f"run: {NENGO_DL_INSTALL}",
+    )

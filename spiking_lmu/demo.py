@@ -1,0 +1,44 @@
+"""The main job on what ships with the package: ``scripts/demo``, or ``python -m spiking_lmu.demo``.
+
+Converts the two trained psMNIST models, runs both on the three targets and writes the
+report.  Stopped and started again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .cli import main as command_line
+
+MODELS = {"psmnist-ff-relu": "relu", "psmnist-ff-lif": "lif"}
+
+
+def main() -> int:
+    """Convert, compare, and say where the report is; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--samples", type=int, default=1000, help="test images a target")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder")
+    options = parser.parse_args()
+    folder: Path = options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    spiking = []
+    for name, neuron in MODELS.items():
+        path = folder / f"{name}.slmu"
+        code = command_line(["convert", name, "--neuron", neuron, "--output", str(path)])
+        if code:
+            return code
+        spiking.append(str(path))
+    reports = {"--report": "report.html", "--json": "report.json", "--markdown": "report.md"}
+    outputs = [part for flag, name in reports.items() for part in (flag, str(folder / name))]
+    samples = ["--samples", str(options.samples), "--journal", str(folder / "finished.journal")]
+    code = command_line(["compare", *spiking, *samples, *outputs])
+    if code == 0:
+        page = (folder / "report.html").resolve()
+        print(f"Open the report in a browser: {page.as_uri()}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

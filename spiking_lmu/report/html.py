@@ -1,0 +1,175 @@
+"""The comparison as one self-contained HTML page: no scripts, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..artifact import write_atomically
+from ..results import Comparison, Outcome, Trace
+from ..stats import confusion
+from . import words
+from .json_report import json_safe
+from .plots import accuracy_plot, confusion_plot, picture
+from .table import NEGLIGIBLE_POINTS, RATE, Row, labels_of, rows_with_outcomes
+from .traces import MAX_POPULATIONS, trace_plot
+
+#: Traced samples that are drawn; each takes one figure for each run.
+MAX_SAMPLES = 3
+Pair = tuple[Row, Outcome]
+
+
+def write_html(comparison: Comparison, path: str | Path) -> None:
+    """Write the page.
+
+    Raises
+    ------
+    FileError
+        The folder is missing or cannot be written.
+    SpecError
+        As `report.rows`.
+    """
+    page = as_html(comparison)
+    with write_atomically(path) as file:
+        file.write(page.encode("utf-8", "replace"))
+
+
+def as_html(comparison: Comparison) -> str:
+    """The page as text; every name and value is escaped by the template."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        name: getattr(words, name)
+        for name in ("percent", "difference", "p_value", "count", "speed", "duration", "sentence")
+    }
+    template = resources.files(__package__).joinpath("template.html.j2").read_text("utf-8")
+    pairs = rows_with_outcomes(comparison)
+    table_rows = [row for row, _ in pairs]
+    ran = any(row.n for row in table_rows)
+    return environment.from_string(template).render(
+        comparison=comparison,
+        n=len(comparison.indices),
+        rows=table_rows,
+        models=list(dict.fromkeys(row.model for row in table_rows)),
+        headline=words.headline(table_rows),
+        negligible=f"{NEGLIGIBLE_POINTS:g}",
+        dash=words.NONE,
+        wide=Markup(accuracy_plot(table_rows, "wide")) if ran else "",
+        narrow=Markup(accuracy_plot(table_rows, "narrow", narrow=True)) if ran else "",
+        matrices=_matrices(comparison, pairs),
+        samples=_samples(comparison, pairs),
+        undrawn=max(0, len(_traced(pairs)) - MAX_SAMPLES),
+        placements=_placements(pairs),
+        provenance=_pretty(comparison.provenance),
+        options=[(row, _pretty(outcome.options)) for row, outcome in pairs if outcome.options],
+    )
+
+
+def _matrices(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    counts = {
+        i: confusion(outcome.decisions, labels_of(comparison, outcome), len(comparison.classes))
+        for i, (row, outcome) in enumerate(pairs)
+        if row.n
+    }
+    most = max((int((c - np.diag(np.diag(c))).max()) for c in counts.values()), default=0)
+    return [
+        {
+            "row": pairs[i][0],
+            "wrong": int(c.sum() - np.trace(c)),
+            "svg": Markup(
+                confusion_plot(c, comparison.classes, most, f"confusion{i}", _who(pairs[i][0]))
+            ),
+        }
+        for i, c in counts.items()
+    ]
+
+
+def _traced(pairs: tuple[Pair, ...]) -> list[int]:
+    return list(dict.fromkeys(trace.index for _, outcome in pairs for trace in outcome.traces))
+
+
+def _samples(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
+    """For each drawn sample its picture, class, and a figure for each run that traced it."""
+    from markupsafe import Markup
+
+    label = dict(zip(comparison.indices.tolist(), comparison.labels.tolist(), strict=True))
+    found = []
+    for index in [i for i in _traced(pairs) if i in label][:MAX_SAMPLES]:
+        figures = []
+        for k, (row, outcome) in enumerate(pairs):
+            trace = next((t for t in outcome.traces if t.index == index), None)
+            if trace is None or not len(trace.readout) or row.target == RATE:
+                continue
+            decided = int(trace.readout[-1].argmax())
+            svg = trace_plot(
+                trace, _sizes(pairs, row.model), label[index], decided, comparison.classes,
+                f"trace{index}-{k}", _who(row),
+            )  # fmt: skip
+            figures.append(
+                {
+                    "row": row,
+                    "svg": Markup(svg),
+                    "right": decided == label[index],
+                    "decided": comparison.classes[decided],
+                    "more": max(0, len(trace.spikes) - MAX_POPULATIONS),
+                }
+            )
+        if figures:
+            png = picture(comparison.images[index]) if index in comparison.images else b""
+            found.append(
+                {
+                    "index": index,
+                    "label": comparison.classes[label[index]],
+                    "picture": base64.b64encode(png).decode(),
+                    "figures": figures,
+                }
+            )
+    return found
+
+
+def _sizes(pairs: tuple[Pair, ...], model: str) -> dict[str, int]:
+    """Neurons of each population, as far as the traces tell: the highest that ever fired."""
+    sizes: dict[str, int] = {}
+    traces: list[Trace] = [t for row, o in pairs if row.model == model for t in o.traces]
+    for trace in traces:
+        for name, events in trace.spikes.items():
+            highest = int(np.asarray(events)[:, 1].max()) + 1 if len(events) else 1
+            sizes[name] = max(sizes.get(name, 1), highest)
+    return sizes
+
+
+def _placements(pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
+    """For each model, its populations by target, and where each of them ran."""
+    found = []
+    for model in dict.fromkeys(row.model for row, _ in pairs):
+        mine = [(row, o) for row, o in pairs if row.model == model and o.placement]
+        populations = dict.fromkeys(name for _, o in mine for name in o.placement)
+        if populations:
+            lines = [
+                (name, [o.placement.get(name, words.NONE) for _, o in mine]) for name in populations
+            ]
+            found.append({"model": model, "targets": [r.target for r, _ in mine], "lines": lines})
+    return found
+
+
+def _who(row: Row) -> str:
+    return f"{row.model}, " + ("rate model" if row.target == RATE else f"{row.target}")
+
+
+def _pretty(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """JSON-safe values as lines of text."""
+    return [
+        (str(key), v if isinstance(v, str) else json.dumps(v, indent=1, ensure_ascii=False))
+        for key, v in json_safe(values).items()
+    ]

@@ -1,0 +1,1 @@
+"""Training LMUs in NengoDL, with a checkpoint an epoch."""

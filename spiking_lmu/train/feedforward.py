@@ -1,0 +1,169 @@
+"""The feedforward cell: since its memory is fixed and linear, only what follows is trained.
+
+The memory at the last input is m = H x with a fixed matrix H (see
+:func:`spiking_lmu.lmu.impulse_response`), so hidden layer and readout are trained in
+NengoDL on m alone and put into the full network afterwards (Chilkuri & Eliasmith 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..compat import import_nengo, import_nengo_dl
+from ..graph import Graph
+from ..lmu import LmuSpec, build, impulse_response
+from ..neurons import Neuron
+
+Array = np.ndarray
+
+#: LIF neurons reach this rate in Hz for a summed input of 1; their amplitude makes that 1.
+LIF_RATE = 200.0
+
+
+class MemoryEpochs:
+    """Images as memories, shifted anew in every epoch.
+
+    Parameters
+    ----------
+    images
+        uint8 or float images (samples, 28, 28), not permuted; float in [0, 1].
+    labels
+        Classes (samples,).
+    permutation
+        Order in which pixels are presented, shape (784,).
+    spec
+        The network's.
+    shift
+        Largest random shift in pixels along each axis; 0 leaves images alone.
+    held_out
+        How many of the last samples are never trained on.
+    """
+
+    def __init__(
+        self,
+        images: Array,
+        labels: Array,
+        permutation: Array,
+        spec: LmuSpec,
+        *,
+        shift: int,
+        held_out: int,
+    ) -> None:
+        self._images, self._labels = images, labels
+        self._permutation, self._shift = permutation, shift
+        self._kept = len(labels) - held_out
+        length = len(permutation)
+        self._response = impulse_response(spec.order, spec.theta, length).T.astype(np.float32)
+
+    @property
+    def samples(self) -> int:
+        """Samples trained on in one epoch."""
+        return self._kept
+
+    def training(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Memories (samples, 1, order) and labels, shuffled."""
+        order = rng.permutation(self._kept)
+        images = self._images[order]
+        if self._shift:
+            images = shifted(images, self._shift, rng)
+        return self._memories(images), self._labels[order]
+
+    def held_out(self) -> tuple[Array, Array]:
+        """Memories and labels of what is held out, unshifted."""
+        return self._memories(self._images[self._kept :]), self._labels[self._kept :]
+
+    def _memories(self, images: Array) -> Array:
+        pixels = images.reshape(len(images), len(self._permutation))[:, self._permutation]
+        return (pixels @ self._response)[:, None, :]
+
+
+def shifted(images: Array, most: int, rng: np.random.Generator) -> Array:
+    """Each image (samples, height, width) moved by up to ``most`` pixels along each axis."""
+    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
+    moves = rng.integers(0, 2 * most + 1, (len(images), 2))
+    height, width = images.shape[1:]
+    result = np.empty_like(images)
+    for down in range(2 * most + 1):
+        for right in range(2 * most + 1):
+            chosen = (moves == (down, right)).all(axis=1)
+            result[chosen] = padded[chosen, down : down + height, right : right + width]
+    return result
+
+
+def build_trainable(spec: LmuSpec, dropout: float, seed: int) -> tuple[Any, dict[str, Any]]:
+    """The NengoDL network from memory to readout, and its parts by name.
+
+    Hidden neurons have a trained bias and dropout on their output; the readout has a bias.
+    """
+    nengo, nengo_dl = import_nengo(), import_nengo_dl()
+    import tensorflow as tf
+
+    with nengo.Network(seed=seed) as network:
+        nengo_dl.configure_settings(trainable=None, stateful=False, keep_history=False)
+        memory = nengo.Node(np.zeros(spec.order), label="lmu.m")
+        hidden = nengo.Ensemble(
+            spec.units,
+            1,
+            neuron_type=_neuron_type(nengo, spec.neuron),
+            gain=np.ones(spec.units),
+            bias=np.full(spec.units, _resting_bias(spec.neuron)),
+            label="lmu.h",
+        )
+        glorot = nengo_dl.dists.Glorot()
+        weights = nengo.Connection(memory, hidden.neurons, transform=glorot, synapse=None)
+        dropped = nengo_dl.Layer(tf.keras.layers.Dropout(dropout))(hidden.neurons)
+        readout = nengo.Node(size_in=spec.output_size, label="readout")
+        readout_weights = nengo.Connection(dropped, readout, transform=glorot, synapse=None)
+        one = nengo.Node([1.0], label="one")
+        readout_bias = nengo.Connection(
+            one, readout, transform=np.zeros((spec.output_size, 1)), synapse=None
+        )
+        nengo.Probe(readout, label="probe")
+    parts = {
+        "memory": memory,
+        "hidden": hidden,
+        "weights": weights,
+        "readout_weights": readout_weights,
+        "readout_bias": readout_bias,
+    }
+    return network, parts
+
+
+def trained_graph(spec: LmuSpec, simulator: Any, parts: dict[str, Any]) -> Graph:
+    """The full LMU with the weights that ``simulator`` has learned."""
+    graph = build(spec)
+    data = simulator.data
+    hidden = replace(graph["lmu.h"], bias=np.asarray(data[parts["hidden"]].bias, float))
+    readout = replace(
+        graph["readout"], bias=np.asarray(data[parts["readout_bias"]].weights, float)[:, 0]
+    )
+    learned = {
+        "lmu.m_to_h": data[parts["weights"]].weights,
+        "readout_weights": data[parts["readout_weights"]].weights,
+    }
+    projections = tuple(
+        replace(p, weights=np.asarray(learned[p.name], float)) if p.name in learned else p
+        for p in graph.projections
+    )
+    return replace(graph.with_populations([hidden, readout]), projections=projections)
+
+
+def hidden_neuron(kind: str) -> Neuron:
+    """The hidden neuron of a training run by its short name, ``relu`` or ``lif``."""
+    return Neuron("lif_rate", amplitude=1.0 / LIF_RATE) if kind == "lif" else Neuron("relu")
+
+
+def _neuron_type(nengo: Any, neuron: Neuron) -> Any:
+    if neuron.kind == "lif_rate":
+        return nengo.LIFRate(
+            tau_rc=neuron.tau_rc, tau_ref=neuron.tau_ref, amplitude=neuron.amplitude
+        )
+    return nengo.RectifiedLinear(amplitude=neuron.amplitude)
+
+
+def _resting_bias(neuron: Neuron) -> float:
+    """At threshold, so that training starts with about half of the neurons active."""
+    return 1.0 if neuron.kind == "lif_rate" else 0.0
