@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,12 @@ def load(path: str | Path) -> Model:
         EOFError,
         OSError,
         NotImplementedError,
-        zipfile.zlib.error,
+        zlib.error,
     ) as error:  # type: ignore[attr-defined]
         raise _damaged(path.name, f"a file that is not a whole ZIP archive ({error})") from error
     except SpecError as error:
         raise _damaged(path.name, f"{error.what} with {error.got}, not {error.expected}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         detail = f"{type(error).__name__}: {error}"
         raise _damaged(
             path.name, f"a manifest that does not follow the format ({detail})"

@@ -74,8 +74,7 @@ def test_truncated_file(saved, tmp_path, keep):
 
 
 def test_flipped_bytes_never_escape_the_error_family(saved, tmp_path):
-    network, path, _ = saved
-    data = bytearray(path.read_bytes())
+    data = bytearray(saved[1].read_bytes())
     rng = np.random.default_rng(0)
     refused = 0
     for _ in range(200):

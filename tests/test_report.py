@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import CLASSES, TARGETS, N, hostile, make_comparison, one
 
 from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
 from spiking_lmu.report.words import sentence
 from spiking_lmu.results import Comparison, Outcome
+
+from .made_up import CLASSES, TARGETS, N, hostile, make_comparison, one
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,7 @@ def test_samples_are_matched_by_number_not_by_place(comparison):
     [
         (0, 5000, "kept", "no difference found"),
         (0, 100, "unclear", "too few samples to tell"),
+        (3, 400, "unclear", "too few samples to tell"),
         (9, 100, "lost", "loses 9.0 points"),
         (100, 5000, "lost", "loses 2.00 points"),
     ],
@@ -128,6 +130,7 @@ def test_terminal_table_fits_100_columns(comparison):
     assert max(len(line) for line in text.splitlines()) <= 100
     assert "…" not in text
     assert "120/200" in text
+    assert text.count("SpikingRectifiedLinear") > len(TARGETS)  # names are not folded
     assert "interrupted by the user" in text
 
 
@@ -174,4 +177,6 @@ def test_hostile_names_stay_text(comparison, tmp_path):
     write_markdown(bad, tmp_path / "r.md")
     text = (tmp_path / "r.md").read_text()
     assert not re.search(r"(?<!\\)<script", text)
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
     assert "\x1b" not in text + terminal(bad)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import CLASSES, hostile, make_comparison, one
 
 from spiking_lmu.report import rows, write_html, write_json, write_markdown
 from spiking_lmu.results import Comparison, Trace
+
+from .made_up import CLASSES, hostile, make_comparison, one
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,7 @@ def test_odd_traces_are_drawn(comparison, tmp_path):
     """Silent populations, outputs that are not finite, and a picture that is none."""
     index = int(comparison.indices[0])
     readout = np.full((30, CLASSES), np.nan)
+    readout[3:, 0] = np.inf
     trace = Trace(index, readout, {"silent": np.zeros((0, 2)), "loud": np.array([[29, 3]])})
     stray = Trace(-1, readout, {})
     odd = dataclasses.replace(

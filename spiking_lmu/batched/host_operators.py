@@ -7,22 +7,10 @@ Source: nengo 4.1.0, ``builder/operator.py``, ``builder/neurons.py``, ``builder/
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import nengo
 import numpy as np
-from nengo.builder.neurons import SimNeurons
-from nengo.builder.operator import (
-    Copy,
-    DotInc,
-    ElementwiseInc,
-    Reset,
-    SimPyFunc,
-    SparseDotInc,
-    TimeUpdate,
-)
-from nengo.builder.probe import SimProbe
-from nengo.builder.processes import SimProcess
 
 from .host_processes import fed_step, process_step
 from .unsupported import unsupported
@@ -33,13 +21,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Step = Callable[[], None]
 
-#: Neuron types whose ``step`` works on each neuron by itself, so on (neurons, batch) too.
-ELEMENTWISE = (
-    nengo.LIF,
-    nengo.LIFRate,
-    nengo.RectifiedLinear,
-    nengo.SpikingRectifiedLinear,
-)
+#: Nengo's neuron types whose ``step`` works on each neuron by itself, so on a batch too.
+ELEMENTWISE = ("LIF", "LIFRate", "RectifiedLinear", "SpikingRectifiedLinear")
 
 
 def make_step(host: BatchedHost, operator: Any) -> Step | None:
@@ -50,10 +33,10 @@ def make_step(host: BatchedHost, operator: Any) -> Step | None:
     Unsupported
         The operator cannot be run for a batch with the same results.
     """
-    kind = type(operator)
-    if kind not in _MAKERS:
+    maker = _makers().get(type(operator))
+    if maker is None:
         raise unsupported("host operator", str(operator), "a part without learning or noise")
-    return _MAKERS[kind](host, operator)
+    return maker(host, operator)
 
 
 def _nothing(host: BatchedHost, operator: Any) -> None:
@@ -162,15 +145,16 @@ def _one_term_rows(matrix: Any) -> tuple[Any, Array] | None:
 
 def _neurons(host: BatchedHost, operator: Any) -> Step:
     neurons, dt = operator.neurons, host.dt
-    if type(neurons) not in ELEMENTWISE or operator.state_extra:
-        raise unsupported(
-            "host neurons",
-            type(neurons).__name__,
-            "one of " + ", ".join(t.__name__ for t in ELEMENTWISE),
-        )
+    kind = type(neurons)
+    if (
+        kind.__module__ != "nengo.neurons"
+        or kind.__name__ not in ELEMENTWISE
+        or operator.state_extra
+    ):
+        raise unsupported("host neurons", kind.__name__, "one of " + ", ".join(ELEMENTWISE))
     current, output = host.signals[operator.J], host.signals[operator.output]
     state = {name: host.signals[signal] for name, signal in operator.state.items()}
-    if host.compiled and type(neurons) is nengo.SpikingRectifiedLinear:
+    if host.compiled and kind.__name__ == "SpikingRectifiedLinear":
         from .host_kernels import spiking_relu
 
         height = neurons.amplitude / dt
@@ -194,15 +178,20 @@ def _process(host: BatchedHost, operator: Any) -> Step | None:
     return process_step(host, operator)
 
 
-_MAKERS: dict[type, Callable[[Any, Any], Step | None]] = {
-    TimeUpdate: _nothing,
-    SimProbe: _nothing,
-    Reset: _reset,
-    Copy: _copy,
-    ElementwiseInc: _elementwise,
-    DotInc: _dot,
-    SparseDotInc: _dot,
-    SimNeurons: _neurons,
-    SimPyFunc: _function,
-    SimProcess: _process,
-}
+@cache
+def _makers() -> dict[type, Callable[[Any, Any], Step | None]]:
+    """What makes the step of each type of operator.  Nengo is imported by now."""
+    from nengo.builder import neurons, operator, probe, processes
+
+    return {
+        operator.TimeUpdate: _nothing,
+        operator.Reset: _reset,
+        operator.Copy: _copy,
+        operator.ElementwiseInc: _elementwise,
+        operator.DotInc: _dot,
+        operator.SparseDotInc: _dot,
+        operator.SimPyFunc: _function,
+        probe.SimProbe: _nothing,
+        neurons.SimNeurons: _neurons,
+        processes.SimProcess: _process,
+    }

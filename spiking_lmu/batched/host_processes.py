@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nengo.synapses import Alpha, LinearFilter, Lowpass
 
 from .unsupported import unsupported
 
@@ -112,6 +111,8 @@ def _compute(host: BatchedHost, operator: Any) -> Callable[..., Array]:
 
 
 def _works_on_columns(host: BatchedHost, process: Any) -> bool:
+    from nengo.synapses import Alpha, LinearFilter, Lowpass
+
     if type(process) in (Lowpass, Alpha, LinearFilter):
         # First order filters multiply and add; higher orders go through BLAS, whose
         # sums can depend on the shape.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from nengo.synapses import Lowpass
 
 from ..errors import TargetError
 from .chip_probes import ChipReader
@@ -112,6 +111,8 @@ class ChipRecorder:
     def __init__(
         self, reader: ChipReader, record: Record, steps: int, dt: float, strict: bool
     ) -> None:
+        from nengo.synapses import Lowpass
+
         self._reader, self._record, self._dt = reader, record, dt
         self._steps = _Steps(record, steps)
         synapse, size = reader.probe.synapse, reader.probe.output_size

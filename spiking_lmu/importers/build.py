@@ -49,7 +49,7 @@ def build_graph(plan: Plan, trained: Trained, nengo: Any, *, redrawn: bool = Fal
     Raises
     ------
     ImportNetworkError
-        A Dense layer of another simulator, or gains or decoders that are lost.
+        Gains or decoders that no file holds and no seed fixes.
     """
     links = [_link(plan, trained, connection, nengo) for connection in plan.connections]
     populations: list[Population] = []

@@ -26,7 +26,8 @@ def from_nengo_dl(
     network
         The ``nengo.Network``.
     simulator_or_params
-        The open ``nengo_dl.Simulator`` that trained it; or a file written by its
+        The open ``nengo_dl.Simulator`` that trained it, and the latest of this network that
+        was built (each takes over the network's Keras layers); or a file written by its
         ``save_params``; or that file's arrays as a list.  A file holds arrays by position
         only: it is checked for their number, shapes and values, and cannot be told from one
         of another network that has the same.

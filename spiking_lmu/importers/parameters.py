@@ -36,7 +36,6 @@ class Trained:
         import tensorflow as tf
 
         self._simulator, self._keras = simulator, tf.keras.backend
-        self._own = {id(variable) for variable in simulator.keras_model.weights}
 
     def weights(self, connection: Any) -> Array | None:
         """Weights as Nengo has them: None, shape (), (n,) or (post, pre)."""
@@ -72,20 +71,7 @@ class Trained:
         return bool(self._simulator.model.seeded[part])
 
     def layer(self, layer: Any) -> tuple[Array, Array | None]:
-        """Kernel (in, units) and bias (units,) of a Dense layer.
-
-        Raises
-        ------
-        ImportNetworkError
-            A later Simulator of the same network has made the layer its own.
-        """
-        if any(id(variable) not in self._own for variable in layer.weights):
-            raise ImportNetworkError(
-                f"layer {layer.name}",
-                got="weights that belong to another, later Simulator",
-                expected="those of the simulator that was given",
-                fix="import before building another Simulator of the same network",
-            )
+        """Kernel (in, units) and bias (units,) of a Dense layer."""
         values = self._keras.batch_get_value(layer.weights)
         return values[0], values[1] if layer.use_bias else None
 

@@ -84,8 +84,6 @@ def make_plan(network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any) 
     plan.output = _choose_output(network, output, plan.names, problems, nengo)
     objects = _leading_to(network, plan.output)
     plan.input = _choose_input(network, input, objects, plan.names, problems, nengo)
-    if plan.input is not None and plan.input not in objects:
-        objects.insert(0, plan.input)
     for part in objects:
         _add_part(plan, part, problems, nengo, nengo_dl)
     for connection in network.all_connections:
@@ -112,11 +110,16 @@ def _choose_output(
         if output is None:
             problems.add("output", "no probe or object of that name", "give the object itself")
             return None
-    if isinstance(output, nengo.Probe):
+        # A population is named after its Ensemble, and puts out what the neurons do.
+        output = output.neurons if isinstance(output, nengo.Ensemble) else output
+    if isinstance(output, nengo.Probe) and output in network.all_probes:
         return _probed(output, problems, nengo)
     if output is not None:
         if isinstance(output, nengo.Ensemble):
             problems.add("output", "an Ensemble, whose decoded output needs a probe", "probe it")
+            return None
+        if owner_of(output) not in [*network.all_nodes, *network.all_ensembles]:
+            problems.add("output", "an object outside the network", "give a Node or neurons of it")
             return None
         return Output(owner_of(output))
     groups: dict[Any, Any] = {}
@@ -174,6 +177,8 @@ def _choose_input(
     if input is not None:
         if not isinstance(input, nengo.Node) or input.size_in:
             problems.add("input", names.describe(input), "give a Node without incoming connections")
+        elif input not in objects:
+            problems.add("input", "a Node that does not lead to the output", "give one that does")
         return input
     candidates = [part for part in objects if isinstance(part, nengo.Node) and not part.size_in]
     if len(candidates) != 1:

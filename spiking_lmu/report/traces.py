@@ -94,7 +94,9 @@ def _readout(
     steps = len(readout)
     # Every stride-th step, counted from the last one: the decision is taken there.
     at = np.arange(steps - 1, -1, -max(1, -(-steps // MAX_POINTS)))[::-1]
-    values = readout[at]
+    # Gaps where a target gave no finite number; the decision's mark needs a place.
+    values = np.where(np.isfinite(readout[at]), readout[at], np.nan)
+    values[-1] = np.nan_to_num(values[-1])
     order = np.argsort(values[-1])[::-1][:MAX_CURVES].tolist()
     for k in order:
         if k not in (label, decided):
@@ -110,7 +112,7 @@ def _readout(
         axes, end, f"{plain(classes[decided])[:8]} {'✓' if label == decided else '✗'}", colour
     )
     if label != decided:
-        span = float(np.ptp(values)) or 1.0
+        span = float(np.nanmax(values) - np.nanmin(values)) or 1.0
         apart = max(end - values[-1, label], 0.13 * span)
         _end_label(axes, end - apart, f"{plain(classes[label])[:8]} true", BLUE)
     axes.set_xlim(0, steps)

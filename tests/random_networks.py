@@ -1,0 +1,314 @@
+"""Random small networks for nengo-loihi, and their comparison with batched execution.
+
+Used by ``tests/test_batched_*.py`` and ``scripts/check-exactness``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spiking_lmu.batched import BatchedSimulator
+from spiking_lmu.compat import import_nengo, import_nengo_loihi
+
+Array = np.ndarray
+STATE = ("spiked", "current", "voltage")
+#: Host arithmetic may differ from stock by the order of its sums, unless strict.
+TOLERANCE = 1e-9
+
+
+class Feeder:
+    """Input Node of the stock simulator: shows one sample, (steps, size), step by step."""
+
+    def __init__(self) -> None:
+        self.sample = np.zeros((1, 1))
+
+    def __call__(self, t: float) -> Array:
+        return self.sample[round(t / 0.001) - 1]
+
+
+@dataclass
+class Case:
+    """A network with what it was made of."""
+
+    network: Any
+    input: Any
+    feeder: Feeder
+    size: int
+    parts: list[str] = field(default_factory=list)
+
+    def data(self, seed: int, batch: int, steps: int) -> Array:
+        """Smooth random inputs with pauses, (batch, steps, size)."""
+        rng = np.random.default_rng(seed)
+        t = np.arange(steps)[None, :, None] / 100
+        phase, speed = rng.uniform(0, 6, (2, batch, 1, self.size))
+        x = np.sin(2 * np.pi * speed * t + phase) * rng.uniform(0.3, 1.5, (batch, 1, self.size))
+        x[rng.random((batch, steps)) < 0.1] = 0
+        return x
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """nengo-loihi warns about overflow and about its own use of Nengo."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def hold_process(size: int, every: int, batched: bool) -> Any:
+    """A process that keeps its input for ``every`` steps."""
+    nengo = import_nengo()
+
+    class Hold(nengo.Process):
+        def make_state(self, shape_in, shape_out, dt, dtype=None):
+            return {"held": np.zeros(shape_out)}
+
+        def make_step(self, shape_in, shape_out, dt, rng, state):
+            held = state["held"]
+
+            def step(t, x):
+                if round(t / dt) % every == 0:
+                    held[...] = x
+                return held
+
+            return step
+
+    Hold.batched = batched
+    return Hold(default_size_in=size, default_size_out=size)
+
+
+def random_network(seed: int) -> Case:
+    """Host memory, one to three populations on the chip, readouts; the same for one seed."""
+    return _Maker(np.random.default_rng(seed), seed).make()
+
+
+class _Maker:
+    """Adds parts with random choices; every choice is named in ``Case.parts``."""
+
+    def __init__(self, rng: np.random.Generator, seed: int) -> None:
+        self.rng, self.seed = rng, seed
+        self.nengo, self.loihi = import_nengo(), import_nengo_loihi()
+        self.at_rest = {"voltage": self.nengo.dists.Choice([0])}
+
+    def chance(self, probability: float, part: str) -> bool:
+        chosen = bool(self.rng.random() < probability)
+        if chosen:
+            self.case.parts.append(part)
+        return chosen
+
+    def normal(self, *shape: int) -> Array:
+        return self.rng.normal(size=shape)
+
+    def make(self) -> Case:
+        nengo, size = self.nengo, int(self.rng.integers(1, 4))
+        with nengo.Network(seed=self.seed) as network:
+            self.loihi.add_params(network)
+            feeder = Feeder()
+            node = nengo.Node(feeder, size_out=size, label="input")
+            self.case = Case(network, node, feeder, size)
+            source, width = self.memory(node, size)
+            layers = [self.population(i) for i in range(int(self.rng.integers(1, 4)))]
+            self.from_host(source, width, layers[0])
+            for pre, post in zip(layers, layers[1:], strict=False):
+                self.on_chip(pre, post)
+            for layer in layers:
+                if self.chance(0.3, "recurrent"):
+                    self.on_chip(layer, layer)
+            readout = self.readout(layers[-1])
+            if self.chance(0.35, "feedback"):
+                self.feedback(readout, layers[0])
+            for layer in layers:
+                self.probes(layer)
+        return self.case
+
+    def memory(self, node: Any, size: int) -> tuple[Any, int]:
+        nengo, width = self.nengo, int(self.rng.integers(2, 12))
+        memory = nengo.Node(size_in=width, label="memory")
+        nengo.Connection(node, memory, transform=self.normal(width, size), synapse=None)
+        turn = np.linalg.qr(self.normal(width, width))[0] * 0.95
+        if self.chance(0.4, "hold"):
+            every, batched = int(self.rng.integers(1, 6)), bool(self.rng.random() < 0.5)
+            held = nengo.Node(hold_process(width, every, batched), label="hold")
+            nengo.Connection(memory, held, synapse=0)
+            nengo.Connection(held, memory, transform=turn, synapse=None)
+        else:
+            nengo.Connection(memory, memory, transform=turn, synapse=0)
+        if self.chance(0.2, "host lif"):
+            return self.host_ensemble(memory, width), 20
+        return memory, width
+
+    def host_ensemble(self, memory: Any, width: int) -> Any:
+        nengo = self.nengo
+        kind = nengo.LIF if self.rng.random() < 0.5 else nengo.SpikingRectifiedLinear
+        ensemble = nengo.Ensemble(20, 1, neuron_type=kind(initial_state=self.at_rest),
+                                  gain=np.full(20, 1.0), bias=self.rng.uniform(0, 3, 20))  # fmt: skip
+        self.case.network.config[ensemble].on_chip = False
+        nengo.Connection(
+            memory, ensemble.neurons, transform=3 * self.normal(20, width), synapse=None
+        )
+        relay = nengo.Node(size_in=20)
+        nengo.Connection(ensemble.neurons, relay, transform=0.01, synapse=0.01)
+        return relay
+
+    def population(self, index: int) -> Any:
+        nengo, rng, size = self.nengo, self.rng, int(self.rng.integers(4, 40))
+        if self.chance(0.5, "lif"):
+            low = -1 if self.chance(0.3, "min voltage") else 0
+            kind = nengo.LIF(tau_rc=rng.uniform(0.005, 0.05), min_voltage=low,
+                             tau_ref=rng.choice([0.0, 0.001, 0.003]))  # fmt: skip
+        else:
+            kind = nengo.SpikingRectifiedLinear(amplitude=rng.choice([1.0, 0.02]))
+        return nengo.Ensemble(size, 1, neuron_type=kind, gain=rng.uniform(0.5, 100, size),
+                              bias=rng.uniform(-1, 60, size), label=f"layer{index}")  # fmt: skip
+
+    def synapse(self) -> Any:
+        return self.rng.choice([None, 0.002, 0.005, 0.05])
+
+    def from_host(self, source: Any, width: int, layer: Any) -> None:
+        nengo, size = self.nengo, layer.n_neurons
+        if self.chance(0.3, "encoded"):
+            nengo.Connection(source, layer, transform=self.normal(1, width), synapse=self.synapse())
+        elif self.chance(0.5, "currents"):
+            current = nengo.Node(size_in=size, label="current")
+            nengo.Connection(
+                source, current, transform=0.3 * self.normal(size, width), synapse=None
+            )
+            nengo.Connection(current, layer.neurons, synapse=None,
+                             transform=np.full(size, self.rng.uniform(20, 200)))  # fmt: skip
+        else:
+            nengo.Connection(source, layer.neurons, synapse=self.synapse(),
+                             transform=30 * self.normal(size, width))  # fmt: skip
+
+    def on_chip(self, pre: Any, post: Any) -> None:
+        nengo = self.nengo
+        amplitude = getattr(pre.neuron_type, "amplitude", 1.0)
+        weights = self.normal(post.n_neurons, pre.n_neurons) / (amplitude * np.sqrt(pre.n_neurons))
+        tau = self.rng.choice([0.002, 0.005, 0.1])
+        if self.chance(0.25, "overflow"):
+            weights, tau = 30 * np.abs(weights), 0.2
+        elif self.chance(0.3, "sparse"):
+            weights = weights * (self.rng.random(weights.shape) < 0.1)
+        elif self.chance(0.2, "decoded") and amplitude == 1:
+            nengo.Connection(pre, post, synapse=tau)
+            return
+        nengo.Connection(pre.neurons, post.neurons, transform=weights, synapse=tau)
+
+    def readout(self, layer: Any) -> Any:
+        nengo, size = self.nengo, int(self.rng.integers(1, 6))
+        readout = nengo.Node(size_in=size, label="readout")
+        bias = nengo.Node(self.normal(size))
+        nengo.Connection(bias, readout, synapse=None)
+        weights = self.normal(size, layer.n_neurons) / layer.n_neurons
+        nengo.Connection(layer.neurons, readout, transform=weights, synapse=self.synapse())
+        nengo.Probe(readout, synapse=self.rng.choice([None, 0.01]))
+        if self.chance(0.3, "alpha"):
+            nengo.Probe(readout, synapse=nengo.Alpha(0.01))
+        return readout
+
+    def feedback(self, readout: Any, layer: Any) -> None:
+        nengo, back = self.nengo, self.nengo.Node(size_in=readout.size_in, label="back")
+        nengo.Connection(readout, back, synapse=0.01)
+        nengo.Connection(back, layer.neurons, synapse=None,
+                         transform=self.normal(layer.n_neurons, readout.size_in))  # fmt: skip
+
+    def probes(self, layer: Any) -> None:
+        nengo = self.nengo
+        nengo.Probe(layer.neurons)
+        for key in ("voltage", "input"):
+            if self.chance(0.4, f"probe {key}"):
+                nengo.Probe(layer.neurons, key, synapse=self.rng.choice([None, 0.01]))
+        if self.chance(0.3, "filtered spikes"):
+            nengo.Probe(layer.neurons, synapse=0.02)
+        if self.chance(0.3, "decoded probe"):
+            nengo.Probe(layer, synapse=0.01)
+
+
+def stock_run(
+    case: Case, sample: Array, seed: int = 0
+) -> tuple[dict[str, Array], dict[Any, Array]]:
+    """One sample on ``nengo_loihi.Simulator``: chip state (steps, neurons), and probes."""
+    case.feeder.sample = sample
+    state: dict[str, list[Array]] = {key: [] for key in STATE}
+    with quiet(), simulator(case, seed) as sim:
+        emulator = sim.sims["emulator"]
+        advance = emulator.step
+
+        def step() -> None:
+            advance()
+            for key in STATE:
+                state[key].append(getattr(emulator.compartment, key).copy())
+
+        emulator.step = step
+        sim.run_steps(len(sample))
+        probes = {probe: np.array(sim.data[probe]) for probe in case.network.all_probes}
+    return {key: np.array(values) for key, values in state.items()}, probes
+
+
+def simulator(case: Case, seed: int = 0) -> Any:
+    """A fresh stock simulator."""
+    return import_nengo_loihi().Simulator(case.network, seed=seed, target="sim")
+
+
+def batched_run(batched: BatchedSimulator, steps: int) -> tuple[dict[str, Array], dict[Any, Array]]:
+    """The same for a batch: state (batch, steps, neurons), and probes (batch, steps, size)."""
+    state: dict[str, list[Array]] = {key: [] for key in STATE}
+
+    def keep(step: int) -> None:
+        for key in STATE:
+            state[key].append(np.array(getattr(batched.engine, key)))
+
+    batched.run(steps, on_step=keep)
+    moved = {key: np.moveaxis(np.array(values), -1, 0) for key, values in state.items()}
+    return moved, batched.data
+
+
+def differences(
+    stock: list[tuple[dict[str, Array], dict[Any, Array]]],
+    batch: tuple[dict[str, Array], dict[Any, Array]],
+    strict: bool,
+) -> list[str]:
+    """What differs, one line each: chip state always to the bit, probes to the bit if strict."""
+    found = []
+    for key in STATE:
+        theirs = np.stack([state[key] for state, _ in stock])
+        unequal = (batch[0][key] != theirs).any(axis=2)
+        if unequal.any():
+            sample, step = np.argwhere(unequal)[0]
+            found.append(f"{key} of sample {sample} at step {step}")
+    for probe in stock[0][1]:
+        theirs = np.stack([probes[probe] for _, probes in stock])
+        ours = batch[1][probe]
+        if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
+            found.append(f"{probe}: {ours.shape} {ours.dtype}, not {theirs.shape} {theirs.dtype}")
+        elif not np.array_equal(theirs, ours) and (
+            strict or np.abs(theirs - ours).max() > TOLERANCE * max(1, np.abs(theirs).max())
+        ):
+            found.append(f"{probe}: off by {np.abs(theirs - ours).max():.1e}")
+    return found
+
+
+def compare(
+    case: Case,
+    *,
+    samples: int = 4,
+    steps: int = 120,
+    variants: tuple[tuple[str, bool], ...] = (("numpy", True), ("numpy", False)),
+    seed: int = 0,
+) -> tuple[list[str], float]:
+    """Differences of all (engine, strict) variants from stock, and spikes a neuron and step."""
+    x = case.data(seed, samples, steps)
+    stock = [stock_run(case, sample) for sample in x]
+    with quiet():
+        sim = simulator(case)
+        sim.close()
+    found = []
+    for engine, strict in variants:
+        batched = BatchedSimulator(sim, {case.input: x}, engine=engine, strict=strict)
+        lines = differences(stock, batched_run(batched, steps), strict)
+        found += [f"{engine}{' strict' if strict else ''}: {line}" for line in lines]
+    return found, float(np.mean([state["spiked"].mean() for state, _ in stock]))

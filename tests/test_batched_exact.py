@@ -1,0 +1,170 @@
+"""Batched execution against nengo-loihi's own simulator, step by step."""
+
+import numpy as np
+import pytest
+from random_networks import (
+    Case,
+    Feeder,
+    batched_run,
+    compare,
+    differences,
+    quiet,
+    random_network,
+    simulator,
+    stock_run,
+)
+
+from spiking_lmu.batched import BatchedSimulator, extract
+from spiking_lmu.compat import import_nengo
+
+nengo = import_nengo()
+ENGINES = ["numpy", "numba"]
+STEPS, SAMPLES = 120, 4
+
+
+@pytest.fixture(autouse=True)
+def _engine_installed(request):
+    if "engine" in request.fixturenames and request.getfixturevalue("engine") == "numba":
+        pytest.importorskip("numba")
+
+
+def made(kind, recurrent=False, feedback=False, strength=1.0, tau=0.005):
+    """Input → host memory → two populations on the chip → readout."""
+    rng = np.random.default_rng(5)
+    neuron = {
+        "relu": nengo.SpikingRectifiedLinear(),
+        "lif": nengo.LIF(tau_ref=0.002, min_voltage=-1),
+    }[kind]
+    with quiet(), nengo.Network(seed=1) as network:
+        feeder = Feeder()
+        node = nengo.Node(feeder, size_out=2)
+        memory = nengo.Node(size_in=6)
+        nengo.Connection(node, memory, transform=rng.normal(size=(6, 2)), synapse=None)
+        turn = np.linalg.qr(rng.normal(size=(6, 6)))[0] * 0.95
+        nengo.Connection(memory, memory, transform=turn, synapse=0)
+        layers = [
+            nengo.Ensemble(
+                size, 1, neuron_type=neuron, gain=np.ones(size), bias=rng.uniform(0, 90, size)
+            )
+            for size in (30, 20)
+        ]
+        into = 40 * rng.normal(size=(30, 6))
+        nengo.Connection(memory, layers[0].neurons, transform=into, synapse=None)
+        weights = strength * rng.uniform(-0.2, 1, (20, 30))
+        nengo.Connection(layers[0].neurons, layers[1].neurons, transform=weights, synapse=tau)
+        if recurrent:
+            again = rng.normal(size=(20, 20)) * 0.3
+            nengo.Connection(layers[1].neurons, layers[1].neurons, transform=again, synapse=tau)
+        readout = nengo.Node(size_in=3)
+        out = rng.normal(size=(3, 20)) / 20
+        nengo.Connection(layers[1].neurons, readout, transform=out, synapse=None)
+        if feedback:
+            back = nengo.Node(size_in=3)
+            nengo.Connection(readout, back, synapse=0.005)
+            nengo.Connection(back, layers[0].neurons, transform=into[:, :3], synapse=None)
+        nengo.Probe(readout, synapse=0.01)
+        for layer in layers:
+            nengo.Probe(layer.neurons)
+            nengo.Probe(layer.neurons, "voltage")
+            nengo.Probe(layer.neurons, "input", synapse=0.01)
+    return Case(network, node, feeder, 2)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """A network, its data and what the stock simulator does with it, by keyword arguments."""
+    made_before = {}
+
+    def get(**options):
+        key = tuple(sorted(options.items()))
+        if key not in made_before:
+            case = made(**options)
+            x = case.data(1, SAMPLES, STEPS)
+            stock = [stock_run(case, sample) for sample in x]
+            with quiet():
+                sim = simulator(case)
+                sim.close()
+            made_before[key] = case, x, stock, sim
+        return made_before[key]
+
+    return get
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "relu"},
+        {"kind": "lif"},
+        {"kind": "relu", "feedback": True},
+        {"kind": "lif", "recurrent": True, "feedback": True},
+    ],
+    ids=["relu", "lif", "relu bidirectional", "lif recurrent bidirectional"],
+)
+def test_same_as_stock_at_every_step(reference, options, engine, strict):
+    case, x, stock, sim = reference(**options)
+    assert sim.precompute is not options.get("feedback", False)
+    batched = BatchedSimulator(sim, {case.input: x}, engine=engine, strict=strict)
+    assert differences(stock, batched_run(batched, STEPS), strict) == []
+    assert 0.005 < np.mean([state["spiked"].mean() for state, _ in stock]) < 0.5
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("kind", "strength", "tau"),
+    [("lif", 30.0, 0.2), ("relu", 3000.0, 0.005)],
+    ids=["current wraps", "input wraps"],
+)
+def test_overflow_wraps_as_in_stock(reference, kind, strength, tau, engine):
+    case, x, stock, sim = reference(kind=kind, strength=strength, tau=tau)
+    batched = BatchedSimulator(sim, {case.input: x}, engine=engine, strict=True)
+    assert differences(stock, batched_run(batched, STEPS), strict=True) == []
+    assert batched.engine.overflowed[30:].any()
+    assert not batched.engine.overflowed[:30].any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "change", ["weight", "threshold", "keep_u", "bias"], ids=lambda name: f"one {name}"
+)
+def test_comparison_notices_one_wrong_unit(reference, engine, change):
+    case, x, stock, sim = reference(kind="relu")
+    program = extract(sim.model)
+    unit = program.wiring.unit
+    if change == "weight":
+        tile = next(t for t in program.wiring.tiles if t.rows.start == 30)
+        tile.weights[3, 5] += unit
+    elif change == "threshold":
+        program.compartments.vth[:] -= 64
+    else:
+        getattr(program.compartments, change)[:] += 1
+    batched = BatchedSimulator(sim, {case.input: x}, engine=engine, strict=True, program=program)
+    assert differences(stock, batched_run(batched, STEPS), strict=True)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks(seed):
+    found, rate = compare(
+        random_network(seed), samples=3, steps=80, variants=(("numpy", True), ("numpy", False))
+    )
+    assert found == []
+    assert rate > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_networks_on_numba(seed):
+    pytest.importorskip("numba")
+    found, _ = compare(random_network(seed), samples=3, steps=80, variants=(("numba", False),))
+    assert found == []
+
+
+def test_a_batch_is_its_samples_one_by_one(reference):
+    case, x, _, sim = reference(kind="lif", recurrent=True, feedback=True)
+    together = BatchedSimulator(sim, {case.input: x}, engine="numpy", strict=True)
+    together.run(STEPS)
+    for i, sample in enumerate(x):
+        alone = BatchedSimulator(sim, {case.input: sample[None]}, engine="numpy", strict=True)
+        alone.run(STEPS)
+        for probe, values in together.data.items():
+            assert np.array_equal(alone.data[probe][0], values[i])
