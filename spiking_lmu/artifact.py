@@ -113,7 +113,7 @@ def load(path: str | Path) -> Model:
         OSError,
         NotImplementedError,
         zlib.error,
-    ) as error:  # type: ignore[attr-defined]
+    ) as error:
         raise _damaged(path.name, f"a file that is not a whole ZIP archive ({error})") from error
     except SpecError as error:
         raise _damaged(path.name, f"{error.what} with {error.got}, not {error.expected}") from error

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "several targets, and report what accuracy was kept.",
     )
     parser.add_argument("--version", action="version", version=f"spiking-lmu {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_Parser

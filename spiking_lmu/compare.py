@@ -12,7 +12,7 @@ import numpy as np
 
 from .datasets import Dataset
 from .errors import SpikingLmuError
-from .journal import Finished, Journal
+from .journal import Finished, Journal, load_traces, save_traces
 from .model import Model
 from .results import Array, Comparison, Outcome, Trace
 from .simulate import run_reference
@@ -230,14 +230,22 @@ class _Runner:
             self.problem = " ".join(f"{type(error).__name__}: {error}".split())
 
     def _trace(self, deployment: Any) -> None:
-        """Run the first samples with everything recorded; they count like any other."""
-        positions = list(range(min(self.traces_wanted, len(self.indices))))
-        for start in range(0, len(positions), deployment.batch_size):
-            batch = positions[start : start + deployment.batch_size]
-            run = deployment.run(self.dataset.x[batch], raster=True)
-            for i, position in enumerate(batch):
-                self.traces.append(Trace(self.indices[position], run.outputs[i], run.rasters[i]))
-            self._record(batch, run)
+        """Run the first samples with everything recorded; they count like any other.
+
+        A target that runs many samples at once takes a whole batch along.
+        """
+        wanted = self.indices[: self.traces_wanted]
+        kept = self.journal.path.with_suffix(".traces.npz")
+        traces = load_traces(kept, wanted)
+        if traces is None:
+            positions = list(range(min(max(len(wanted), deployment.batch_size), len(self.indices))))
+            run = deployment.run(self.dataset.x[positions], raster=True)
+            self._record(positions, run)
+            traces = tuple(
+                Trace(index, run.outputs[i], run.rasters[i]) for i, index in enumerate(wanted)
+            )
+            save_traces(kept, traces)
+        self.traces.extend(traces)
 
     def _record(self, batch: list[int], run: Run) -> None:
         share = run.seconds / len(batch)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from .artifact import write_atomically
 from .errors import FileError
+from .results import Trace
 
 SCHEMA = "spiking-lmu-journal-1"
 
@@ -124,6 +130,37 @@ class Journal:
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
                 os.truncate(self.path, whole)
+
+
+def save_traces(path: Path, traces: Sequence[Trace]) -> None:
+    """Write traces to an NPZ file."""
+    arrays = {}
+    for trace in traces:
+        arrays[f"{trace.index}/readout"] = trace.readout
+        arrays |= {f"{trace.index}/spikes/{name}": spikes for name, spikes in trace.spikes.items()}
+    with write_atomically(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_traces(path: Path, indices: Sequence[int]) -> tuple[Trace, ...] | None:
+    """The traces of the samples ``indices``; None if the file does not hold them all, intact."""
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            names = file.files
+            return tuple(
+                Trace(
+                    index,
+                    file[f"{index}/readout"],
+                    {
+                        name.partition("/spikes/")[2]: file[name]
+                        for name in names
+                        if name.startswith(f"{index}/spikes/")
+                    },
+                )
+                for index in indices
+            )
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -37,8 +37,8 @@ def run_reference(
 
     Returns
     -------
-    Outputs of shape (batch, steps, output_size), with the readout filter of ``timing``;
-    float64.
+    Outputs of shape (batch, steps, output_size), float64; with a readout filter, filtered up
+    to the previous step, like every synapse.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def run_reference(
     outputs = np.empty((batch, timing.total_steps(inputs), graph.output_size))
     for step, index in enumerate(timing.presented(inputs)):
         values = state.step(x[:, index], timing.starts_presentation(step, inputs))
+        outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
-        outputs[:, step] = filtered
         if observe is not None:
             observe(step, values)
     return outputs

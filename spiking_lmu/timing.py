@@ -26,7 +26,8 @@ class Timing:
     settle_steps
         Further steps for which the last input is held (at least 0).
     readout_tau
-        Time constant of the lowpass on the output, in seconds; 0 is no filter.
+        Time constant of the lowpass on the output, in seconds; 0 is no filter.  It is a
+        synapse like any other: the output of a step is filtered up to the step before.
     dt
         Simulation step in seconds.
 

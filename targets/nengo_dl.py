@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.compat import import_nengo, import_nengo_dl
+from spiking_lmu.compat.quiet import quiet_import
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph import Graph
 from spiking_lmu.model import Model
@@ -97,14 +98,16 @@ class NengoDlDeployment:
         self._simulator: Any = None
 
     def __enter__(self) -> NengoDlDeployment:
-        self._simulator = self._nengo_dl.Simulator(
-            self._built.network,
-            dt=self._timing.dt,
-            seed=self._seed,
-            minibatch_size=self.batch_size,
-            device=self._device,
-            progress_bar=False,
-        )
+        # NengoDL warns where it finds no GPU; placement says where things ran.
+        with quiet_import():
+            self._simulator = self._nengo_dl.Simulator(
+                self._built.network,
+                dt=self._timing.dt,
+                seed=self._seed,
+                minibatch_size=self.batch_size,
+                device=self._device,
+                progress_bar=False,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from random_networks import Feeder, hold_process, quiet
 from scipy import sparse
 
 from spiking_lmu.batched import BatchedSimulator, Record, Unsupported, extract
 from spiking_lmu.batched import simulator as simulator_module
 from spiking_lmu.batched.engine_numpy import NumpyEngine
+from spiking_lmu.batched.host import BatchedHost
 from spiking_lmu.compat import import_nengo, import_nengo_loihi
 from spiking_lmu.errors import MissingExtraError, TargetError
+from tests.random_networks import Feeder, hold_process, quiet
 
 nengo = import_nengo()
 STEPS, BATCH, SIZE = 40, 3, 5
@@ -135,15 +136,6 @@ def other_neurons(net):
     nengo.Connection(ensemble, net.readout[0])
 
 
-def host_learning(net):
-    ensemble = nengo.Ensemble(5, 1, neuron_type=nengo.LIF())
-    net.network.config[ensemble].on_chip = False
-    nengo.Connection(net.input, ensemble)
-    target = nengo.Node(size_in=1)
-    learned = nengo.Connection(ensemble, target, learning_rule_type=nengo.PES())
-    nengo.Connection(target, learned.learning_rule)
-
-
 def chip_learning(net):
     ensemble = nengo.Ensemble(5, 1, neuron_type=nengo.LIF())
     nengo.Connection(net.input, ensemble)
@@ -162,7 +154,6 @@ def chip_learning(net):
         (sparse_probe, "sample_every"),
         (sparse_chip_probe, "sample_every"),
         (other_neurons, "AdaptiveLIF"),
-        (host_learning, "learning"),
         (chip_learning, "learning"),
     ],
 )
@@ -170,6 +161,20 @@ def test_refuses_what_it_cannot_run_exactly(extend, reason):
     net = Net(extend)
     with pytest.raises(Unsupported, match=reason):
         net.batched(engine="numpy").run(STEPS)
+
+
+def test_refuses_learning_on_the_host():
+    with quiet(), nengo.Network(seed=0) as network:
+        node = nengo.Node(Feeder(), size_out=1)
+        ensemble = nengo.Ensemble(5, 1, neuron_type=nengo.LIF())
+        target = nengo.Node(size_in=1)
+        nengo.Connection(node, ensemble)
+        learned = nengo.Connection(ensemble, target, learning_rule_type=nengo.PES())
+        nengo.Connection(target, learned.learning_rule)
+        simulator = nengo.Simulator(network, optimize=False, progress_bar=False)
+        simulator.close()
+    with pytest.raises(Unsupported, match="weights that change|learning"):
+        BatchedHost(simulator, BATCH, {node: np.zeros((BATCH, STEPS, 1))})
 
 
 def test_refuses_a_model_that_is_not_discretised():

@@ -2,20 +2,21 @@
 
 import numpy as np
 import pytest
-from random_networks import (
+
+from spiking_lmu.batched import BatchedSimulator, extract
+from spiking_lmu.compat import import_nengo
+from tests.random_networks import (
     Case,
     Feeder,
     batched_run,
     compare,
     differences,
+    hold_process,
     quiet,
     random_network,
     simulator,
     stock_run,
 )
-
-from spiking_lmu.batched import BatchedSimulator, extract
-from spiking_lmu.compat import import_nengo
 
 nengo = import_nengo()
 ENGINES = ["numpy", "numba"]
@@ -28,8 +29,12 @@ def _engine_installed(request):
         pytest.importorskip("numba")
 
 
-def made(kind, recurrent=False, feedback=False, strength=1.0, tau=0.005):
-    """Input → host memory → two populations on the chip → readout."""
+def made(kind, recurrent=False, feedback=False, strong=False, together=False):
+    """Input → host memory → two populations on the chip → readout.
+
+    ``strong`` has all weights positive, fast neurons and a slow synapse; in ``together`` the
+    neurons of the first population are many and all alike, so they spike at the same time.
+    """
     rng = np.random.default_rng(5)
     neuron = {
         "relu": nengo.SpikingRectifiedLinear(),
@@ -42,15 +47,17 @@ def made(kind, recurrent=False, feedback=False, strength=1.0, tau=0.005):
         nengo.Connection(node, memory, transform=rng.normal(size=(6, 2)), synapse=None)
         turn = np.linalg.qr(rng.normal(size=(6, 6)))[0] * 0.95
         nengo.Connection(memory, memory, transform=turn, synapse=0)
+        first, tau = 200 if together else 30, 0.2 if strong else 0.005
+        biases = rng.uniform(0, 90, first), rng.uniform(0, 90, 20)
+        into = 40 * rng.normal(size=(first, 6))
+        if together:
+            biases[0][:], into[:] = 60, into[0]
         layers = [
-            nengo.Ensemble(
-                size, 1, neuron_type=neuron, gain=np.ones(size), bias=rng.uniform(0, 90, size)
-            )
-            for size in (30, 20)
+            nengo.Ensemble(len(bias), 1, neuron_type=neuron, gain=np.ones(len(bias)), bias=bias)
+            for bias in (biases[0] * (6 if strong else 1), biases[1])
         ]
-        into = 40 * rng.normal(size=(30, 6))
         nengo.Connection(memory, layers[0].neurons, transform=into, synapse=None)
-        weights = strength * rng.uniform(-0.2, 1, (20, 30))
+        weights = rng.uniform(0.5 if strong or together else -0.2, 1, (20, first))
         nengo.Connection(layers[0].neurons, layers[1].neurons, transform=weights, synapse=tau)
         if recurrent:
             again = rng.normal(size=(20, 20)) * 0.3
@@ -59,7 +66,7 @@ def made(kind, recurrent=False, feedback=False, strength=1.0, tau=0.005):
         out = rng.normal(size=(3, 20)) / 20
         nengo.Connection(layers[1].neurons, readout, transform=out, synapse=None)
         if feedback:
-            back = nengo.Node(size_in=3)
+            back = nengo.Node(hold_process(3, 2, batched=True))
             nengo.Connection(readout, back, synapse=0.005)
             nengo.Connection(back, layers[0].neurons, transform=into[:, :3], synapse=None)
         nengo.Probe(readout, synapse=0.01)
@@ -112,16 +119,16 @@ def test_same_as_stock_at_every_step(reference, options, engine, strict):
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
-    ("kind", "strength", "tau"),
-    [("lif", 30.0, 0.2), ("relu", 3000.0, 0.005)],
+    "options",
+    [{"kind": "lif", "strong": True}, {"kind": "relu", "together": True}],
     ids=["current wraps", "input wraps"],
 )
-def test_overflow_wraps_as_in_stock(reference, kind, strength, tau, engine):
-    case, x, stock, sim = reference(kind=kind, strength=strength, tau=tau)
+def test_overflow_wraps_as_in_stock(reference, options, engine):
+    case, x, stock, sim = reference(**options)
     batched = BatchedSimulator(sim, {case.input: x}, engine=engine, strict=True)
     assert differences(stock, batched_run(batched, STEPS), strict=True) == []
-    assert batched.engine.overflowed[30:].any()
-    assert not batched.engine.overflowed[:30].any()
+    assert batched.engine.overflowed[-20:].any()
+    assert not batched.engine.overflowed[:-20].any()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -145,18 +152,18 @@ def test_comparison_notices_one_wrong_unit(reference, engine, change):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_networks(seed):
-    found, rate = compare(
+    outcome = compare(
         random_network(seed), samples=3, steps=80, variants=(("numpy", True), ("numpy", False))
     )
-    assert found == []
-    assert rate > 0
+    assert outcome.differences == []
+    assert outcome.rate > 0
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_networks_on_numba(seed):
     pytest.importorskip("numba")
-    found, _ = compare(random_network(seed), samples=3, steps=80, variants=(("numba", False),))
-    assert found == []
+    outcome = compare(random_network(seed), samples=3, steps=80, variants=(("numba", False),))
+    assert outcome.differences == []
 
 
 def test_a_batch_is_its_samples_one_by_one(reference):

@@ -143,7 +143,7 @@ def test_nengo_dl_imports_silently():
         import tensorflow as tf
         assert not left or tf.__version__ < "2.13", left
         assert tf.keras.Model.__module__.endswith(".engine.training")
-        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
         assert nengo_dl.process_builders.LinearFilterBuilder.build_pre.mended is True
         """,
         "-Werror",
@@ -367,7 +367,7 @@ def test_held_messages_come_out_only_when_the_import_fails(capfd, monkeypatch):
     with pytest.raises(ImportError):
         import_something(ImportError("broken"))
     assert capfd.readouterr().err == "chatter\n"
-    assert os.environ[quiet.LOG_LEVEL] == "2"
+    assert os.environ[quiet.LOG_LEVEL] == "3"
 
 
 def test_messages_that_were_asked_for_are_not_held(capfd, monkeypatch):

@@ -8,8 +8,6 @@ import zipfile
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
-
 from spiking_lmu.errors import FileError, MissingExtraError
 
 try:
@@ -19,9 +17,8 @@ try:
 except MissingExtraError:
     pytest.skip("NengoDL is not installed", allow_module_level=True)
 
-import networks
-
 from spiking_lmu.importers import from_nengo_dl, parameters
+from tests import networks
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
-
 from spiking_lmu.errors import ImportNetworkError, MissingExtraError, SpecError
 from spiking_lmu.simulate import run_reference
 
@@ -21,9 +19,8 @@ try:
 except MissingExtraError:
     pytest.skip("NengoDL is not installed", allow_module_level=True)
 
-import networks
-
 from spiking_lmu.importers import from_nengo_dl
+from tests import networks
 
 #: Builders, with the input to name where a network has constants.
 BUILDERS = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,6 @@ def _feedforward(
     import numpy as np
 
     from .. import datasets
-    from ..compat import import_nengo_dl
     from ..train.feedforward import MemoryEpochs, build_trainable, trained_graph
     from ..train.loop import fit
 
@@ -146,8 +146,8 @@ def _feedforward(
     )
     network, parts = build_trainable(spec, options.dropout, schedule.seed)
     with (
-        import_nengo_dl().Simulator(
-            network, minibatch_size=schedule.batch_size, seed=schedule.seed, progress_bar=False
+        _quiet_simulator(
+            network, minibatch_size=schedule.batch_size, seed=schedule.seed
         ) as simulator,
         _Bars(schedule.epochs) as report,
     ):
@@ -164,7 +164,6 @@ def _recurrent(
     from dataclasses import replace
 
     from .. import datasets
-    from ..compat import import_nengo_dl
     from ..importers import from_nengo_dl
     from ..train.loop import fit
     from ..train.recurrent import SequenceEpochs, build_trainable
@@ -176,18 +175,30 @@ def _recurrent(
     epochs = SequenceEpochs(data.x, data.y, held_out=options.held_out, samples=samples)
     network, x = build_trainable(spec, schedule.seed)
     with (
-        import_nengo_dl().Simulator(
+        _quiet_simulator(
             network,
             minibatch_size=schedule.batch_size,
             unroll_simulation=16,
             seed=schedule.seed,
-            progress_bar=False,
         ) as simulator,
         _Bars(schedule.epochs) as report,
     ):
         steps = epochs.samples // schedule.batch_size
         curve = fit(simulator, x, epochs, schedule, steps, _checkpoint(options), settings, report)
         return from_nengo_dl(network, simulator), curve
+
+
+@contextmanager
+def _quiet_simulator(network: Any, **options: Any) -> Iterator[Any]:
+    """A NengoDL simulator that says nothing while it is built (it warns where there is no GPU)."""
+    from ..compat import import_nengo_dl
+    from ..compat.quiet import quiet_import
+
+    nengo_dl = import_nengo_dl()
+    with quiet_import():
+        simulator = nengo_dl.Simulator(network, progress_bar=False, **options)
+    with simulator:
+        yield simulator
 
 
 def _checkpoint(options: Namespace) -> Path:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from ..errors import SpikingLmuError
 
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 2 hides what TensorFlow's C++ side calls INFO and WARNING
+# At 3 TensorFlow says only what ends the process; at 2 it reports a CUDA error without a GPU.
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @contextlib.contextmanager
@@ -30,14 +31,14 @@ def quiet_import() -> Iterator[None]:
     to file descriptor 2 before it reads its log level.
     """
     level = os.environ.get(LOG_LEVEL)
-    os.environ.setdefault(LOG_LEVEL, "2")
+    os.environ.setdefault(LOG_LEVEL, "3")
     wants_messages = level not in (None, "2", "3")
     hold = contextlib.nullcontext() if wants_messages else _hold_stderr()
     try:
         with no_warnings(), hold:
             yield
     finally:
-        os.environ[LOG_LEVEL] = level or "2"  # NengoDL sets it to 1
+        os.environ[LOG_LEVEL] = level or "3"  # NengoDL sets it to 1
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             text = json.loads(file["manifest"].tobytes())
             found, curve = text["settings"], text["curve"]
             weights = _numbered(file, "weights")
