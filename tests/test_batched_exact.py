@@ -5,18 +5,15 @@ import pytest
 
 from spiking_lmu.batched import BatchedSimulator, extract
 from spiking_lmu.compat import import_nengo
-from tests.random_networks import (
-    Case,
-    Feeder,
+from tests.exactness import (
     batched_run,
     compare,
     differences,
-    hold_process,
     quiet,
-    random_network,
     simulator,
     stock_run,
 )
+from tests.random_networks import Case, Feeder, hold_process, random_network
 
 nengo = import_nengo()
 ENGINES = ["numpy", "numba"]
@@ -89,7 +86,7 @@ def reference():
             x = case.data(1, SAMPLES, STEPS)
             stock = [stock_run(case, sample) for sample in x]
             with quiet():
-                sim = simulator(case)
+                sim = simulator(case.network)
                 sim.close()
             made_before[key] = case, x, stock, sim
         return made_before[key]

@@ -6,6 +6,8 @@ Source: nengo-loihi 1.1.0, ``emulator/interface.py``, ``EmulatorInterface.step``
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .program import DECAY_BITS, Q_BITS, U_BITS, ChipProgram
@@ -35,13 +37,16 @@ class NumpyEngine:
 
     def __init__(self, program: ChipProgram, batch: int) -> None:
         self.program, self.batch = program, batch
-        wiring, kind = program.wiring, program.sums_dtype
+        wiring = program.wiring
+        kind: Any = program.sums_dtype
         shape = (program.neurons, batch)
-        self._spikes = np.zeros((program.neurons + program.inputs, batch), kind)
+        self._spikes: Array = np.zeros((program.neurons + program.inputs, batch), kind)
         self._incidence = wiring.incidence.astype(kind)
-        self._tiles = [(t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles]
+        self._tiles: list[tuple[slice, slice, Array]] = [
+            (t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles
+        ]
         self._rest = wiring.rest.astype(kind) if wiring.rest.nnz else None
-        self._sums = np.zeros(shape, kind)
+        self._sums: Array = np.zeros(shape, kind)
         self.spiked = np.zeros(shape, bool)
         self.overflowed = np.zeros(program.neurons, bool)
         self._refractory = bool((program.compartments.refractory > 1).any())

@@ -64,14 +64,25 @@ def _show_model(name: str, model: Model) -> None:
 
 
 def _show_params(path: Any) -> None:
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
+    from ..errors import FileError
     from ..importers import read_params
 
+    arrays = read_params(path)
+    bad = [i for i, array in enumerate(arrays) if array.size == 0 or not np.isfinite(array).all()]
+    if bad:
+        raise FileError(
+            f"{path.name}: arr_{bad[0]}",
+            got="NaN, infinity or nothing",
+            expected="finite numbers",
+            fix="train the network again",
+        )
     table = Table("array", "shape", "dtype", "mean", "s.d.", "smallest", "largest")
     table.title = f"{path.name}: NengoDL parameters, by position and without names"
-    for position, array in enumerate(read_params(path)):
+    for position, array in enumerate(arrays):
         numbers = (array.mean(), array.std(), array.min(), array.max())
         cells = [f"{number:.4g}" for number in numbers]
         table.add_row(str(position), str(array.shape), str(array.dtype), *cells)

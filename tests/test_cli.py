@@ -1,0 +1,217 @@
+"""The command line as a user meets it: help, a whole run, and a table of bad input."""
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import spiking_lmu
+from spiking_lmu import artifact, datasets
+from spiking_lmu.cli import main
+from spiking_lmu.conversion import measure_activity
+from spiking_lmu.lmu import LmuSpec, build
+from spiking_lmu.model import Model
+
+HEAVY = ("numpy", "scipy", "nengo", "nengo_dl", "nengo_loihi", "tensorflow", "keras", "tf_keras")
+HEAVY += ("matplotlib", "jinja2", "rich")
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A folder with a small untrained rate model for psMNIST, and the same converted."""
+    monkeypatch.chdir(tmp_path)
+    graph = build(LmuSpec(order=4, units=8))
+    x = datasets.load("psmnist", "test", samples=2).x
+    artifact.save(Model(graph, activity=measure_activity(graph, x)), "rate.slmu")
+    assert main(["convert", "rate.slmu", "-o", "spiking.slmu", "--settle-steps", "5"]) == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "import spiking_lmu",
+        *(f"main({c!r})" for c in (["--help"], ["compare", "--help"], ["--version"])),
+    ],
+)
+def test_help_and_import_load_nothing_heavy(arguments):
+    call = (
+        arguments
+        if arguments.startswith("import")
+        else (f"from spiking_lmu.cli import main\ntry:\n    {arguments}\nexcept SystemExit: pass")
+    )
+    code = f"import sys\n{call}\nprint('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
+
+
+def test_public_names_are_sorted_and_there():
+    assert sorted(spiking_lmu.__all__) == spiking_lmu.__all__
+    for name in spiking_lmu.__all__:
+        assert getattr(spiking_lmu, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = spiking_lmu.nothing
+
+
+def test_compare_writes_reports_and_resumes(small, capsys):
+    command = ["compare", "spiking.slmu", "--targets", "reference", "--samples", "4"]
+    files = ["--report", "r.html", "--json", "r.json", "--markdown", "r.md"]
+    assert main([*command, *files]) == 0
+    first = json.loads((small / "r.json").read_text())
+    assert "<html" in (small / "r.html").read_text()
+    assert "reference" in (small / "r.md").read_text()
+    journals = {path: path.stat().st_mtime_ns for path in (small / "spiking.journal").iterdir()}
+    assert main([*command, *files]) == 0
+    assert {path: path.stat().st_mtime_ns for path in journals} == journals
+    assert json.loads((small / "r.json").read_text())["rows"] == first["rows"]
+    assert "reference" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["models", "targets"])
+def test_lists(command, capsys):
+    assert main([command]) == 0
+    expected = "psmnist-ff-relu" if command == "models" else "reference"
+    assert expected in capsys.readouterr().out
+
+
+def test_inspect_shows_every_projection(small, capsys):
+    assert main(["inspect", "rate.slmu"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("lmu.m_to_m", "lmu.m_to_h", "readout"):
+        assert name in shown
+
+
+def test_run_prints_one_target(small, capsys):
+    assert main(["run", "spiking.slmu", "--samples", "2"]) == 0
+    assert "reference" in capsys.readouterr().out
+
+
+def truncated(folder):
+    whole = (folder / "rate.slmu").read_bytes()
+    (folder / "bad.slmu").write_bytes(whole[: len(whole) // 2])
+
+
+def renamed(folder):
+    (folder / "bad.slmu").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200))
+
+
+def objects(folder):
+    np.savez(folder / "bad.npz", a=np.array([{"never": "unpickled"}], dtype=object))
+
+
+def nan_params(folder):
+    np.savez(folder / "bad.npz", np.array([np.nan, 1.0]))
+
+
+def images(folder, content):
+    (folder / "data").mkdir()
+    name = "t10k-images-idx3-ubyte.gz"
+    (folder / "data" / name).write_bytes(gzip.compress(content))
+    labels = datasets.SHIPPED / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    shutil.copy(labels, folder / "data")
+
+
+def altered_images(folder):
+    shipped = datasets.SHIPPED / "mnist" / "t10k-images-idx3-ubyte.gz"
+    images(folder, gzip.decompress(shipped.read_bytes())[:-1] + b"\x07")
+
+
+def bomb(folder):
+    images(folder, bytes(30_000_000))
+
+
+COMPARE = [
+    "compare",
+    "spiking.slmu",
+    "--targets",
+    "reference",
+    "--samples",
+    "2",
+    "--report",
+    "out.html",
+]
+CONVERT = ["convert", "rate.slmu", "-o", "out.slmu"]
+TRAIN = ["train", "psmnist", "-o", "out.slmu"]
+BAD = {
+    "truncated file": (truncated, ["convert", "bad.slmu", "-o", "out.slmu"], "whole ZIP"),
+    "renamed file": (renamed, ["convert", "bad.slmu", "-o", "out.slmu"], "whole ZIP"),
+    "missing file": (None, ["convert", "nothing.slmu", "-o", "out.slmu"], "no file"),
+    "a folder": (None, ["inspect", "."], "a folder"),
+    "object arrays": (objects, ["inspect", "bad.npz"], "bad.npz"),
+    "NaN parameters": (nan_params, ["inspect", "bad.npz"], "bad.npz"),
+    "parameters without network": (
+        nan_params,
+        ["convert", "bad.npz", "-o", "out.slmu"],
+        "--network",
+    ),
+    "no such network": (
+        nan_params,
+        ["convert", "bad.npz", "-o", "out.slmu", "--network", "no_such:thing"],
+        "no_such",
+    ),
+    "order 0": (None, [*TRAIN, "--order", "0"], "order"),
+    "no epochs": (None, [*TRAIN, "--epochs", "-1"], "--epochs"),
+    "too much dropout": (None, [*TRAIN, "--dropout", "1"], "--dropout"),
+    "neuron of the other cell": (None, [*TRAIN, "--neuron", "tanh"], "tanh"),
+    "wrong checksum": (altered_images, [*COMPARE, "--folder", "data"], "data"),
+    "zip bomb": (bomb, [*COMPARE, "--folder", "data"], "data"),
+    "no such folder of data": (None, [*COMPARE, "--folder", "nowhere"], "nowhere"),
+    "unknown data set": (None, [*COMPARE, "--data", "cifar"], "cifar"),
+    "unknown target": (None, [*COMPARE, "--targets", "truenorth"], "truenorth"),
+    "unknown target to convert for": (None, [*CONVERT, "--target", "truenorth"], "truenorth"),
+    "no samples": (None, [*COMPARE, "--samples", "0"], "--samples"),
+    "samples that are no pair": (None, [*COMPARE, "--samples-on", "loihi"], "TARGET=N"),
+    "samples on a target not run": (None, [*COMPARE, "--samples-on", "loihi=2"], "--samples-on"),
+    "too many samples": (None, [*COMPARE, "--samples", "10001"], "10001"),
+    "rate model to compare": (
+        None,
+        ["compare", "rate.slmu", "--report", "out.html"],
+        "a rate model",
+    ),
+    "spiking model to convert": (
+        None,
+        ["convert", "spiking.slmu", "-o", "out.slmu"],
+        "spiking model",
+    ),
+    "rate above all bounds": (None, [*CONVERT, "--max-rate", "0"], "--max-rate"),
+    "no steps": (None, [*CONVERT, "--steps-per-input", "0"], "steps per input"),
+    "negative filter": (None, [*CONVERT, "--readout-tau", "-1"], "readout filter"),
+    "report into a missing folder": (
+        None,
+        ["compare", "spiking.slmu", "--samples", "2", "--report", "none/out.html"],
+        "does not exist",
+    ),
+    "output into a missing folder": (
+        None,
+        ["convert", "rate.slmu", "-o", "none/out.slmu"],
+        "folder",
+    ),
+    "no command": (None, [], "COMMAND"),
+    "no such option": (None, [*CONVERT, "--colour"], "--colour"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line_and_writes_nothing(small, capsys, case):
+    prepare, arguments, message = BAD[case]
+    if prepare:
+        prepare(small)
+    before = sorted(small.rglob("*"))
+    capsys.readouterr()
+    assert main(arguments) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("spiking-lmu: ")
+    assert message in lines[0]
+    assert ": got " in lines[0]
+    assert ", expected " in lines[0]
+    assert sorted(small.rglob("*")) == before
+
+
+def test_debug_shows_the_traceback(small):
+    with pytest.raises(spiking_lmu.SpikingLmuError):
+        main(["inspect", "nothing.slmu", "--debug"])
