@@ -69,15 +69,16 @@ def hold_process(size: int, every: int, batched: bool) -> Any:
 def random_network(seed: int) -> Case:
     """Host memory, one to three populations on the chip, readouts; the same for one seed.
 
-    nengo-loihi fails an assertion where weights are so large that a threshold rounds to
-    zero (``builder/discretize.py``, ``vth_to_manexp``); then the next random choices are used.
+    nengo-loihi cannot build some of them, such as those with weights so large that a
+    threshold rounds to zero (``builder/discretize.py``, ``vth_to_manexp``, fails an
+    assertion); then the next random choices are used.
     """
     for attempt in count():
         case = _Maker(np.random.default_rng([seed, attempt]), seed).make()
         try:
             with quiet():
                 simulator(case.network).close()
-        except AssertionError:
+        except (AssertionError, import_nengo().exceptions.BuildError):
             continue
         return case
 
