@@ -133,6 +133,14 @@ def _samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", help="TensorFlow device for nengo-dl: /cpu:0, /gpu:0")
     parser.add_argument(
+        "--engine",
+        choices=["auto", "batched", "stock"],
+        help="for loihi: exact batched execution, or upstream's emulator",
+    )
+    parser.add_argument(
+        "--verify", type=int, help="for loihi: samples run on both engines and compared"
+    )
+    parser.add_argument(
         "--journal", type=Path, help="folder of finished samples (default: beside the first model)"
     )
 

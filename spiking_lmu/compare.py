@@ -204,6 +204,7 @@ class _Runner:
         self.finished: dict[int, Finished] = {}
         self.placement: dict[str, str] = {}
         self.problem = ""
+        self.notes: tuple[str, ...] = ()
         self.traces: list[Trace] = []
 
     def run(self) -> None:
@@ -224,6 +225,7 @@ class _Runner:
                 for start in range(0, len(todo), deployment.batch_size):
                     batch = todo[start : start + deployment.batch_size]
                     self._record(batch, deployment.run(self.dataset.x[batch]))
+                self.notes = tuple(deployment.notes)
         except SpikingLmuError as error:
             self.problem = str(error)
         except Exception as error:
@@ -285,6 +287,7 @@ class _Runner:
             options={
                 **self.job.options,
                 "model_digest": self.model.digest,
+                "notes": list(self.notes),
                 "seed": self.seed,
                 "versions": self.versions,
             },

@@ -62,6 +62,9 @@ def process_hold(source: Any, size: int, timing: Timing, inputs: int, label: str
     nengo = import_nengo()
 
     class Hold(nengo.Process):  # type: ignore[misc, name-defined]
+        #: Its step works on each column of a batch by itself (spiking_lmu.batched).
+        batched = True
+
         def __init__(self) -> None:
             super().__init__(default_size_in=size, default_size_out=size)
 

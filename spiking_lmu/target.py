@@ -69,6 +69,8 @@ class Deployment(Protocol):
     placement: dict[str, str]
     #: Samples that are best run at once.
     batch_size: int
+    #: Remarks for the report, such as which engine ran; may grow while running.
+    notes: tuple[str, ...]
 
     def run(self, x: Array, *, raster: bool = False) -> Run:
         """Run a batch of shape (batch, inputs, input_size), each sample from rest."""

@@ -7,26 +7,27 @@ it by the largest current seen in training, and the chip multiplies it back.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from time import perf_counter
 
 import numpy as np
 
+from spiking_lmu.batched import Unsupported
 from spiking_lmu.compat import import_nengo_loihi
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph import Graph
 from spiking_lmu.model import Model
 from spiking_lmu.network import Presenter, build_network
 from spiking_lmu.simulate import check_input
-from spiking_lmu.target import Capabilities, Problem, Run, count_spikes, raster_of
+from spiking_lmu.target import Capabilities, Problem, Run, raster_of
+
+from .loihi_engines import BatchedEngine, Emulation, EngineRun, StockEngine, quiet
 
 #: Room above the largest current seen in training before the decode neurons saturate.
 HEADROOM = 1.1
 #: Kinds of neurons that have a model on the chip.
 ON_CHIP = ("spiking_relu", "lif")
+ENGINES = ("auto", "batched", "stock")
 
 
 class LoihiTarget:
@@ -35,7 +36,7 @@ class LoihiTarget:
     name = "loihi"
     summary = "Loihi emulator of nengo-loihi, integer arithmetic"
     extra = "loihi"
-    capabilities = Capabilities(batched=False, on_chip=True, precision="8-bit weights, integers")
+    capabilities = Capabilities(batched=True, on_chip=True, precision="8-bit weights, integers")
     distributions = ("nengo-loihi", "nengo", "numpy")
 
     def available(self) -> str:
@@ -61,19 +62,34 @@ class LoihiTarget:
         return problems
 
     def deploy(
-        self, model: Model, inputs: int, *, seed: int = 0, precise: bool = True
+        self,
+        model: Model,
+        inputs: int,
+        *,
+        seed: int = 0,
+        engine: str = "auto",
+        verify: int = 1,
+        precise: bool = True,
     ) -> LoihiDeployment:
-        """Build the network; nengo-loihi builds it again for every sample.
+        """Build the network for the emulator.
 
         Parameters
         ----------
+        engine
+            ``batched`` runs many samples at once, exactly, or refuses; ``stock`` is upstream's
+            emulator, one sample at a time; ``auto`` is batched where that is exact, else stock
+            with a note.
+        verify
+            So many samples are run on both engines; a difference is an error.
         precise
-            False runs the chip's dynamics without quantisation (nengo-loihi's ``simreal``).
+            False runs the chip's dynamics without quantisation (nengo-loihi's ``simreal``),
+            which only the stock engine can.
 
         Raises
         ------
         TargetError
-            The model has neurons that do not spike, or was not measured on data.
+            The model has neurons that do not spike, or was not measured on data; an unknown
+            engine; a network that the batched engine would not run exactly.
         """
         problems = self.check(model)
         if problems:
@@ -83,19 +99,22 @@ class LoihiTarget:
                 expected=problems[0].limit,
                 fix=problems[0].fix,
             )
-        return LoihiDeployment(model, inputs, seed, "sim" if precise else "simreal")
+        if engine not in ENGINES:
+            raise TargetError(
+                "engine for loihi", got=repr(engine), expected=", ".join(ENGINES), fix="use auto"
+            )
+        return LoihiDeployment(model, inputs, seed, engine, verify, "sim" if precise else "simreal")
 
 
 class LoihiDeployment:
-    """A network for nengo-loihi, whose simulator cannot be reset: one is built a sample."""
+    """A network on the emulator, on one of the two engines."""
 
-    batch_size = 1
-
-    def __init__(self, model: Model, inputs: int, seed: int, emulator: str) -> None:
-        self._loihi = import_nengo_loihi()
-        graph = model.graph
-        self._graph, self._timing, self._seed, self._emulator = graph, model.timing, seed, emulator
-        self._presenter = Presenter(model.timing, inputs, graph.input_size)
+    def __init__(
+        self, model: Model, inputs: int, seed: int, engine: str, verify: int, emulator: str
+    ) -> None:
+        loihi = import_nengo_loihi()
+        self._graph = graph = model.graph
+        presenter = Presenter(model.timing, inputs, graph.input_size)
         ranges = {
             p.name: p.scale
             * float(np.abs(p.gain).max())
@@ -104,18 +123,21 @@ class LoihiDeployment:
             for p in graph.spiking
             if _from_host(graph, p.name)
         }
-        with _quiet():
-            self._built = build_network(
+        with quiet():
+            built = build_network(
                 graph,
                 model.timing,
                 inputs,
-                input_output=self._presenter,
+                input_output=presenter,
                 current_range=ranges,
                 seed=seed,
             )
-            self._loihi.add_params(self._built.network)
-        self._latency = latency(graph)
-        self._steps = model.timing.total_steps(inputs)
+            loihi.add_params(built.network)
+        emulation = Emulation(built, model.timing, inputs, latency(graph), seed, emulator)
+        self._stock = StockEngine(emulation, presenter)
+        self._engine, self.notes = _choose(engine, emulation, self._stock)
+        self._to_verify = 0 if self._engine is self._stock else verify
+        self.batch_size = self._engine.batch_size
         self.placement = {
             p.name: "chip emulator" if p.neuron.spiking else "host" for p in graph.populations
         }
@@ -124,42 +146,51 @@ class LoihiDeployment:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._engine.close()
 
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
-        """Run each sample of ``x`` on an emulator of its own."""
+        """Run ``x``, each sample from rest; the first ones of all on both engines."""
         x = check_input(self._graph, x)
         started = perf_counter()
-        outputs, spikes, rasters = [], [], []
-        for sample in x:
-            self._presenter.sample = sample
-            data = self._simulate()
-            outputs.append(data["output"])
-            spikes.append({p.name: data[p.name].sum(axis=0) for p in self._graph.spiking})
-            if raster:
-                rasters.append({p.name: raster_of(data[p.name]) for p in self._graph.spiking})
-        return Run(
-            np.stack(outputs),
-            {p.name: np.stack([s[p.name] for s in spikes]) for p in self._graph.spiking},
-            perf_counter() - started,
-            tuple(rasters),
-        )
+        result = self._engine.run(x, raster)
+        seconds = perf_counter() - started
+        if self._to_verify:
+            count = min(self._to_verify, len(x))
+            _require_same(result, self._stock.run(x[:count], raster), count)
+            self.notes += (f"{count} sample(s) identical to the stock emulator, spike for spike",)
+            self._to_verify = 0
+        rasters: tuple[dict[str, np.ndarray], ...] = ()
+        if raster and result.trains is not None:
+            rasters = tuple(
+                {name: raster_of(train[i]) for name, train in result.trains.items()}
+                for i in range(len(x))
+            )
+        return Run(result.outputs, result.totals, seconds, rasters)
 
-    def _simulate(self) -> dict[str, np.ndarray]:
-        """One sample: the output without the latency, and spike counts a step."""
-        with (
-            _quiet(),
-            self._loihi.Simulator(
-                self._built.network, dt=self._timing.dt, seed=self._seed, target=self._emulator
-            ) as simulator,
-        ):
-            simulator.run_steps(self._steps + self._latency)
-            data = {"output": np.array(simulator.data[self._built.output])[self._latency :]}
-            for population in self._graph.spiking:
-                trains = np.array(simulator.data[self._built.spikes[population.name]])
-                unit = population.neuron.amplitude / (population.scale * self._timing.dt)
-                data[population.name] = count_spikes(trains[: self._steps], unit)
-        return data
+
+def _choose(
+    name: str, emulation: Emulation, stock: StockEngine
+) -> tuple[StockEngine | BatchedEngine, tuple[str, ...]]:
+    if name == "stock" or (name == "auto" and emulation.emulator != "sim"):
+        return stock, ("engine: stock",)
+    try:
+        return BatchedEngine(emulation), ("engine: batched",)
+    except Unsupported as error:
+        if name == "batched":
+            raise
+        return stock, (f"engine: stock, since batched execution would not be exact: {error}",)
+
+
+def _require_same(batched: EngineRun, stock: EngineRun, count: int) -> None:
+    """Raise a TargetError unless spikes are equal and outputs agree to rounding of sums."""
+    spikes = all(np.array_equal(batched.totals[n][:count], stock.totals[n]) for n in stock.totals)
+    if not spikes or not np.allclose(batched.outputs[:count], stock.outputs, rtol=0, atol=1e-6):
+        raise TargetError(
+            "batched engine for loihi",
+            got="another result than the stock emulator on the first samples",
+            expected="the same spikes and outputs",
+            fix="use --engine stock, and report this model",
+        )
 
 
 def latency(graph: Graph) -> int:
@@ -179,14 +210,6 @@ def latency(graph: Graph) -> int:
 
 def _from_host(graph: Graph, name: str) -> bool:
     return any(not graph[p.pre].neuron.spiking for p in graph.incoming(name))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """nengo-loihi warns about its own use of Nengo; nothing a user can act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 TARGET = LoihiTarget()

@@ -72,6 +72,8 @@ class NengoDlTarget:
 class NengoDlDeployment:
     """One ``nengo_dl.Simulator`` with a fixed minibatch; a short batch is filled up."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(
         self, model: Model, inputs: int, seed: int, device: str | None, batch_size: int | None
     ) -> None:

@@ -46,6 +46,7 @@ class ReferenceDeployment:
     """One ``nengo.Simulator``, reset for each sample."""
 
     batch_size = 1
+    notes: tuple[str, ...] = ()
 
     def __init__(self, model: Model, inputs: int, seed: int) -> None:
         self._nengo = import_nengo()

@@ -189,7 +189,7 @@ class _Maker:
         weights = self.normal(post.n_neurons, pre.n_neurons) / (amplitude * np.sqrt(pre.n_neurons))
         tau = self.rng.choice([0.002, 0.005, 0.1])
         if self.chance(0.25, "overflow"):
-            weights, tau = np.abs(weights) * min(1.0, 2 / np.abs(weights).max()), 0.2
+            weights, tau = self.rng.uniform(0.5, 1, weights.shape), 0.2
         elif self.chance(0.3, "sparse"):
             weights = weights * (self.rng.random(weights.shape) < 0.1)
         elif self.chance(0.2, "decoded") and amplitude == 1:

@@ -215,6 +215,17 @@ def test_refuses_feeds_that_do_not_fit(net):
             BatchedSimulator(net.sim, feeds, engine="numpy")
 
 
+def test_refuses_a_feed_for_a_node_with_a_constant_output():
+    def extend(net):
+        net.bias = nengo.Node([0.5])
+        nengo.Connection(net.bias, net.readout[0], synapse=None)
+
+    net = Net(extend)
+    feeds = {node: np.zeros((BATCH, STEPS, 1)) for node in (net.input, net.bias)}
+    with pytest.raises(Unsupported, match="constant output"):
+        BatchedSimulator(net.sim, feeds, engine="numpy")
+
+
 def test_refuses_a_second_run_and_more_steps_than_are_fed(net):
     batched = net.batched({}, engine="numpy")
     with pytest.raises(TargetError, match="41 steps"):

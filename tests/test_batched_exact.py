@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu.batched import BatchedSimulator, extract
+from spiking_lmu.batched import program as program_module
 from spiking_lmu.compat import import_nengo
 from tests.exactness import (
     batched_run,
@@ -126,6 +127,16 @@ def test_overflow_wraps_as_in_stock(reference, options, engine):
     assert differences(stock, batched_run(batched, STEPS), strict=True) == []
     assert batched.engine.overflowed[-20:].any()
     assert not batched.engine.overflowed[:-20].any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sums_in_float64_where_float32_would_not_be_exact(reference, monkeypatch, engine):
+    case, x, stock, sim = reference(kind="relu")
+    assert extract(sim.model).sums_dtype is np.float32
+    monkeypatch.setattr(program_module, "FLOAT32_EXACT", 1)
+    batched = BatchedSimulator(sim, {case.input: x}, engine=engine, strict=True)
+    assert batched.program.sums_dtype is np.float64
+    assert differences(stock, batched_run(batched, STEPS), strict=True) == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -36,6 +36,7 @@ class Target:
         return self
 
     placement, batch_size = {"lmu.h": "somewhere"}, 2
+    notes = ("made up",)
 
     def __enter__(self):
         return self

@@ -68,12 +68,50 @@ class TestLoihi(TargetContract):
     # The chip's neurons forget what is left over at a spike: the interval is rounded up to
     # whole steps, which at 200 Hz turns 5 ms into 6 ms.
     relative = 0.18
+    options = {"verify": 0}  # noqa: RUF012
 
     def test_refuses_rate_neurons(self):
         rate = Model(build(LmuSpec(order=4, units=5)))
         assert "relu neurons" in str(self.target.check(rate)[0])
         with pytest.raises(TargetError, match="relu neurons"):
             self.target.deploy(rate, 3)
+
+    @pytest.mark.parametrize("neuron", ["relu", "lif"])
+    def test_batched_engine_is_the_stock_emulator(self, neuron):
+        """Every neuron's spikes equal, outputs to rounding, for every sample."""
+        model, x = small_lmu(neuron)
+        runs = []
+        for engine in ("batched", "stock"):
+            with self.target.deploy(model, x.shape[1], engine=engine, verify=0) as deployment:
+                runs.append(deployment.run(x, raster=True))
+                assert deployment.notes == (f"engine: {engine}",)
+        for mine, theirs in zip(runs[0].rasters, runs[1].rasters, strict=True):
+            np.testing.assert_array_equal(mine["lmu.h"], theirs["lmu.h"])
+        np.testing.assert_allclose(runs[0].outputs, runs[1].outputs, atol=1e-9)
+
+    def test_verification_notices_a_difference(self, monkeypatch):
+        model, x = small_lmu()
+        engine = sys.modules[type(self.target).__module__].StockEngine
+        real = engine._one
+
+        def wrong(self, sample):
+            output, trains = real(self, sample)
+            trains["lmu.h"][7, 3] ^= 1
+            return output, trains
+
+        monkeypatch.setattr(engine, "_one", wrong)
+        with (
+            self.target.deploy(model, x.shape[1]) as deployment,
+            pytest.raises(TargetError, match="another result than the stock emulator"),
+        ):
+            deployment.run(x)
+
+    def test_engines(self):
+        model, x = small_lmu()
+        with pytest.raises(TargetError, match="auto, batched, stock"):
+            self.target.deploy(model, x.shape[1], engine="steam")
+        with self.target.deploy(model, x.shape[1], precise=False) as deployment:
+            assert deployment.notes == ("engine: stock",)
 
     def test_says_what_ran_on_the_chip(self):
         model, x = small_lmu()

@@ -72,7 +72,7 @@ class BatchedHost:
         self.fed = {
             self.model.sig[node]["out"]: _steps_first(data)
             for node, data in feeds.items()
-            if "out" in self.model.sig[node]
+            if node in self.model.sig
         }
         written = {signal for operator in operators for signal in operator.sets}
         for signal in self.fed:

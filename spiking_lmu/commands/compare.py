@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..results import Comparison
 
 
+#: Options of the command line that only one target takes.
+TARGET_OPTIONS = {"nengo-dl": ("device",), "loihi": ("engine", "verify")}
 #: Samples recorded in full for the report's pictures.
 TRACES = 3
 
@@ -27,6 +29,9 @@ def run(options: Namespace) -> int:
     require_outputs(options)
     comparison, interrupted = execute(options)
     Console(highlight=False).print(to_rich(comparison))
+    for outcome in comparison.outcomes:
+        for note in outcome.options.get("notes", ()):
+            print(f"{outcome.model} on {outcome.target}: {note}")
     write_reports(options, comparison)
     if interrupted:
         print("Interrupted: finished samples are kept; the same command goes on from here.")
@@ -113,9 +118,8 @@ def _jobs(options: Namespace) -> list[Job]:
     jobs = []
     for name in options.targets.split(","):
         target = get_target(name.strip())
-        chosen: dict[str, Any] = {}
-        if target.name == "nengo-dl" and options.device:
-            chosen["device"] = options.device
+        known = TARGET_OPTIONS.get(target.name, ())
+        chosen = {key: getattr(options, key) for key in known if getattr(options, key) is not None}
         jobs.append(Job(target, fewer.pop(target.name, options.samples), chosen))
     if fewer:
         raise SpecError(
