@@ -130,7 +130,7 @@ def test_terminal_table_fits_100_columns(comparison):
     assert max(len(line) for line in text.splitlines()) <= 100
     assert "…" not in text
     assert "120/200" in text
-    assert text.count("SpikingRectifiedLinear") > len(TARGETS)  # names are not folded
+    assert "SpikingRectifiedLinear" in text  # names are not folded
     assert "interrupted by the user" in text
 
 

@@ -50,7 +50,7 @@ def process_step(host: BatchedHost, operator: Any) -> Step | None:
     Raises
     ------
     Unsupported
-        The process draws random numbers and has no seed.
+        The process draws random numbers and has no seed, or is noise on an ensemble.
     """
     process = operator.process
     kind = type(process).__name__
@@ -66,14 +66,11 @@ def process_step(host: BatchedHost, operator: Any) -> Step | None:
         return receive
     compute = _compute(host, operator)
     source = None if operator.input is None else host.signals[operator.input]
-    add = operator.mode == "inc"
+    if operator.mode == "inc":
+        raise unsupported(f"process {process}", "noise added to neurons", "neurons without noise")
 
     def step() -> None:
-        value = compute() if source is None else compute(source.copy())
-        if add:
-            np.add(output, value, out=output)
-        else:
-            output[...] = value
+        output[...] = compute() if source is None else compute(source.copy())
 
     return step
 

@@ -34,7 +34,9 @@ def _show_model(name: str, model: Model) -> None:
     kind = "spiking" if model.graph.spiking else "rate"
     console.print(f"{name}: a {kind} model for {model.task}, digest {model.digest[:16]}")
     console.print("timing: " + ", ".join(f"{k} {v}" for k, v in asdict(model.timing).items()))
-    table = Table("population", "size", "neuron", "scale", "bias", "active to", title="Populations")
+    table = Table(title="Populations")
+    for column in ("population", "size", "neuron", "scale", "bias", "active to"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("population", "projection"))
     for p in model.graph.populations:
         known = model.activity.get(p.name)
         active = f"{known.p999:.3g} (99.9 %)" if known else ""
@@ -47,8 +49,9 @@ def _show_model(name: str, model: Model) -> None:
             active,
         )
     console.print(table)
-    table = Table("projection", "from", "to", "shape", "reads", "trained", "weights")
-    table.title = "Projections"
+    table = Table(title="Projections")
+    for column in ("projection", "from", "to", "shape", "reads", "trained", "weights"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("population", "projection"))
     for q in model.graph.projections:
         reads = "one input earlier" if q.delay else "now"
         if q.tau is not None:

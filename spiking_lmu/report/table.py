@@ -216,8 +216,7 @@ def to_rich(comparison: Comparison) -> Table:
         if row.model != model:
             model = row.model
             table.add_row(Text(model, style="bold"), *[""] * 6)
-        label = Text("rate model" if row.target == RATE else f"{row.target}\n{row.neuron}")
-        label.stylize("dim", len(row.target) if row.target != RATE else len(label))
+        label = Text("  rate model" if row.target == RATE else f"  {row.target}")
         cells = [_samples(row), _interval(row), difference(row), p_value(row)]
         cells += [count(row.spikes_per_sample), speed(row.samples_per_second)]
         table.add_row(label, *(Text(c, style=style.get(row.verdict, "")) for c in cells))
@@ -241,5 +240,7 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
         "Points to rate: accuracy minus the rate model's on the same samples.",
         "p: exact McNemar test, not corrected for the number of rows.",
     ]
+    neurons = {row.model: row.neuron for row in table_rows if row.target != RATE}
+    lines += [f"{model}: {neuron} neurons" for model, neuron in neurons.items()]
     lines += [f"{row.model} on {row.target}: {row.problem}" for row in table_rows if row.problem]
     return "\n".join(lines)
