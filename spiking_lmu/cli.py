@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         options = _parser().parse_args(arguments)
+        options.arguments = arguments
         command = import_module(f".commands.{options.command}", __package__)
         return int(command.run(options) or 0)
     except SpikingLmuError as error:

@@ -62,6 +62,7 @@ def test_compare_writes_reports_and_resumes(small, capsys):
     files = ["--report", "r.html", "--json", "r.json", "--markdown", "r.md"]
     assert main([*command, *files]) == 0
     first = json.loads((small / "r.json").read_text())
+    assert first["provenance"]["command"].startswith("spiking-lmu compare spiking.slmu")
     assert "<html" in (small / "r.html").read_text()
     assert "reference" in (small / "r.md").read_text()
     journals = {path: path.stat().st_mtime_ns for path in (small / "spiking.journal").iterdir()}
@@ -76,6 +77,21 @@ def test_lists(command, capsys):
     assert main([command]) == 0
     expected = "psmnist-ff-relu" if command == "models" else "reference"
     assert expected in capsys.readouterr().out
+
+
+def test_a_missing_extra_shows_the_whole_command(monkeypatch, capsys):
+    from importlib.util import find_spec
+
+    from spiking_lmu import registry
+
+    loihi = {found.name: found.target for found in registry.find_targets()}["loihi"]
+    module = sys.modules[type(loihi).__module__]
+    monkeypatch.setattr(
+        module, "find_spec", lambda name: None if "loihi" in name else find_spec(name)
+    )
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["targets"]) == 0
+    assert "pip install 'spiking-lmu[loihi]'" in capsys.readouterr().out
 
 
 def test_inspect_shows_every_projection(small, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ def environment() -> dict[str, Any]:
     return {"versions": versions(), "machine": platform.machine(), "system": platform.system()}
 
 
-def command_line() -> str:
+def command_line(options: Namespace) -> str:
     """The command as it was typed."""
-    return shlex.join(["spiking-lmu", *sys.argv[1:]])
+    return shlex.join(["spiking-lmu", *options.arguments])
 
 
 def require_folder(*paths: Path | None) -> None:

@@ -77,7 +77,7 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
     )  # fmt: skip
     journal = options.journal or find_model(options.models[0]).with_suffix(".journal")
     provenance = {
-        "command": command_line(),
+        "command": command_line(options),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **environment(),
         "models": {name: model.provenance for name, model in models},

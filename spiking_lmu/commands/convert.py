@@ -62,7 +62,7 @@ def run(options: Namespace) -> int:
         "seed": options.seed,
     }
     save(spiking, options.output)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.spiking)
     timing = spiking.timing
     console.print(

@@ -29,8 +29,9 @@ def _show_model(name: str, model: Model) -> None:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     kind = "spiking" if model.graph.spiking else "rate"
     console.print(f"{name}: a {kind} model for {model.task}, digest {model.digest[:16]}")
     console.print("timing: " + ", ".join(f"{k} {v}" for k, v in asdict(model.timing).items()))
@@ -40,7 +41,7 @@ def _show_model(name: str, model: Model) -> None:
     for p in model.graph.populations:
         known = model.activity.get(p.name)
         active = f"{known.p999:.3g} (99.9 %)" if known else ""
-        table.add_row(
+        cells = (
             p.name,
             str(p.size),
             p.neuron.kind,
@@ -48,6 +49,7 @@ def _show_model(name: str, model: Model) -> None:
             f"{p.bias.min():.3g} … {p.bias.max():.3g}" if p.bias.any() else "0",
             active,
         )
+        table.add_row(*map(Text, cells))
     console.print(table)
     table = Table(title="Projections")
     for column in ("projection", "from", "to", "shape", "reads", "trained", "weights"):
@@ -58,9 +60,8 @@ def _show_model(name: str, model: Model) -> None:
             reads = f"lowpass {1000 * q.tau:g} ms"
         shape = "one-to-one" if q.weights is None else str(q.weights.shape)
         spread = "1" if q.weights is None else f"{q.weights.mean():.3g} ± {q.weights.std():.3g}"
-        table.add_row(
-            q.name, q.pre, q.post, shape, reads, "yes" if q.trainable else "fixed", spread
-        )
+        trained = "yes" if q.trainable else "fixed"
+        table.add_row(*map(Text, (q.name, q.pre, q.post, shape, reads, trained, spread)))
     console.print(table)
     console.print("provenance:")
     console.print(json.dumps(model.provenance, indent=2, sort_keys=True), soft_wrap=True)

@@ -23,7 +23,7 @@ def run(options: Namespace) -> int:
         accuracy = f"{100 * score['correct'] / score['samples']:.2f} % of {score['samples']:,}"
         table.add_row(name, network, accuracy, f"{path.stat().st_size:,}")
         commands.append(f"{name}: {training['command']}  (seed {training['settings']['seed']})")
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(table)
     for line in commands:
         console.print(line, soft_wrap=True)

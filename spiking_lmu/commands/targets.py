@@ -9,6 +9,7 @@ def run(options: Namespace) -> int:
     """Print a table of targets; a broken one is a row like any other."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from ..registry import find_targets
 
@@ -17,11 +18,12 @@ def run(options: Namespace) -> int:
         problem = found.usable
         target = found.target
         if target is None:
-            table.add_row(found.name, "", "", "", problem)
+            table.add_row(found.name, "", "", "", Text(problem))
             continue
         capabilities = target.capabilities
         batched = "yes" if capabilities.batched else "no"
         here = problem or "ready"
-        table.add_row(found.name, target.summary, batched, capabilities.precision, here)
+        cells = (found.name, target.summary, batched, capabilities.precision, here)
+        table.add_row(*map(Text, cells))
     Console(highlight=False).print(table)
     return 0

@@ -61,7 +61,7 @@ def run(options: Namespace) -> int:
     test = datasets.load(options.data, "test", folder=options.folder)
     correct = _count_correct(graph, test)
     training = {
-        "command": command_line(),
+        "command": command_line(options),
         "settings": settings,
         "curve": curve,
         "test": {"correct": correct, "samples": len(test.y), "data": f"{options.data} test"},
@@ -73,7 +73,7 @@ def run(options: Namespace) -> int:
     save(model, options.output)
     picture = options.output.with_suffix(".curve.svg")
     plot_curve(curve, f"{options.data}, {options.cell} cell, {spec.neuron.kind}", picture)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"accuracy on {len(test.y):,} test images: {100 * correct / len(test.y):.2f} %")
     console.print(f"wrote {options.output} and {picture}", soft_wrap=True)
     return 0
