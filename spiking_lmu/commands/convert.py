@@ -102,10 +102,16 @@ def _load(options: Namespace) -> Model:
 
 
 def _call(name: str) -> Any:
-    """Call ``module:function`` and return its network; the working folder is on the path."""
+    """Call ``module:function`` and return its network; the working folder is on the path.
+
+    NengoDL is mended first, so that the module can import it and TensorFlow as it always did.
+    """
     import sys
     from importlib import import_module
 
+    from ..compat import import_nengo_dl
+
+    import_nengo_dl()
     module, _, function = name.partition(":")
     sys.path.insert(0, "")
     try:
