@@ -13,6 +13,7 @@ import spiking_lmu
 from spiking_lmu import artifact, datasets
 from spiking_lmu.cli import main
 from spiking_lmu.conversion import measure_activity
+from spiking_lmu.dataset_sources import SHIPPED
 from spiking_lmu.lmu import LmuSpec, build
 from spiking_lmu.model import Model
 
@@ -127,12 +128,12 @@ def images(folder, content):
     (folder / "data").mkdir()
     name = "t10k-images-idx3-ubyte.gz"
     (folder / "data" / name).write_bytes(gzip.compress(content))
-    labels = datasets.SHIPPED / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    labels = SHIPPED / "mnist" / "t10k-labels-idx1-ubyte.gz"
     shutil.copy(labels, folder / "data")
 
 
 def altered_images(folder):
-    shipped = datasets.SHIPPED / "mnist" / "t10k-images-idx3-ubyte.gz"
+    shipped = SHIPPED / "mnist" / "t10k-images-idx3-ubyte.gz"
     images(folder, gzip.decompress(shipped.read_bytes())[:-1] + b"\x07")
 
 

