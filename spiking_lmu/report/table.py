@@ -208,7 +208,7 @@ def to_rich(comparison: Comparison) -> Table:
         pad_edge=False,
     )
     table.add_column(Text("Model and target"), max_width=24, overflow="fold")
-    for heading in ("Samples", "Accuracy %", "Points to rate", "p", "Spikes", "Samples/s"):
+    for heading in ("n", "Accuracy %", "Points to rate", "p", "Spikes", "n/s"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     style = {"lost": "red", "gained": "green", "absent": "yellow", "kept": "green"}
     model = None
@@ -216,7 +216,7 @@ def to_rich(comparison: Comparison) -> Table:
         if row.model != model:
             model = row.model
             table.add_row(Text(model, style="bold"), *[""] * 6)
-        label = Text("  rate model" if row.target == RATE else f"  {row.target}")
+        label = Text("rate model" if row.target == RATE else row.target)
         cells = [_samples(row), _interval(row), difference(row), p_value(row)]
         cells += [count(row.spikes_per_sample), speed(row.samples_per_second)]
         table.add_row(label, *(Text(c, style=style.get(row.verdict, "")) for c in cells))
@@ -237,6 +237,7 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
     lines = [
         f"{plain(comparison.data)}: {len(comparison.indices):,} of "
         f"{comparison.data_size:,} samples. In brackets: 95 % intervals.",
+        "Spikes: of all neurons in one sample. n/s: samples a second.",
         "Points to rate: accuracy minus the rate model's on the same samples.",
         "p: exact McNemar test, not corrected for the number of rows.",
     ]
