@@ -136,10 +136,10 @@ def _samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=["auto", "batched", "stock"],
-        help="for loihi: exact batched execution, or upstream's emulator",
+        help="for reference and loihi: exact batched execution, or upstream's simulator",
     )
     parser.add_argument(
-        "--verify", type=int, help="for loihi: samples run on both engines and compared"
+        "--verify", type=int, help="for the same: samples run on both engines and compared"
     )
     parser.add_argument(
         "--journal", type=Path, help="folder of finished samples (default: beside the first model)"

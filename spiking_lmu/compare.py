@@ -225,7 +225,6 @@ class _Runner:
                 for start in range(0, len(todo), deployment.batch_size):
                     batch = todo[start : start + deployment.batch_size]
                     self._record(batch, deployment.run(self.dataset.x[batch]))
-                self.notes = tuple(deployment.notes)
         except SpikingLmuError as error:
             self.problem = str(error)
         except Exception as error:
@@ -238,16 +237,17 @@ class _Runner:
         """
         wanted = self.indices[: self.traces_wanted]
         kept = self.journal.path.with_suffix(".traces.npz")
-        traces = load_traces(kept, wanted)
-        if traces is None:
+        loaded = load_traces(kept, wanted)
+        if loaded is None:
             positions = list(range(min(max(len(wanted), deployment.batch_size), len(self.indices))))
             run = deployment.run(self.dataset.x[positions], raster=True)
             self._record(positions, run)
             traces = tuple(
                 Trace(index, run.outputs[i], run.rasters[i]) for i, index in enumerate(wanted)
             )
-            save_traces(kept, traces)
-        self.traces.extend(traces)
+            loaded = traces, tuple(deployment.notes)
+            save_traces(kept, *loaded)
+        self.traces, self.notes = list(loaded[0]), loaded[1]
 
     def _record(self, batch: list[int], run: Run) -> None:
         share = run.seconds / len(batch)

@@ -132,9 +132,9 @@ class Journal:
                 os.truncate(self.path, whole)
 
 
-def save_traces(path: Path, traces: Sequence[Trace]) -> None:
-    """Write traces to an NPZ file."""
-    arrays = {}
+def save_traces(path: Path, traces: Sequence[Trace], notes: Sequence[str] = ()) -> None:
+    """Write traces, and the remarks of the run that they are from, to an NPZ file."""
+    arrays: dict[str, np.ndarray] = {"notes": np.array(notes, dtype=np.str_)}
     for trace in traces:
         arrays[f"{trace.index}/readout"] = trace.readout
         arrays |= {f"{trace.index}/spikes/{name}": spikes for name, spikes in trace.spikes.items()}
@@ -142,12 +142,14 @@ def save_traces(path: Path, traces: Sequence[Trace]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_traces(path: Path, indices: Sequence[int]) -> tuple[Trace, ...] | None:
-    """The traces of the samples ``indices``; None if the file does not hold them all, intact."""
+def load_traces(
+    path: Path, indices: Sequence[int]
+) -> tuple[tuple[Trace, ...], tuple[str, ...]] | None:
+    """The traces of the samples ``indices`` and the remarks; None if not all are there, intact."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names = file.files
-            return tuple(
+            traces = tuple(
                 Trace(
                     index,
                     file[f"{index}/readout"],
@@ -159,6 +161,7 @@ def load_traces(path: Path, indices: Sequence[int]) -> tuple[Trace, ...] | None:
                 )
                 for index in indices
             )
+            return traces, tuple(str(note) for note in file["notes"])
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 

@@ -15,19 +15,9 @@ from spiking_lmu.compat import import_nengo_loihi
 from spiking_lmu.network import BuiltNetwork, Presenter
 from spiking_lmu.timing import Timing
 
+from .engines import EngineRun
+
 Array = np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class EngineRun:
-    """What an engine gives: output (batch, steps, size), and spikes by population.
-
-    ``trains`` are (batch, steps, size) and ``totals`` (batch, size); both in spikes.
-    """
-
-    outputs: Array
-    totals: dict[str, Array]
-    trains: dict[str, Array] | None
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,9 @@ def test_traces_are_read_back(tmp_path):
     ]
     path = tmp_path / "a.traces.npz"
     assert load_traces(path, [5]) is None
-    save_traces(path, traces)
-    loaded = load_traces(path, [7, 5])
+    save_traces(path, traces, ["a note", "ß"])
+    loaded, notes = load_traces(path, [7, 5])
+    assert notes == ("a note", "ß")
     assert [trace.index for trace in loaded] == [7, 5]
     np.testing.assert_array_equal(loaded[1].readout, traces[0].readout)
     assert set(loaded[0].spikes) == {"h", "h/2"}

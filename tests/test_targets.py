@@ -24,8 +24,63 @@ def builtin(name):
     return found.target
 
 
-class TestReference(TargetContract):
+class TwoEngines(TargetContract):
+    """What the targets with a batched engine have in common."""
+
+    options = {"verify": 0}  # noqa: RUF012
+
+    @pytest.mark.parametrize("neuron", ["relu", "lif"])
+    def test_batched_engine_is_the_stock_one(self, neuron):
+        """Every neuron's spikes equal, outputs to rounding, for every sample."""
+        model, x = small_lmu(neuron)
+        runs = []
+        for engine in ("batched", "stock"):
+            with self.target.deploy(model, x.shape[1], engine=engine, verify=0) as deployment:
+                runs.append(deployment.run(x, raster=True))
+                assert deployment.notes == (f"engine: {engine}",)
+        for mine, theirs in zip(runs[0].rasters, runs[1].rasters, strict=True):
+            np.testing.assert_array_equal(mine["lmu.h"], theirs["lmu.h"])
+        np.testing.assert_array_equal(runs[0].spikes["lmu.h"], runs[1].spikes["lmu.h"])
+        np.testing.assert_allclose(runs[0].outputs, runs[1].outputs, atol=1e-9)
+
+    def test_verification_notices_a_difference(self, monkeypatch):
+        model, x = small_lmu()
+        engine = sys.modules[type(self.target).__module__].StockEngine
+        real = engine.run
+
+        def wrong(self, x, raster):
+            result = real(self, x, raster)
+            result.totals["lmu.h"][0, 3] += 1
+            return result
+
+        monkeypatch.setattr(engine, "run", wrong)
+        with (
+            self.target.deploy(model, x.shape[1]) as deployment,
+            pytest.raises(TargetError, match="another result than the stock engine"),
+        ):
+            deployment.run(x)
+
+    def test_verification_is_noted(self):
+        model, x = small_lmu()
+        with self.target.deploy(model, x.shape[1], verify=2) as deployment:
+            deployment.run(x)
+            assert deployment.notes[1].startswith("2 sample(s) identical")
+
+    def test_unknown_engine(self):
+        model, x = small_lmu()
+        with pytest.raises(TargetError, match="auto, batched, stock"):
+            self.target.deploy(model, x.shape[1], engine="steam")
+
+
+class TestReference(TwoEngines):
     target = builtin("reference")
+
+    def test_stacked_and_recurrent_cells_on_both_engines(self):
+        for cell in ("feedforward", "recurrent"):
+            model, x = small_lmu(cell=cell)
+            with self.target.deploy(model, x.shape[1], verify=4) as deployment:
+                deployment.run(x)
+                assert deployment.notes[1].startswith("4 sample(s) identical")
 
     def test_spikes_are_those_of_the_definition(self):
         """Nengo and the NumPy definition agree in every spike and to 1e-9 in the output."""
@@ -63,12 +118,11 @@ class TestNengoDl(TargetContract):
         np.testing.assert_allclose(self.deploy_and_run(model, x).outputs, expected, atol=1e-5)
 
 
-class TestLoihi(TargetContract):
+class TestLoihi(TwoEngines):
     target = builtin("loihi")
     # The chip's neurons forget what is left over at a spike: the interval is rounded up to
     # whole steps, which at 200 Hz turns 5 ms into 6 ms.
     relative = 0.18
-    options = {"verify": 0}  # noqa: RUF012
 
     def test_refuses_rate_neurons(self):
         rate = Model(build(LmuSpec(order=4, units=5)))
@@ -76,40 +130,8 @@ class TestLoihi(TargetContract):
         with pytest.raises(TargetError, match="relu neurons"):
             self.target.deploy(rate, 3)
 
-    @pytest.mark.parametrize("neuron", ["relu", "lif"])
-    def test_batched_engine_is_the_stock_emulator(self, neuron):
-        """Every neuron's spikes equal, outputs to rounding, for every sample."""
-        model, x = small_lmu(neuron)
-        runs = []
-        for engine in ("batched", "stock"):
-            with self.target.deploy(model, x.shape[1], engine=engine, verify=0) as deployment:
-                runs.append(deployment.run(x, raster=True))
-                assert deployment.notes == (f"engine: {engine}",)
-        for mine, theirs in zip(runs[0].rasters, runs[1].rasters, strict=True):
-            np.testing.assert_array_equal(mine["lmu.h"], theirs["lmu.h"])
-        np.testing.assert_allclose(runs[0].outputs, runs[1].outputs, atol=1e-9)
-
-    def test_verification_notices_a_difference(self, monkeypatch):
+    def test_without_quantisation_runs_on_the_stock_emulator(self):
         model, x = small_lmu()
-        engine = sys.modules[type(self.target).__module__].StockEngine
-        real = engine._one
-
-        def wrong(self, sample):
-            output, trains = real(self, sample)
-            trains["lmu.h"][7, 3] ^= 1
-            return output, trains
-
-        monkeypatch.setattr(engine, "_one", wrong)
-        with (
-            self.target.deploy(model, x.shape[1]) as deployment,
-            pytest.raises(TargetError, match="another result than the stock emulator"),
-        ):
-            deployment.run(x)
-
-    def test_engines(self):
-        model, x = small_lmu()
-        with pytest.raises(TargetError, match="auto, batched, stock"):
-            self.target.deploy(model, x.shape[1], engine="steam")
         with self.target.deploy(model, x.shape[1], precise=False) as deployment:
             assert deployment.notes == ("engine: stock",)
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ..results import Comparison
 
 
-#: Options of the command line that only one target takes.
-TARGET_OPTIONS = {"nengo-dl": ("device",), "loihi": ("engine", "verify")}
+#: Options of the command line by the targets that take them.
+EXACT = ("engine", "verify")
+TARGET_OPTIONS = {"reference": EXACT, "nengo-dl": ("device",), "loihi": EXACT}
 #: Samples recorded in full for the report's pictures.
 TRACES = 3
 
