@@ -15,8 +15,8 @@ from .neurons import SpikingState, response
 from .timing import Timing, lowpass_decay
 
 Array = np.ndarray
-#: Called after each step with the step's number and the outputs by population.
-Observer = Callable[[int, dict[str, Array]], None]
+#: Called after each step with its number and, by population, outputs and summed inputs.
+Observer = Callable[[int, dict[str, Array], dict[str, Array]], None]
 
 
 def run_reference(
@@ -33,7 +33,8 @@ def run_reference(
     timing
         How long each input is presented; one step each if not given.
     observe
-        Sees every population's output (batch, size) after each step.
+        Sees every population's output and its summed input, before gain and bias, after each
+        step; each (batch, size).
 
     Returns
     -------
@@ -57,7 +58,7 @@ def run_reference(
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
         if observe is not None:
-            observe(step, values)
+            observe(step, values, state.totals)
     return outputs
 
 
@@ -102,9 +103,11 @@ class _State:
                 if projection.delay:
                     self.held[projection.name] = self.values[projection.pre]
         values: dict[str, Array] = {}
+        self.totals: dict[str, Array] = {}
         for name in graph.order:
             population = graph[name]
             total = x if name == graph.input else self._total(population, values)
+            self.totals[name] = total
             current = population.scale * (population.gain * total + population.bias)
             values[name] = self._output(population, current)
         self.values = values

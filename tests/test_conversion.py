@@ -12,7 +12,7 @@ from spiking_lmu.conversion.fit import (
 )
 from spiking_lmu.conversion.passes import scale_rates, swap_neurons
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph import Population
+from spiking_lmu.graph import Graph, Population, Projection
 from spiking_lmu.lmu import LmuSpec, build
 from spiking_lmu.model import Model
 from spiking_lmu.neurons import Neuron, response
@@ -94,11 +94,33 @@ def test_conversion_keeps_the_interface_and_the_rate_graph(graph):
 def test_measured_activity_against_all_values():
     rate, x = model()
     seen = []
-    run_reference(rate.graph, x, observe=lambda step, values: seen.append(values["lmu.h"]))
+    run_reference(rate.graph, x, observe=lambda step, values, totals: seen.append(values["lmu.h"]))
     assert rate.activity["lmu.h"].p999 == pytest.approx(
         np.percentile(np.stack(seen), 99.9), rel=1e-5
     )
     assert rate.activity["lmu.h"].largest == pytest.approx(np.max(seen), rel=1e-5)
+
+
+def test_measured_current_is_what_the_synapses_give():
+    """Summed input by a plain loop, through a delay, a lowpass and an immediate projection."""
+    graph = Graph(
+        (Population("x", 1), Population("h", 1, Neuron("relu"), gain=np.array([3.0]))),
+        (
+            Projection("x", "h", np.array([[2.0]]), name="now"),
+            Projection("x", "h", np.array([[5.0]]), delay=1, name="late"),
+            Projection("x", "h", np.array([[7.0]]), tau=0.002, name="slow"),
+        ),
+        "x",
+        "h",
+    )
+    x = np.array([1.0, 4.0, 2.0, 8.0])
+    keep, late, slow, totals = np.exp(-0.5), 0.0, 0.0, []
+    for value in x:
+        totals.append(2 * value + 5 * late + 7 * slow)
+        late, slow = value, keep * slow + (1 - keep) * value
+    measured = measure_activity(graph, x[None, :, None])["h"]
+    assert measured.largest_current == pytest.approx(max(totals), rel=1e-6)
+    assert measured.largest == pytest.approx(3 * max(totals), rel=1e-6)
 
 
 def test_lif_fit_reaches_the_rate_at_the_top():

@@ -37,7 +37,7 @@ def test_impulse_response_is_what_the_graph_remembers():
     graph = build(LmuSpec(order=6, theta=15.0, units=3))
     x = np.random.default_rng(0).normal(size=(4, 10, 1))
     seen = {}
-    run_reference(graph, x, observe=lambda step, values: seen.update(values))
+    run_reference(graph, x, observe=lambda step, values, totals: seen.update(values))
     np.testing.assert_allclose(
         seen["lmu.m"], x[:, :, 0] @ impulse_response(6, 15.0, 10).T, atol=1e-12
     )

@@ -88,7 +88,7 @@ class TestReference(TwoEngines):
             model, x = small_lmu(neuron)
             counts = np.zeros((len(x), 20))
 
-            def count(step, values, model=model, counts=counts):
+            def count(step, values, totals, model=model, counts=counts):
                 unit = model.graph["lmu.h"]
                 counts += np.rint(
                     values["lmu.h"] * unit.scale * model.timing.dt / unit.neuron.amplitude
@@ -164,7 +164,9 @@ def test_hold_keeps_the_memory_while_the_readout_settles():
     with nengo.Simulator(built.network, progress_bar=False) as simulator:
         simulator.run_steps(timing.total_steps(7), progress_bar=False)
     seen = []
-    run_reference(graph, x, timing, observe=lambda step, values: seen.append(values["lmu.m"][0]))
+    run_reference(
+        graph, x, timing, observe=lambda step, values, totals: seen.append(values["lmu.m"][0])
+    )
     np.testing.assert_allclose(simulator.data[probe], seen, atol=1e-12)
     np.testing.assert_array_equal(seen[-7], seen[-1])
 

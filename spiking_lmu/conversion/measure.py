@@ -37,28 +37,15 @@ def measure_activity(graph: Graph, x: Array) -> dict[str, Activity]:
     outputs: dict[str, list[Array]] = {name: [] for name in names}
     currents: dict[str, list[Array]] = {name: [] for name in names}
 
-    def observe(step: int, values: dict[str, Array]) -> None:
+    def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
         if (inputs - 1 - step) % stride:
             return
         for name in names:
             outputs[name].append(np.abs(values[name]).astype(np.float32).ravel())
-            total = sum(p.apply(before(p, values)) for p in graph.incoming(name))
-            currents[name].append(np.abs(np.asarray(total)).astype(np.float32).ravel())
-
-    previous: dict[str, Array] = {}
-
-    def before(projection: object, values: dict[str, Array]) -> Array:
-        pre, immediate = projection.pre, projection.immediate  # type: ignore[attr-defined]
-        return values[pre] if immediate else previous.get(pre, np.zeros_like(values[pre]))
-
-    def watch(step: int, values: dict[str, Array]) -> None:
-        observe(step, values)
-        previous.clear()
-        previous.update(values)
+            currents[name].append(np.abs(totals[name]).astype(np.float32).ravel())
 
     for start in range(0, samples, BATCH):
-        previous.clear()
-        run_reference(graph, x[start : start + BATCH], observe=watch)
+        run_reference(graph, x[start : start + BATCH], observe=observe)
     return {name: _summary(outputs[name], currents[name]) for name in names}
 
 
