@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("models", "List the trained models that ship with the package.")
     add("targets", "List the targets and whether they can run here.")
     _inspect(add("inspect", "Show what is in a .slmu or save_params file."))
-    _train(add("train", "Train an LMU in NengoDL."))
+    _train(add("train", "Train an LMU."))
     _convert(add("convert", "Turn a trained rate model into a spiking one."))
     _run(add("run", "Run a spiking model on one target."))
     _compare(add("compare", "Run spiking models on several targets and report the differences."))
@@ -96,9 +96,25 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="stop after this many batches (recurrent)")
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--learning-rate", type=float, help="Adam's, at the start")
-    parser.add_argument("--dropout", type=float, default=0.2, help="share of hidden outputs")
+    parser.add_argument("--dropout", type=float, help="share of hidden outputs (by cell)")
     parser.add_argument("--shift", type=int, default=1, help="largest random shift in pixels")
     parser.add_argument("--held-out", type=int, default=0, help="training images not trained on")
+    parser.add_argument(
+        "--trainer",
+        choices=["fast", "nengo-dl"],
+        default="fast",
+        help="recurrent: TensorFlow with the memory computed at once, or NengoDL step by step",
+    )
+    parser.add_argument("--warm-up", type=int, help="fast: epochs on the memory alone, first")
+    parser.add_argument(
+        "--current-tau", type=float, default=0.0, help="fast: lowpass on the input, in inputs"
+    )
+    parser.add_argument(
+        "--recurrence-tau", type=float, default=0.0, help="fast: lowpass on the recurrence"
+    )
+    parser.add_argument(
+        "--trace-noise", type=float, default=0.0, help="fast: noise on the recurrence, s.d."
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")

@@ -43,6 +43,10 @@ class LmuSpec:
         Model of the hidden neurons, a rate neuron.
     layers
         Cells stacked on one another.
+    current_tau, recurrence_tau
+        Recurrent cell only: lowpass filters, with time constants in inputs, on the current from
+        input and memory and on what the hidden layer sees of itself; 0 is none.  Spikes
+        need them: one spike an input says nothing of a rate, their average does.
 
     Raises
     ------
@@ -58,6 +62,8 @@ class LmuSpec:
     cell: str = "feedforward"
     neuron: Neuron = RELU
     layers: int = 1
+    current_tau: float = 0.0
+    recurrence_tau: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {
@@ -76,6 +82,16 @@ class LmuSpec:
                 expected="a positive number of inputs",
                 fix="use the length of the sequence",
             )
+        for name in ("current_tau", "recurrence_tau"):
+            value = getattr(self, name)
+            most = 1e6 if self.cell == "recurrent" else 0.0
+            if not (np.isfinite(value) and 0 <= value <= most):
+                raise SpecError(
+                    f"LMU {name.replace('_', ' ')}",
+                    got=repr(value),
+                    expected=f"inputs from 0 to {most:g} for a {self.cell} cell",
+                    fix="use 0 for no filter",
+                )
         if self.cell not in CELLS:
             raise SpecError(
                 "LMU cell", got=repr(self.cell), expected=" or ".join(CELLS), fix="choose one"
@@ -161,11 +177,34 @@ def memory(
     return (Population(u, 1), Population(m, order)), projections
 
 
+def lowpass(
+    name: str, source: str, size: int, tau: float, delay: int
+) -> tuple[Population, tuple[Projection, ...]]:
+    """The population ``name``, f[t] = a f[t-1] + (1 - a) source[t - delay], a = exp(-1/tau).
+
+    ``tau`` counts inputs.  Unlike a synapse it moves once an input, and stands still while the
+    readout settles.
+    """
+    keep = kept(tau)
+    return Population(name, size), (
+        Projection(source, name, np.full(size, 1.0 - keep), delay=delay, name=f"{name}.in",
+                   trainable=False),
+        Projection(name, name, np.full(size, keep), delay=1, name=f"{name}.kept",
+                   trainable=False),
+    )  # fmt: skip
+
+
+def kept(tau: float) -> float:
+    """Share of a lowpass of ``tau`` inputs that is kept from one input to the next."""
+    return float(np.exp(-1.0 / tau)) if tau else 0.0
+
+
 def build(spec: LmuSpec, seed: int = 0) -> Graph:
     """An untrained network: Glorot-uniform weights, zero biases, drawn with ``seed``.
 
     Names: ``x``, then for each layer ``lmu.u``, ``lmu.m``, ``lmu.h`` (``lmu2.…`` and so on
-    for further layers), then ``readout``.
+    for further layers), then ``readout``; with filters also ``lmu.current``,
+    ``lmu.current.filtered`` and ``lmu.h.trace``.
     """
     rng = np.random.default_rng(seed)
     populations: list[Population] = [Population("x", spec.input_size)]
@@ -177,21 +216,29 @@ def build(spec: LmuSpec, seed: int = 0) -> Graph:
         hidden = f"{cell}.h"
         populations += [*parts, Population(hidden, spec.units, spec.neuron)]
         projections += links
-
+        entry = hidden
+        if spec.current_tau:
+            entry, filtered = f"{cell}.current", f"{cell}.current.filtered"
+            populations.append(Population(entry, spec.units))
+            population, links = lowpass(filtered, entry, spec.units, spec.current_tau, 0)
+            populations.append(population)
+            projections += [*links, Projection(filtered, hidden, name=f"{cell}.current_to_h",
+                                               trainable=False)]  # fmt: skip
         if spec.cell == "recurrent":
+            trace, delay = hidden, 1
+            if spec.recurrence_tau:
+                trace, delay = f"{hidden}.trace", 0
+                population, links = lowpass(trace, hidden, spec.units, spec.recurrence_tau, 1)
+                populations.append(population)
+                projections += links
+            into, again = _glorot(rng, spec.units, width), _glorot(rng, spec.units, spec.units)
             projections += [
-                Projection(source, hidden, _glorot(rng, spec.units, width), name=f"{cell}.x_to_h"),
-                Projection(
-                    hidden,
-                    hidden,
-                    _glorot(rng, spec.units, spec.units),
-                    delay=1,
-                    name=f"{cell}.h_to_h",
-                ),
+                Projection(source, entry, into, name=f"{cell}.x_to_h"),
+                Projection(trace, hidden, again, delay=delay, name=f"{cell}.h_to_h"),
             ]
         projections.append(
             Projection(
-                f"{cell}.m", hidden, _glorot(rng, spec.units, spec.order), name=f"{cell}.m_to_h"
+                f"{cell}.m", entry, _glorot(rng, spec.units, spec.order), name=f"{cell}.m_to_h"
             )
         )
         source, width = hidden, spec.units

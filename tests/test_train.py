@@ -22,6 +22,7 @@ from spiking_lmu.timing import Timing
 from spiking_lmu.train import feedforward, recurrent
 from spiking_lmu.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from spiking_lmu.train.curve import plot_curve
+from spiking_lmu.train.images import shifted
 from spiking_lmu.train.loop import Schedule, fit
 
 RNG = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def test_full_network_gives_the_logits_that_were_trained(tmp_path, kind):
     graph, curve, _ = train(chosen, tmp_path / "a.npz")
     assert curve[-1]["loss"] < curve[0]["loss"]
     assert 0 <= curve[-1]["held_out_accuracy"] <= 1
-    memories = epochs(chosen)._memories(IMAGES[:5])[:, 0]
+    memories = epochs(chosen)._present(IMAGES[:5].reshape(5, 16)[:, PERMUTATION])[:, 0]
     weights = {p.name: p.weights for p in graph.projections}
     from spiking_lmu.neurons import response
 
@@ -110,7 +111,7 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
 def test_recurrent_cell_trains_imports_and_converts(tmp_path):
     chosen = spec(cell="recurrent", neuron=Neuron("tanh"))
     network, x = recurrent.build_trainable(chosen, seed=0)
-    data = recurrent.SequenceEpochs(SEQUENCES, LABELS, held_out=20, samples=20)
+    data = recurrent.SequenceEpochs(IMAGES, LABELS, PERMUTATION, shift=0, held_out=20, samples=20)
     with quiet_import():
         simulator = import_nengo_dl().Simulator(
             network, minibatch_size=10, seed=0, progress_bar=False
@@ -131,7 +132,7 @@ def test_recurrent_cell_trains_imports_and_converts(tmp_path):
 
 
 def test_shifts_keep_the_picture_and_move_it():
-    moved = feedforward.shifted(IMAGES, 1, np.random.default_rng(1))
+    moved = shifted(IMAGES, 1, np.random.default_rng(1))
     padded = np.pad(IMAGES, ((0, 0), (1, 1), (1, 1)))
     for image, frame in zip(moved, padded, strict=True):
         places = [frame[i : i + 4, j : j + 4] for i in range(3) for j in range(3)]

@@ -1,12 +1,9 @@
-"""``spiking-lmu train``: train an LMU in NengoDL and write it as a rate ``.slmu`` file."""
+"""``spiking-lmu train``: train an LMU and write it as a rate ``.slmu`` file."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
@@ -18,6 +15,8 @@ if TYPE_CHECKING:
 #: Sizes of the two cells: Chilkuri & Eliasmith (2021) and the NengoDL example.
 SIZES = {"feedforward": (468, 346), "recurrent": (256, 212)}
 DEFAULT_EPOCHS = {"feedforward": 30, "recurrent": 10}
+DEFAULT_DROPOUT = {"feedforward": 0.2, "recurrent": 0.0}
+DEFAULT_WARM_UP = 20
 #: Training images on which activity is measured for conversion.
 ACTIVITY_SAMPLES = 1000
 TRAINING_SET, PIXELS = 60_000, 784
@@ -32,8 +31,10 @@ def run(options: Namespace) -> int:
     from ..conversion import measure_activity
     from ..model import Model
     from ..train.curve import plot_curve
+    from ..train.fast_loop import FastSchedule
     from ..train.loop import Schedule
     from .common import command_line, environment, require_folder
+    from .train_runs import train_fast, train_feedforward, train_recurrent
 
     require_folder(options.output)
     spec = _spec(options)
@@ -51,10 +52,17 @@ def run(options: Namespace) -> int:
         "steps": options.steps,
         "held_out": options.held_out,
     }
+    dropout = DEFAULT_DROPOUT[options.cell] if options.dropout is None else options.dropout
+    settings |= {"dropout": dropout, "shift": options.shift}
     if options.cell == "feedforward":
-        settings |= {"dropout": options.dropout, "shift": options.shift}
-    train = _feedforward if options.cell == "feedforward" else _recurrent
-    graph, curve = train(options, spec, schedule, settings)
+        graph, curve = train_feedforward(options, spec, schedule, settings)
+    elif options.trainer == "nengo-dl":
+        graph, curve = train_recurrent(options, spec, schedule, settings)
+    else:
+        warm_up = DEFAULT_WARM_UP if options.warm_up is None else options.warm_up
+        extra = FastSchedule(warm_up=warm_up, dropout=dropout, trace_noise=options.trace_noise)
+        settings |= asdict(extra) | {"trainer": "fast"}
+        graph, curve = train_fast(options, spec, schedule, extra, settings)
     measured = datasets.load(
         options.data, "train", folder=options.folder, samples=ACTIVITY_SAMPLES, seed=options.seed
     )
@@ -86,12 +94,22 @@ def _spec(options: Namespace) -> LmuSpec:
 
     order, units = SIZES[options.cell]
     kind = options.neuron or ("relu" if options.cell == "feedforward" else "tanh")
-    if (kind == "tanh") != (options.cell == "recurrent"):
+    fast = options.cell == "recurrent" and options.trainer == "fast"
+    possible = {"feedforward": ["relu", "lif"], "recurrent": ["tanh", "relu"] if fast else ["tanh"]}
+    if kind not in possible[options.cell]:
         raise SpecError(
             "--neuron",
             got=f"{kind} for the {options.cell} cell",
-            expected="relu or lif for feedforward, tanh for recurrent",
+            expected=" or ".join(possible[options.cell]),
             fix="leave --neuron out for the default",
+        )
+    filtered = bool(options.current_tau or options.recurrence_tau)
+    if not fast and (filtered or options.trace_noise or options.warm_up):
+        raise SpecError(
+            "--current-tau, --recurrence-tau, --trace-noise, --warm-up",
+            got=f"one of them for {options.cell}, --trainer {options.trainer}",
+            expected="--cell recurrent with --trainer fast",
+            fix="leave them out",
         )
     return LmuSpec(
         order=order if options.order is None else options.order,
@@ -99,6 +117,8 @@ def _spec(options: Namespace) -> LmuSpec:
         theta=float(PIXELS),
         cell=options.cell,
         neuron=Neuron("tanh") if kind == "tanh" else hidden_neuron(kind),
+        current_tau=options.current_tau,
+        recurrence_tau=options.recurrence_tau,
     )
 
 
@@ -112,122 +132,22 @@ def _positive(name: str, value: int) -> int:
 
 def _check(options: Namespace) -> None:
     most = TRAINING_SET - options.batch_size
-    ranges = {"--dropout": (0, 0.95), "--shift": (0, 8), "--held-out": (0, most)}
+    ranges = {
+        "--dropout": (0, 0.95),
+        "--shift": (0, 8),
+        "--held-out": (0, most),
+        "--warm-up": (0, 10_000),
+        "--trace-noise": (0, 10),
+    }
     for name, (least, largest) in ranges.items():
         value = getattr(options, name.strip("-").replace("-", "_"))
-        if not least <= value <= largest:
+        if value is not None and not least <= value <= largest:
             raise SpecError(
                 name,
                 got=str(value),
                 expected=f"{least} to {largest}",
                 fix="leave it out for the default",
             )
-
-
-def _feedforward(
-    options: Namespace, spec: LmuSpec, schedule: Any, settings: dict[str, Any]
-) -> tuple[Graph, list[dict[str, float]]]:
-    import numpy as np
-
-    from .. import datasets
-    from ..train.feedforward import MemoryEpochs, build_trainable, trained_graph
-    from ..train.loop import fit
-
-    family = "fashion-mnist" if options.data == "psfashion" else "mnist"
-    data = datasets.load(family, "train", folder=options.folder)
-    permutation = np.arange(PIXELS) if options.data == "smnist" else datasets.permutation(0)
-    epochs = MemoryEpochs(
-        data.x.reshape(-1, 28, 28),
-        data.y,
-        permutation,
-        spec,
-        shift=options.shift,
-        held_out=options.held_out,
-    )
-    network, parts = build_trainable(spec, options.dropout, schedule.seed)
-    with (
-        _quiet_simulator(
-            network, minibatch_size=schedule.batch_size, seed=schedule.seed
-        ) as simulator,
-        _Bars(schedule.epochs) as report,
-    ):
-        steps = epochs.samples // schedule.batch_size
-        checkpoint = _checkpoint(options)
-        memory = parts["memory"]
-        curve = fit(simulator, memory, epochs, schedule, steps, checkpoint, settings, report)
-        return trained_graph(spec, simulator, parts), curve
-
-
-def _recurrent(
-    options: Namespace, spec: LmuSpec, schedule: Any, settings: dict[str, Any]
-) -> tuple[Graph, list[dict[str, float]]]:
-    from dataclasses import replace
-
-    from .. import datasets
-    from ..importers import from_nengo_dl
-    from ..train.loop import fit
-    from ..train.recurrent import SequenceEpochs, build_trainable
-
-    data = datasets.load(options.data, "train", folder=options.folder)
-    samples = None if options.steps is None else options.steps * schedule.batch_size
-    if samples is not None:
-        schedule = replace(schedule, epochs=1)
-    epochs = SequenceEpochs(data.x, data.y, held_out=options.held_out, samples=samples)
-    network, x = build_trainable(spec, schedule.seed)
-    with (
-        _quiet_simulator(
-            network,
-            minibatch_size=schedule.batch_size,
-            unroll_simulation=16,
-            seed=schedule.seed,
-        ) as simulator,
-        _Bars(schedule.epochs) as report,
-    ):
-        steps = epochs.samples // schedule.batch_size
-        curve = fit(simulator, x, epochs, schedule, steps, _checkpoint(options), settings, report)
-        return from_nengo_dl(network, simulator), curve
-
-
-@contextmanager
-def _quiet_simulator(network: Any, **options: Any) -> Iterator[Any]:
-    """A NengoDL simulator that says nothing while it is built (it warns where there is no GPU)."""
-    from ..compat import import_nengo_dl
-    from ..compat.quiet import quiet_import
-
-    nengo_dl = import_nengo_dl()
-    with quiet_import():
-        simulator = nengo_dl.Simulator(network, progress_bar=False, **options)
-    with simulator:
-        yield simulator
-
-
-def _checkpoint(options: Namespace) -> Path:
-    return Path(options.output).with_suffix(".checkpoint.npz")
-
-
-class _Bars:
-    """A bar of batches; called after every batch."""
-
-    def __init__(self, epochs: int) -> None:
-        from rich.console import Console
-
-        from ..progress import bars
-
-        self._epochs, self._bars, self._task = epochs, bars(Console(stderr=True), "batches"), None
-
-    def __enter__(self) -> Callable[[int, int, int, dict[str, float]], None]:
-        self._bars.start()
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def _report(self, epoch: int, step: int, steps: int, values: dict[str, float]) -> None:
-        text = f"epoch {epoch + 1}/{self._epochs}  loss {values['loss']:.4f}"
-        done, total = epoch * steps + step, self._epochs * steps
-        if self._task is None:
-            self._task = self._bars.add_task(text, total=total, completed=done - 1)  # type: ignore[assignment]
-        self._bars.update(self._task, completed=done, description=text)  # type: ignore[arg-type]
 
 
 def _count_correct(graph: Graph, test: Any) -> int:

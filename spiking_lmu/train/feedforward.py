@@ -16,6 +16,7 @@ from ..compat import import_nengo, import_nengo_dl
 from ..graph import Graph
 from ..lmu import LmuSpec, build, impulse_response
 from ..neurons import Neuron
+from .images import ImageEpochs
 
 Array = np.ndarray
 
@@ -23,74 +24,18 @@ Array = np.ndarray
 LIF_RATE = 200.0
 
 
-class MemoryEpochs:
-    """Images as memories, shifted anew in every epoch.
-
-    Parameters
-    ----------
-    images
-        uint8 or float images (samples, 28, 28), not permuted; float in [0, 1].
-    labels
-        Classes (samples,).
-    permutation
-        Order in which pixels are presented, shape (784,).
-    spec
-        The network's.
-    shift
-        Largest random shift in pixels along each axis; 0 leaves images alone.
-    held_out
-        How many of the last samples are never trained on.
-    """
+class MemoryEpochs(ImageEpochs):
+    """Images as memories (samples, 1, order); ``spec`` is the network's."""
 
     def __init__(
-        self,
-        images: Array,
-        labels: Array,
-        permutation: Array,
-        spec: LmuSpec,
-        *,
-        shift: int,
-        held_out: int,
+        self, images: Array, labels: Array, permutation: Array, spec: LmuSpec, **options: Any
     ) -> None:
-        self._images, self._labels = images, labels
-        self._permutation, self._shift = permutation, shift
-        self._kept = len(labels) - held_out
+        super().__init__(images, labels, permutation, **options)
         length = len(permutation)
         self._response = impulse_response(spec.order, spec.theta, length).T.astype(np.float32)
 
-    @property
-    def samples(self) -> int:
-        """Samples trained on in one epoch."""
-        return self._kept
-
-    def training(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Memories (samples, 1, order) and labels, shuffled."""
-        order = rng.permutation(self._kept)
-        images = self._images[order]
-        if self._shift:
-            images = shifted(images, self._shift, rng)
-        return self._memories(images), self._labels[order]
-
-    def held_out(self) -> tuple[Array, Array]:
-        """Memories and labels of what is held out, unshifted."""
-        return self._memories(self._images[self._kept :]), self._labels[self._kept :]
-
-    def _memories(self, images: Array) -> Array:
-        pixels = images.reshape(len(images), len(self._permutation))[:, self._permutation]
+    def _present(self, pixels: Array) -> Array:
         return (pixels @ self._response)[:, None, :]
-
-
-def shifted(images: Array, most: int, rng: np.random.Generator) -> Array:
-    """Each image (samples, height, width) moved by up to ``most`` pixels along each axis."""
-    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
-    moves = rng.integers(0, 2 * most + 1, (len(images), 2))
-    height, width = images.shape[1:]
-    result = np.empty_like(images)
-    for down in range(2 * most + 1):
-        for right in range(2 * most + 1):
-            chosen = (moves == (down, right)).all(axis=1)
-            result[chosen] = padded[chosen, down : down + height, right : right + width]
-    return result
 
 
 def build_trainable(spec: LmuSpec, dropout: float, seed: int) -> tuple[Any, dict[str, Any]]:

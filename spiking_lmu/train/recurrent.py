@@ -7,38 +7,38 @@ earlier, a linear readout.  Written from its description for any spec.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from ..artifact import write_atomically
 from ..compat import import_nengo, import_nengo_dl
+from ..graph import Graph
 from ..lmu import LmuSpec, memory_matrices
+from .images import ImageEpochs
 
 Array = np.ndarray
 
 
-class SequenceEpochs:
-    """Sequences (samples, inputs, 1) with their labels, shuffled anew in every epoch.
+class SequenceEpochs(ImageEpochs):
+    """Images as sequences of one pixel an input, (samples, pixels, 1)."""
 
-    ``samples`` limits an epoch to a random part of the data.
+    def _present(self, pixels: Array) -> Array:
+        return pixels[..., None]
+
+
+def build_trainable(
+    spec: LmuSpec, seed: int, weights: Mapping[str, Array | None] | None = None
+) -> tuple[Any, Any]:
+    """The NengoDL network from input to readout, and its input Node.
+
+    Trainable ``weights`` are drawn with ``seed`` unless they are given by the names of
+    :func:`spiking_lmu.lmu.build`.
     """
-
-    def __init__(self, x: Array, y: Array, *, held_out: int, samples: int | None = None) -> None:
-        self._x, self._y, self._kept = x, y, len(y) - held_out
-        self.samples = min(samples or self._kept, self._kept)
-
-    def training(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """This epoch's sequences and labels."""
-        order = rng.permutation(self._kept)[: self.samples]
-        return self._x[order], self._y[order]
-
-    def held_out(self) -> tuple[Array, Array]:
-        """What is never trained on."""
-        return self._x[self._kept :], self._y[self._kept :]
-
-
-def build_trainable(spec: LmuSpec, seed: int) -> tuple[Any, Any]:
-    """The NengoDL network from input to readout, and its input Node."""
     nengo, nengo_dl = import_nengo(), import_nengo_dl()
     import tensorflow as tf
 
@@ -50,7 +50,7 @@ def build_trainable(spec: LmuSpec, seed: int) -> tuple[Any, Any]:
         m = nengo.Node(size_in=spec.order, label="lmu.m")
         h = nengo_dl.TensorNode(tf.nn.tanh, shape_in=(spec.units,), pass_time=False, label="lmu.h")
         readout = nengo.Node(size_in=spec.output_size, label="readout")
-        glorot = nengo_dl.dists.Glorot()
+        given = defaultdict(nengo_dl.dists.Glorot, weights or {})
         fixed = (
             nengo.Connection(x, u, transform=np.ones((1, spec.input_size)), synapse=None),
             nengo.Connection(u, m, transform=b, synapse=None),
@@ -58,9 +58,24 @@ def build_trainable(spec: LmuSpec, seed: int) -> tuple[Any, Any]:
         )
         for connection in fixed:
             network.config[connection].trainable = False
-        nengo.Connection(x, h, transform=glorot, synapse=None)
-        nengo.Connection(h, h, transform=glorot, synapse=0)
-        nengo.Connection(m, h, transform=glorot, synapse=None)
-        nengo.Connection(h, readout, transform=glorot, synapse=None)
+        nengo.Connection(x, h, transform=given["lmu.x_to_h"], synapse=None)
+        nengo.Connection(h, h, transform=given["lmu.h_to_h"], synapse=0)
+        nengo.Connection(m, h, transform=given["lmu.m_to_h"], synapse=None)
+        nengo.Connection(h, readout, transform=given["readout_weights"], synapse=None)
         nengo.Probe(readout, label="probe")
     return network, x
+
+
+def write_params(spec: LmuSpec, graph: Graph, path: Path) -> None:
+    """Write the weights of ``graph`` as a file of NengoDL's ``save_params``.
+
+    NengoDL's ``load_params`` reads it into a simulator of :func:`build_trainable`'s network.
+    """
+    from ..compat.quiet import quiet_import
+
+    network, _ = build_trainable(spec, 0, {p.name: p.weights for p in graph.projections})
+    with quiet_import():
+        simulator = import_nengo_dl().Simulator(network, progress_bar=False)
+    with simulator, TemporaryDirectory() as folder, write_atomically(path) as file:
+        simulator.save_params(f"{folder}/params")
+        file.write(Path(folder, "params.npz").read_bytes())

@@ -1,0 +1,151 @@
+"""The three ways in which ``spiking-lmu train`` trains: data, network, loop and progress."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..graph import Graph
+    from ..lmu import LmuSpec
+    from ..train.fast_loop import FastSchedule
+    from ..train.loop import Schedule
+
+Curve = list[dict[str, float]]
+Trained = tuple["Graph", Curve]
+
+
+def train_feedforward(
+    options: Namespace, spec: LmuSpec, schedule: Schedule, settings: dict[str, Any]
+) -> Trained:
+    """Hidden layer and readout on the memory alone, in NengoDL."""
+    from ..train.feedforward import MemoryEpochs, build_trainable, trained_graph
+    from ..train.loop import fit
+
+    epochs = _epochs(MemoryEpochs, options, spec)
+    network, parts = build_trainable(spec, settings["dropout"], schedule.seed)
+    with (
+        _quiet_simulator(
+            network, minibatch_size=schedule.batch_size, seed=schedule.seed
+        ) as simulator,
+        _Bars(schedule.epochs) as report,
+    ):
+        steps = epochs.samples // schedule.batch_size
+        checkpoint = _checkpoint(options)
+        memory = parts["memory"]
+        curve = fit(simulator, memory, epochs, schedule, steps, checkpoint, settings, report)
+        return trained_graph(spec, simulator, parts), curve
+
+
+def train_recurrent(
+    options: Namespace, spec: LmuSpec, schedule: Schedule, settings: dict[str, Any]
+) -> Trained:
+    """The recurrent cell through time in NengoDL, as the public example does."""
+    from ..importers import from_nengo_dl
+    from ..train.loop import fit
+    from ..train.recurrent import SequenceEpochs, build_trainable
+
+    epochs = _epochs(SequenceEpochs, options, samples=_samples(options, schedule))
+    schedule = _shortened(options, schedule)
+    network, x = build_trainable(spec, schedule.seed)
+    with (
+        _quiet_simulator(
+            network,
+            minibatch_size=schedule.batch_size,
+            unroll_simulation=16,
+            seed=schedule.seed,
+        ) as simulator,
+        _Bars(schedule.epochs) as report,
+    ):
+        steps = epochs.samples // schedule.batch_size
+        curve = fit(simulator, x, epochs, schedule, steps, _checkpoint(options), settings, report)
+        return from_nengo_dl(network, simulator), curve
+
+
+def train_fast(
+    options: Namespace,
+    spec: LmuSpec,
+    schedule: Schedule,
+    extra: FastSchedule,
+    settings: dict[str, Any],
+) -> Trained:
+    """The recurrent cell through time, the memory computed at once."""
+    from ..train.fast import FastCell
+    from ..train.fast_loop import fit_fast
+    from ..train.images import ImageEpochs
+
+    epochs = _epochs(ImageEpochs, options, samples=_samples(options, schedule))
+    schedule = _shortened(options, schedule)
+    cell = FastCell(spec, int(spec.theta), schedule.seed)
+    with _Bars(extra.warm_up + schedule.epochs) as report:
+        curve = fit_fast(cell, epochs, schedule, extra, _checkpoint(options), settings, report)
+    return cell.graph(), curve
+
+
+def _epochs(kind: Any, options: Namespace, *arguments: Any, **limits: Any) -> Any:
+    """Training images as ``kind`` presents them."""
+    import numpy as np
+
+    from .. import datasets
+
+    family = "fashion-mnist" if options.data == "psfashion" else "mnist"
+    data = datasets.load(family, "train", folder=options.folder)
+    images = data.x.reshape(-1, 28, 28)
+    permutation = np.arange(28 * 28) if options.data == "smnist" else datasets.permutation(0)
+    limits |= {"shift": options.shift, "held_out": options.held_out}
+    return kind(images, data.y, permutation, *arguments, **limits)
+
+
+def _samples(options: Namespace, schedule: Schedule) -> int | None:
+    return None if options.steps is None else options.steps * schedule.batch_size
+
+
+def _shortened(options: Namespace, schedule: Schedule) -> Schedule:
+    """With ``--steps``, one epoch of so many batches."""
+    return schedule if options.steps is None else replace(schedule, epochs=1)
+
+
+@contextmanager
+def _quiet_simulator(network: Any, **options: Any) -> Iterator[Any]:
+    """A NengoDL simulator that says nothing while it is built (it warns where there is no GPU)."""
+    from ..compat import import_nengo_dl
+    from ..compat.quiet import quiet_import
+
+    nengo_dl = import_nengo_dl()
+    with quiet_import():
+        simulator = nengo_dl.Simulator(network, progress_bar=False, **options)
+    with simulator:
+        yield simulator
+
+
+def _checkpoint(options: Namespace) -> Path:
+    return Path(options.output).with_suffix(".checkpoint.npz")
+
+
+class _Bars:
+    """A bar of batches; called after every batch."""
+
+    def __init__(self, epochs: int) -> None:
+        from rich.console import Console
+
+        from ..progress import bars
+
+        self._epochs, self._bars, self._task = epochs, bars(Console(stderr=True), "batches"), None
+
+    def __enter__(self) -> Callable[[int, int, int, dict[str, float]], None]:
+        self._bars.start()
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def _report(self, epoch: int, step: int, steps: int, values: dict[str, float]) -> None:
+        text = f"epoch {epoch + 1}/{self._epochs}  loss {values['loss']:.4f}"
+        done, total = epoch * steps + step, self._epochs * steps
+        if self._task is None:
+            self._task = self._bars.add_task(text, total=total, completed=done - 1)  # type: ignore[assignment]
+        self._bars.update(self._task, completed=done, description=text)  # type: ignore[arg-type]
