@@ -9,7 +9,7 @@ from ..errors import SpecError
 from ..model import Activity, Model
 from ..timing import Timing
 from .measure import measure_activity
-from .passes import add_synapses, scale_rates, swap_neurons
+from .passes import add_synapses, leaky_populations, scale_rates, swap_neurons
 
 NEURONS = {"relu": "spiking_relu", "lif": "lif"}
 
@@ -61,7 +61,7 @@ def default_options(model: Model, targets: tuple[str, ...] = (), **chosen: Any) 
     """Options for ``targets``: the most careful of their rates, unless ``chosen`` says otherwise.
 
     A network whose hidden layer feeds back on itself needs several steps an input, since one
-    step cannot carry a rate.
+    step cannot carry a rate; unless it was trained with a lowpass there, which can.
     """
     rates = [DEFAULTS[target] for target in targets if target in DEFAULTS]
     options: dict[str, Any] = {"max_rate": min(rates, default=DEFAULTS["loihi"])}
@@ -73,7 +73,10 @@ def default_options(model: Model, targets: tuple[str, ...] = (), **chosen: Any) 
 
 def _feeds_back(model: Model) -> bool:
     linear = {p.name for p in model.graph.populations if p.neuron.kind == "linear"}
-    return any(p.delay and p.pre not in linear for p in model.graph.projections)
+    filters = leaky_populations(model.graph)
+    return any(
+        p.delay and p.pre not in linear and p.post not in filters for p in model.graph.projections
+    )
 
 
 def convert(
@@ -111,7 +114,8 @@ def convert(
         activity = measure_activity(model.graph, training_inputs)
     kind = NEURONS[options.neuron]
     graph, known = swap_neurons(model.graph, kind, activity, options.max_rate)
-    graph = add_synapses(scale_rates(graph, known, options.max_rate), options.synapse_tau)
+    graph = scale_rates(graph, known, options.max_rate)
+    graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
     timing = Timing(
         options.steps_per_input, options.settle_steps, options.readout_tau, model.timing.dt
     )

@@ -164,17 +164,19 @@ def scale_rates(graph: Graph, activity: Activities, max_rate: float) -> Graph:
     return graph.with_populations(changed)
 
 
-def add_synapses(graph: Graph, tau: float) -> Graph:
+def add_synapses(graph: Graph, tau: float, steps_per_input: int) -> Graph:
     """Filter spikes with a lowpass of ``tau`` seconds, except on their way to the readout.
 
     A delayed projection reads a filtered copy ``<name>.filtered``, since it takes one value of
-    a whole presentation.
+    a whole presentation.  One that ends in a lowpass of the network's own needs no copy where
+    a presentation is one step: it sees every spike, and was trained to average.
     """
+    leaky = leaky_populations(graph) if steps_per_input == 1 else set()
     spiking = {population.name for population in graph.spiking}
     last = {graph.output} if not graph.outgoing(graph.output) else set()
     projections, copies = [], {}
     for projection in graph.projections:
-        if projection.pre in spiking and projection.delay:
+        if projection.pre in spiking and projection.delay and projection.post not in leaky:
             copies[projection.pre] = f"{projection.pre}.filtered"
             projection = replace(projection, pre=copies[projection.pre])
         elif projection.pre in spiking and projection.immediate and projection.post not in last:
@@ -185,3 +187,16 @@ def add_synapses(graph: Graph, tau: float) -> Graph:
         populations.append(Population(copy, graph[source].size))
         projections.append(Projection(source, copy, tau=tau, name=f"{copy}_synapse"))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def leaky_populations(graph: Graph) -> set[str]:
+    """Linear populations that keep a share of themselves, each value its own: lowpass filters."""
+    return {
+        p.post
+        for p in graph.projections
+        if p.pre == p.post
+        and p.delay
+        and p.weights is not None
+        and p.weights.ndim == 1
+        and graph[p.post].neuron == LINEAR
+    }
