@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import SpecError
 
@@ -94,34 +94,9 @@ def _load(options: Namespace) -> Model:
             fix="name a function that returns the nengo.Network that was trained",
         )
     from ..importers import from_nengo_dl
+    from .sources import call_network
 
     return Model(
-        from_nengo_dl(_call(options.network), path),
+        from_nengo_dl(call_network(options.network), path),
         provenance={"imported_from": {"file": path.name, "network": options.network}},
     )
-
-
-def _call(name: str) -> Any:
-    """Call ``module:function`` and return its network; the working folder is on the path.
-
-    NengoDL is mended first, so that the module can import it and TensorFlow as it always did.
-    """
-    import sys
-    from importlib import import_module
-
-    from ..compat import import_nengo_dl
-
-    import_nengo_dl()
-    module, _, function = name.partition(":")
-    sys.path.insert(0, "")
-    try:
-        return getattr(import_module(module), function)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise SpecError(
-            "--network",
-            got=f"{name!r} ({type(error).__name__}: {error})",
-            expected="module:function that returns a nengo.Network",
-            fix="check the name, and run from the folder of that module",
-        ) from error
-    finally:
-        sys.path.remove("")

@@ -1,4 +1,4 @@
-"""``spiking-lmu inspect``: what is in a ``.slmu`` file or a ``save_params`` file."""
+"""``spiking-lmu inspect``: what is in a ``.slmu``, a ``save_params`` or an exported file."""
 
 from __future__ import annotations
 
@@ -6,92 +6,120 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from ..errors import FileError
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..model import Model
+    from ..parameters.source import Source
 
 
 def run(options: Namespace) -> int:
-    """Print the parts of the file, with shapes and statistics."""
-    from ..zoo import find_model
+    """Print every parameter by name, with shape, connection, statistics and a histogram.
 
-    path = find_model(options.file)
-    if path.suffix == ".npz":
-        _show_params(path)
+    Numbers that are not finite are counted, and then complained about.
+    """
+    from .parameter_table import printable
+    from .sources import parameters_of
+
+    source = parameters_of(options.file, options.network)
+    if options.json:
+        print(json.dumps(_as_json(source), indent=2, allow_nan=False))
     else:
-        from ..artifact import load
-
-        _show_model(path.name, load(path))
+        _show(source)
+    bad = [p for p in source.parameters.values() if p.statistics.non_finite]
+    if bad:
+        raise FileError(
+            f"{source.path.name}: {printable(bad[0].name)}",
+            got=f"NaN or infinity ({bad[0].statistics.non_finite:,} of {bad[0].value.size:,})",
+            expected="finite numbers",
+            fix="train the network again",
+        )
     return 0
 
 
-def _show_model(name: str, model: Model) -> None:
+def _show(source: Source) -> None:
+    from rich.console import Console
+
+    from .parameter_table import contents_table, table
+
+    console = Console(highlight=False, markup=False)
+    name, parameters = source.path.name, list(source.parameters.values())
+    if source.model is not None:
+        _show_model(console, name, source.model)
+    elif source.kind == "named":
+        console.print(f"{name}: exported parameters", soft_wrap=True)
+    elif source.kind == "save_params":
+        console.print(f"{name}: NengoDL's save_params, named by the network", soft_wrap=True)
+        console.print(contents_table(parameters, named=True))
+    else:
+        console.print(
+            f"{name}: NengoDL's save_params, arrays by position and without names. Without the "
+            "network there are only shapes to go by, and other networks can have the same."
+        )
+        console.print(contents_table(parameters, named=False))
+    console.print(table(parameters, console.width, named=source.kind != "unnamed"))
+    for note in source.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    if source.kind == "unnamed":
+        console.print(f"For names: spiking-lmu inspect {name} --network module:function")
+
+
+def _show_model(console: Console, name: str, model: Model) -> None:
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False)
+    from .parameter_table import printable
+
     kind = "spiking" if model.graph.spiking else "rate"
+    console.print("provenance:")
+    console.print(json.dumps(model.provenance, indent=2, sort_keys=True), soft_wrap=True)
     console.print(f"{name}: a {kind} model for {model.task}, digest {model.digest[:16]}")
     console.print("timing: " + ", ".join(f"{k} {v}" for k, v in asdict(model.timing).items()))
     table = Table(title="Populations")
-    for column in ("population", "size", "neuron", "scale", "bias", "active to"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("population", "projection"))
+    for column in ("population", "size", "neuron", "scale", "active to"):
+        table.add_column(column, overflow="fold", no_wrap=column == "population")
     for p in model.graph.populations:
         known = model.activity.get(p.name)
         active = f"{known.p999:.3g} (99.9 %)" if known else ""
-        cells = (
-            p.name,
-            str(p.size),
-            p.neuron.kind,
-            f"{p.scale:.4g}" if p.scale != 1 else "",
-            f"{p.bias.min():.3g} … {p.bias.max():.3g}" if p.bias.any() else "0",
-            active,
-        )
-        table.add_row(*map(Text, cells))
+        scale = f"{p.scale:.4g}" if p.scale != 1 else ""
+        name = printable(p.name)
+        table.add_row(*map(Text, (name, str(p.size), p.neuron.kind, scale, active)))
     console.print(table)
     table = Table(title="Projections")
-    for column in ("projection", "from", "to", "shape", "reads", "trained", "weights"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("population", "projection"))
+    for column in ("projection", "from", "to", "weights", "reads"):
+        table.add_column(column, overflow="fold", no_wrap=column == "projection")
     for q in model.graph.projections:
         reads = "one input earlier" if q.delay else "now"
         if q.tau is not None:
             reads = f"lowpass {1000 * q.tau:g} ms"
-        shape = "one-to-one" if q.weights is None else str(q.weights.shape)
-        spread = "1" if q.weights is None else f"{q.weights.mean():.3g} ± {q.weights.std():.3g}"
-        trained = "yes" if q.trainable else "fixed"
-        table.add_row(*map(Text, (q.name, q.pre, q.post, shape, reads, trained, spread)))
+        weights = "one-to-one" if q.weights is None else str(q.weights.shape)
+        names = map(printable, (q.name, q.pre, q.post))
+        table.add_row(*map(Text, (*names, weights, reads)))
     console.print(table)
-    console.print("provenance:")
-    console.print(json.dumps(model.provenance, indent=2, sort_keys=True), soft_wrap=True)
 
 
-def _show_params(path: Any) -> None:
-    import numpy as np
-    from rich.console import Console
-    from rich.table import Table
+def _as_json(source: Source) -> dict[str, Any]:
+    from dataclasses import asdict
 
-    from ..errors import FileError
-    from ..importers import read_params
+    from .parameter_table import as_json
 
-    arrays = read_params(path)
-    bad = [i for i, array in enumerate(arrays) if array.size == 0 or not np.isfinite(array).all()]
-    if bad:
-        raise FileError(
-            f"{path.name}: arr_{bad[0]}",
-            got="NaN, infinity or nothing",
-            expected="finite numbers",
-            fix="train the network again",
-        )
-    table = Table("array", "shape", "dtype", "mean", "s.d.", "smallest", "largest")
-    table.title = f"{path.name}: NengoDL parameters, by position and without names"
-    for position, array in enumerate(arrays):
-        numbers = (array.mean(), array.std(), array.min(), array.max())
-        cells = [f"{number:.4g}" for number in numbers]
-        table.add_row(str(position), str(array.shape), str(array.dtype), *cells)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(
-        "With the network, convert it: spiking-lmu convert FILE --network module:function"
-    )
+    model = source.model
+    return {
+        "file": source.path.name,
+        "holds": source.kind,
+        "model": None
+        if model is None
+        else {
+            "digest": model.digest,
+            "spiking": bool(model.graph.spiking),
+            "task": model.task,
+            "timing": asdict(model.timing),
+            "provenance": model.provenance,
+        },
+        "notes": list(source.notes),
+        "parameters": [as_json(p) for p in source.parameters.values()],
+    }

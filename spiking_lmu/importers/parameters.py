@@ -98,18 +98,27 @@ def loaded_simulator(network: Any, params: Any, nengo_dl: Any) -> Iterator[Any]:
             expected="a nengo_dl.Simulator, a file of its save_params, or a list of arrays",
             fix="pass one of these",
         )
-    with _copied_layers(network, nengo_dl), _quiet():
-        simulator = nengo_dl.Simulator(
-            network, minibatch_size=1, progress_bar=False, seed=network.seed or 0
-        )
-        with simulator:
-            check_params(name, arrays, simulator)
-            import tensorflow as tf
+    with built_simulator(network, nengo_dl) as simulator:
+        check_params(name, arrays, simulator)
+        import tensorflow as tf
 
-            tf.keras.backend.batch_set_value(
-                list(zip(simulator.keras_model.weights, arrays, strict=True))
-            )
-            yield simulator
+        tf.keras.backend.batch_set_value(
+            list(zip(simulator.keras_model.weights, arrays, strict=True))
+        )
+        yield simulator
+
+
+@contextmanager
+def built_simulator(network: Any, nengo_dl: Any) -> Iterator[Any]:
+    """A simulator of ``network`` with copies of its Keras layers, closed at the end."""
+    with (
+        _copied_layers(network, nengo_dl),
+        _quiet(),
+        nengo_dl.Simulator(
+            network, minibatch_size=1, progress_bar=False, seed=network.seed or 0
+        ) as simulator,
+    ):
+        yield simulator
 
 
 def read_params(path: str | Path) -> list[Array]:
@@ -155,11 +164,20 @@ def _read(archive: zipfile.ZipFile, name: str) -> list[Array]:
             raise _bad(name, f"{key} of {info.file_size} bytes", f"at most {MAX_ARRAY}")
         with archive.open(info) as file:
             data = file.read(info.file_size + 1)
-        arrays.append(_array(name, key, data))
+        arrays.append(read_array(name, key, data))
     return arrays
 
 
-def _array(name: str, key: str, data: bytes) -> Array:
+def read_array(name: str, key: str, data: bytes) -> Array:
+    """The array in the bytes of an NPY file, the entry ``key`` of the archive ``name``.
+
+    Raises
+    ------
+    FileError
+        Something other than real numbers, or a length that the header does not say.
+    ValueError, SyntaxError
+        No NPY file.
+    """
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
@@ -175,36 +193,38 @@ def _array(name: str, key: str, data: bytes) -> Array:
     return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
 
 
-def check_params(name: str, arrays: Sequence[Any], simulator: Any) -> None:
-    """Raise a FileError unless ``arrays`` fit the simulator's variables one by one."""
-    variables = simulator.keras_model.weights
-    if len(arrays) != len(variables):
-        with_state = len(variables) + len(simulator.tensor_graph.saved_state)
-        raise _bad(
-            name,
-            f"{len(arrays)} arrays",
-            f"{len(variables)}, as many as the network has",
-            fix="save again with include_state=False"
-            if len(arrays) == with_state
-            else "use the network that the file was saved from",
-        )
-    for position, (array, variable) in enumerate(zip(arrays, variables, strict=True)):
-        which = f"{name}: arr_{position} ({variable.name.partition(':')[0]})"
-        try:
-            array = np.asarray(array)
-        except ValueError as error:
-            raise _bad(which, f"something else ({error})", "an array of numbers") from error
-        if array.dtype.kind not in "fiu":
-            raise _bad(which, f"dtype {array.dtype}", "real numbers")
-        if array.shape != tuple(variable.shape):
-            raise _bad(
-                which,
-                f"shape {array.shape}",
-                f"shape {tuple(variable.shape)}",
-                fix="use the network that the file was saved from",
-            )
-        if not np.isfinite(array).all():
-            raise _bad(which, "NaN or infinity", "finite numbers", fix="train the network again")
+def check_params(name: str, arrays: Sequence[Any], simulator: Any, *, finite: bool = True) -> None:
+    """Raise a FileError unless ``arrays`` fit the simulator's variables one by one.
+
+    What does not fit is named and explained (:mod:`spiking_lmu.parameters.mismatch`).
+    """
+    # Only here: that package stands on this one.
+    from ..parameters.layout import contents
+    from ..parameters.mismatch import explain
+
+    expected = contents(simulator)
+    which = [
+        f"{name}: arr_{i} ({expected[i].label if i < len(expected) else 'more than expected'})"
+        for i in range(len(arrays))
+    ]
+    checked = [_numbers(*pair) for pair in zip(which, arrays, strict=True)]
+    found = explain([a.shape for a in checked], expected, len(simulator.tensor_graph.saved_state))
+    if found is not None:
+        where = name if found.position is None else which[found.position]
+        raise _bad(where, found.got, found.expected, fix=found.fix)
+    for where, array in zip(which, checked, strict=True):
+        if finite and not np.isfinite(array).all():
+            raise _bad(where, "NaN or infinity", "finite numbers", fix="train the network again")
+
+
+def _numbers(which: str, array: Any) -> Array:
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise _bad(which, f"something else ({error})", "an array of numbers") from error
+    if array.dtype.kind not in "fiu":
+        raise _bad(which, f"dtype {array.dtype}", "real numbers")
+    return array
 
 
 @contextmanager

@@ -80,6 +80,15 @@ def make_plan(network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any) 
     ImportNetworkError
         Anything without a counterpart, all named in one line.
     """
+    plan, problems = survey(network, input, output, nengo, nengo_dl)
+    problems.raise_all(network)
+    return plan
+
+
+def survey(
+    network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any
+) -> tuple[Plan, Problems]:
+    """The plan of any network, and what of it could not be imported."""
     problems, plan = Problems(), Plan(Names(network))
     plan.output = _choose_output(network, output, plan.names, problems, nengo)
     objects = _leading_to(network, plan.output)
@@ -90,8 +99,16 @@ def make_plan(network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any) 
         if owner_of(connection.post_obj) in plan.parts or plan.output is None:
             _check_connection(connection, plan, problems, nengo)
             plan.connections.append(connection)
-    problems.raise_all(network)
-    return plan
+    return plan, problems
+
+
+def add_rest(plan: Plan, network: Any, nengo: Any, nengo_dl: Any) -> None:
+    """Add what does not lead to the output; last, so that what does keeps its names."""
+    for part in (*network.all_nodes, *network.all_ensembles):
+        if part not in plan.parts:
+            _add_part(plan, part, Problems(), nengo, nengo_dl)
+    known = {id(connection) for connection in plan.connections}
+    plan.connections += [c for c in network.all_connections if id(c) not in known]
 
 
 def owner_of(part: Any) -> Any:

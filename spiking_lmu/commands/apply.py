@@ -1,0 +1,42 @@
+"""``spiking-lmu apply``: exported parameters back into a model or a ``save_params`` file."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from ..errors import SpecError
+
+
+def run(options: Namespace) -> int:
+    """Write a model, or a file for NengoDL's ``load_params``, with the given values."""
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from ..parameters import load
+    from .common import require_folder
+    from .sources import call_network, require_npz
+
+    require_folder(options.output)
+    values = load(Path(options.parameters))
+    if options.network is not None:
+        from ..parameters import save_params
+
+        require_npz(options.output)
+        save_params(call_network(options.network), values, options.output, base=options.to)
+    elif options.to is not None:
+        from .. import artifact
+        from ..parameters import with_parameters
+        from ..zoo import load_model
+
+        artifact.save(with_parameters(load_model(options.to), values), options.output)
+    else:
+        raise SpecError(
+            "apply arguments",
+            got="no network to put the parameters into",
+            expected="--to MODEL, or --network module:function",
+            fix="add --to with a .slmu file",
+        )
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{options.output}: {len(values)} parameters from {options.parameters}")
+    return 0
