@@ -14,9 +14,10 @@ import os
 import tempfile
 import zipfile
 import zlib
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,8 +36,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DTYPES = {"<f4", "<f8"}
 
 
-def save(model: Model, path: str | Path) -> None:
-    """Write ``model`` to ``path``; the same model always gives the same bytes.
+def save(model: Model, path: str | Path | BinaryIO) -> None:
+    """Write ``model`` to a path or an open file; the same model always gives the same bytes.
 
     Raises
     ------
@@ -66,7 +67,8 @@ def save(model: Model, path: str | Path) -> None:
             parts.append({**header, "arrays": refs})
         manifest["graphs"][key] = parts
     text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
-    with write_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+    target = write_atomically(path) if isinstance(path, str | Path) else nullcontext(path)
+    with target as file, zipfile.ZipFile(file, "w") as archive:
         for name, data in {MANIFEST: text, **payload}.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = 0o644 << 16
@@ -94,19 +96,21 @@ def _store(array: np.ndarray, index: dict[str, Any], payload: dict[str, bytes]) 
     return name
 
 
-def load(path: str | Path) -> Model:
-    """Read a ``.slmu`` file.
+def load(path: str | Path | BinaryIO) -> Model:
+    """Read a ``.slmu`` file, by its path or open.
 
     Raises
     ------
     FileError
         Missing, truncated, of another format or version, altered, or hostile.
     """
-    path = Path(path)
-    _require_file(path)
+    name = "model"
+    if isinstance(path, str | Path):
+        path, name = Path(path), Path(path).name
+        _require_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, path.name)
+            return _read(archive, name)
     except (
         zipfile.BadZipFile,
         EOFError,
@@ -114,14 +118,12 @@ def load(path: str | Path) -> Model:
         NotImplementedError,
         zlib.error,
     ) as error:
-        raise _damaged(path.name, f"a file that is not a whole ZIP archive ({error})") from error
+        raise _damaged(name, f"a file that is not a whole ZIP archive ({error})") from error
     except SpecError as error:
-        raise _damaged(path.name, f"{error.what} with {error.got}, not {error.expected}") from error
+        raise _damaged(name, f"{error.what} with {error.got}, not {error.expected}") from error
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         detail = f"{type(error).__name__}: {error}"
-        raise _damaged(
-            path.name, f"a manifest that does not follow the format ({detail})"
-        ) from error
+        raise _damaged(name, f"a manifest that does not follow the format ({detail})") from error
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> Model:

@@ -74,16 +74,43 @@ def _parser() -> argparse.ArgumentParser:
 
     add("models", "List the trained models that ship with the package.")
     add("targets", "List the targets and whether they can run here.")
-    _inspect(add("inspect", "Show what is in a .slmu or save_params file."))
+    _inspect(add("inspect", "Show the parameters in a .slmu, save_params or exported file."))
+    _export(add("export", "Write parameters with their names, for NumPy or a spreadsheet."))
+    _apply(add("apply", "Put exported parameters back into a model or a save_params file."))
     _train(add("train", "Train an LMU."))
+    _learn(add("learn", "Let a network learn while it runs."))
     _convert(add("convert", "Turn a trained rate model into a spiking one."))
+    _check(add("check", "List what a target cannot do with a model, before running it."))
     _run(add("run", "Run a spiking model on one target."))
     _compare(add("compare", "Run spiking models on several targets and report the differences."))
     return parser
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="a .slmu file, a save_params .npz, or a shipped model's name")
+    _parameters(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _parameters(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="NPZ", help="the .npz file to write")
+    parser.add_argument("--csv", type=Path, metavar="FOLDER", help="a folder of CSV files to write")
+
+
+def _apply(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("parameters", metavar="NPZ", help="a file that export wrote")
+    parser.add_argument("--to", metavar="FILE", help="what to start from: a rate model; or, with "
+                        "--network, a save_params file")  # fmt: skip
+    parser.add_argument("--network", help="module:function of the network to write a file for")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
+
+
+def _parameters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", help="a .slmu file, a shipped model's name, a save_params file, "
+        "or a file that export wrote",
+    )  # fmt: skip
+    parser.add_argument("--network", help="module:function of the network of a save_params file")
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +170,32 @@ def _convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
+def _learn(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", choices=["delay"], help="the input some time ago, by PES")
+    parser.add_argument("--target", default="reference")
+    parser.add_argument("--preset", default="published", help="published, tuned or one-second")
+    parser.add_argument("--theta", type=float, help="window of the memory, seconds")
+    parser.add_argument("--order", type=int, help="dimensions of the memory")
+    parser.add_argument("--delay", type=float, help="seconds")
+    parser.add_argument("--frequency", type=float, help="highest of the white noise, Hz")
+    parser.add_argument("--rms", type=float, help="of the white noise")
+    parser.add_argument("--neurons", type=int)
+    parser.add_argument("--neuron", choices=["relu", "lif"])
+    parser.add_argument("--learning-rate", type=float, help="of PES")
+    parser.add_argument("--duration", type=float, help="seconds of simulation")
+    parser.add_argument("--off", type=float, help="second at which learning is switched off")
+    parser.add_argument("--synapse", type=float, help="lowpass on the output, seconds")
+    parser.add_argument("--scaling", choices=["none", "rms"], help="of the memory's dimensions")
+    parser.add_argument("--radius", type=float, help="divides the memory after scaling")
+    parser.add_argument("--max-rates", type=float, nargs=2, metavar=("LOW", "HIGH"), help="Hz")
+    parser.add_argument("--intercepts", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--dt", type=float, help="simulation step, seconds")
+    parser.add_argument("--plot", type=Path, help="draw input, ideal and output: .svg or .png")
+    parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--freeze", type=Path, help="write what was learned as a .slmu file")
+
+
 def _samples(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="psmnist", help=f"data set: {DATA_NAMES}")
     parser.add_argument("--samples", type=int, default=100, help="test images, drawn by --seed")
@@ -155,11 +208,42 @@ def _samples(parser: argparse.ArgumentParser) -> None:
         help="for reference and loihi: exact batched execution, or upstream's simulator",
     )
     parser.add_argument(
-        "--verify", type=int, help="for the same: samples run on both engines and compared"
+        "--verify",
+        type=int,
+        default=3,
+        metavar="N",
+        help="for the same: random samples that must be identical, spike for spike, on "
+        "upstream's simulator (default 3; 0: none)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that share the samples (default: one a core; 1: no other than this one); "
+        "each is started for a batch, or for 64 samples where batches are larger, so that a "
+        "small run does not wait for more",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="let the workers of this Dask scheduler share them instead: tcp://HOST:PORT",
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what the batches of all workers together may take: 500MB, 2GiB (default: up to "
+        "1 GiB for each worker, and half of what is free for all)",
     )
     parser.add_argument(
         "--journal", type=Path, help="folder of finished samples (default: beside the first model)"
     )
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
+    parser.add_argument("--target", default="loihi")
+    parser.add_argument("--picture", type=Path, metavar="SVG", help="draw what each core holds")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:

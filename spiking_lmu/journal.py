@@ -1,7 +1,8 @@
 """Finished samples of one model on one target, kept as they come.
 
-One JSON line a sample, after a header line that says what produced them.  A run that is
-killed loses nothing but the batch under way; a line that was cut off is dropped.
+One JSON line a sample, after a header line that says what produced them; a later line for
+the same sample replaces an earlier one.  A run that is killed loses nothing but the batches
+under way; a line that was cut off is dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,18 @@ class Finished:
         Spikes by population.
     seconds
         Its share of the run's time.
+    verified
+        Whether it was found identical on the backend's own simulator.
+    reruns
+        Its share of the samples of its batch that were run again strictly.
     """
 
     index: int
     output: tuple[float, ...]
     spikes: dict[str, int]
     seconds: float
+    verified: bool = False
+    reruns: float = 0.0
 
 
 class Journal:
@@ -67,6 +74,8 @@ class Journal:
 
     def __init__(self, folder: Path, key: dict[str, Any], outputs: int) -> None:
         self.key, self._outputs = key, outputs
+        #: Whether the file is known to end with a whole line.
+        self._whole = False
         text = json.dumps(key, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self.path = folder / f"{key['target']}-{digest}.jsonl"
@@ -95,7 +104,11 @@ class Journal:
         if len(output) != self._outputs:
             raise ValueError(f"{len(output)} outputs")
         spikes = {str(name): int(count) for name, count in entry["spikes"].items()}
-        return Finished(int(entry["index"]), output, spikes, float(entry["seconds"]))
+        seconds, verified = float(entry["seconds"]), entry.get("verified", False)
+        if not isinstance(verified, bool):
+            raise ValueError(f"verified: {verified!r}")
+        reruns = float(entry.get("reruns", 0.0))
+        return Finished(int(entry["index"]), output, spikes, seconds, verified, reruns)
 
     def append(self, samples: Iterable[Finished]) -> None:
         """Add finished samples and hand them to the disk before returning.
@@ -107,7 +120,9 @@ class Journal:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._cut_torn_line()
+            if not self._whole:
+                self._cut_torn_line()
+            self._whole = False
             with self.path.open("ab") as file:
                 if file.tell() == 0:
                     file.write(_line({"schema": SCHEMA, **self.key}))
@@ -115,6 +130,7 @@ class Journal:
                     file.write(_line(vars(sample)))
                 file.flush()
                 os.fsync(file.fileno())
+            self._whole = True
         except OSError as error:
             raise FileError(
                 str(self.path),
@@ -132,20 +148,33 @@ class Journal:
                 os.truncate(self.path, whole)
 
 
-def save_traces(path: Path, traces: Sequence[Trace], notes: Sequence[str] = ()) -> None:
-    """Write traces, and the remarks of the run that they are from, to an NPZ file."""
-    arrays: dict[str, np.ndarray] = {"notes": np.array(notes, dtype=np.str_)}
-    for trace in traces:
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """What is kept beside the samples: traces, and what the deployment said of itself."""
+
+    traces: tuple[Trace, ...] = ()
+    notes: tuple[str, ...] = ()
+    placement: dict[str, str] = field(default_factory=dict)
+    verifies: bool = False
+
+
+def save_recorded(path: Path, recorded: Recorded) -> None:
+    """Write to an NPZ file."""
+    arrays: dict[str, np.ndarray] = {
+        "notes": np.array(recorded.notes, dtype=np.str_),
+        "placement": np.array(list(recorded.placement.items()), dtype=np.str_).reshape(-1, 2),
+        "verifies": np.array(recorded.verifies),
+    }
+    for trace in recorded.traces:
         arrays[f"{trace.index}/readout"] = trace.readout
         arrays |= {f"{trace.index}/spikes/{name}": spikes for name, spikes in trace.spikes.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_traces(
-    path: Path, indices: Sequence[int]
-) -> tuple[tuple[Trace, ...], tuple[str, ...]] | None:
-    """The traces of the samples ``indices`` and the remarks; None if not all are there, intact."""
+def load_recorded(path: Path, indices: Sequence[int]) -> Recorded | None:
+    """With the traces of the samples ``indices``; None if not all are there, intact."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names = file.files
@@ -161,7 +190,9 @@ def load_traces(
                 )
                 for index in indices
             )
-            return traces, tuple(str(note) for note in file["notes"])
+            placement = {str(name): str(place) for name, place in file["placement"]}
+            notes = tuple(str(note) for note in file["notes"])
+            return Recorded(traces, notes, placement, bool(file["verifies"]))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 

@@ -31,7 +31,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One model on one target, for the first ``n`` wanted samples that are finished.
+    """One model on one target, for the ``n`` wanted samples that are finished.
 
     Parameters
     ----------
@@ -61,6 +61,8 @@ class Outcome:
         A few samples in full.
     options
         JSON-safe: options, seed and versions of the run.
+    verified
+        So many samples had the same spikes in every neuron on the backend's own simulator.
     """
 
     model: str
@@ -76,6 +78,7 @@ class Outcome:
     problem: str = ""
     traces: tuple[Trace, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    verified: int = 0
 
     @property
     def decisions(self) -> Array:

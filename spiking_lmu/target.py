@@ -6,6 +6,8 @@ An adapter is a module with an object ``TARGET``; it is found through the entry-
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
@@ -27,16 +29,71 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class OnlineLearning:
+    """How a target runs a Nengo network whose connections learn by PES.
+
+    A target that can has one as ``online_learning``; others lack it or have None.
+
+    Parameters
+    ----------
+    simulator
+        From a network, dt in seconds, a seed, and about the largest decoder that will be
+        learned: a context manager that gives an object with ``run_steps`` and ``data``, as of
+        Nengo's simulators.
+    decoders
+        From that object and a connection: what it has learned by now, shape (post, neurons),
+        for spikes of height 1/dt.
+    error_step
+        Errors are to be rounded to multiples of this before they reach the rule; 0 is no
+        rounding.  A chip that cuts off low bits of error times activity would otherwise
+        let all weights drift one way.
+    settings
+        Numbers of the target's own, for reports.
+    """
+
+    simulator: Callable[[Any, float, int, float], AbstractContextManager[Any]]
+    decoders: Callable[[Any, Any], Array]
+    error_step: float = 0.0
+    settings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Problem:
-    """One reason why a target cannot run a model, with the way out."""
+    """One thing about a model that a target cannot do, or does differently, with the way out.
+
+    Parameters
+    ----------
+    where
+        The population or projection.
+    got, limit
+        The number that was found and the one that is allowed, with units.
+    severity
+        ``error``: the target cannot run the model; ``hardware``: it runs on the emulator and
+        would not on the chip; ``warning``: it runs, not quite as it was trained.
+    """
 
     where: str
     got: str
     limit: str
     fix: str
+    severity: str = "error"
 
     def __str__(self) -> str:
         return f"{self.where}: got {self.got}, limit {self.limit}; {self.fix}"
+
+
+def blocking(problems: Iterable[Problem]) -> list[Problem]:
+    """Those of ``problems`` for which the target cannot run the model."""
+    return [p for p in problems if p.severity == "error"]
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """What a model takes of one core of a chip, and what there is: both by resource."""
+
+    name: str
+    used: Mapping[str, int]
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +111,25 @@ class Run:
         Time that the simulation took, building not included.
     rasters
         With ``raster=True``: for each sample and population (spikes, 2), step and neuron.
+    reruns
+        Samples whose decision or spikes came near rounding and were run again strictly.
     """
 
     outputs: Array
     spikes: dict[str, Array]
     seconds: float
     rasters: tuple[dict[str, Array], ...] = field(default=())
+    reruns: int = 0
+
+    def take(self, samples: Sequence[int]) -> Run:
+        """The run of these samples of the batch alone, as it was."""
+        rows = list(samples)
+        return Run(
+            self.outputs[rows],
+            {name: counts[rows] for name, counts in self.spikes.items()},
+            self.seconds,
+            tuple(self.rasters[i] for i in rows) if self.rasters else (),
+        )
 
 
 class Deployment(Protocol):
@@ -69,11 +139,25 @@ class Deployment(Protocol):
     placement: dict[str, str]
     #: Samples that are best run at once.
     batch_size: int
-    #: Remarks for the report, such as which engine ran; may grow while running.
+    #: Remarks for the report, known once deployed, such as which engine runs.
     notes: tuple[str, ...]
+    #: Whether `verify` compares with a second, independent execution.
+    verifies: bool
 
     def run(self, x: Array, *, raster: bool = False) -> Run:
         """Run a batch of shape (batch, inputs, input_size), each sample from rest."""
+
+    def verify(self, x: Array, run: Run) -> None:
+        """Run a few samples on the backend's own simulator too; nothing if not `verifies`.
+
+        ``run`` is what `run` gave for exactly these samples.
+
+        Raises
+        ------
+        TargetError
+            A neuron has another number of spikes there, or an output differs by more than
+            1e-9 of the largest.
+        """
 
     def __enter__(self) -> Deployment: ...
 
@@ -100,10 +184,29 @@ class Target(Protocol):
         """Empty if the target can run here, else one line that says why not."""
 
     def check(self, model: Model) -> list[Problem]:
-        """Every reason against running ``model``, cheaply; empty if there is none."""
+        """Every reason against running ``model``, and every warning, before anything is built.
 
-    def deploy(self, model: Model, inputs: int, *, seed: int = 0, **options: Any) -> Deployment:
+        It can run if none of them is an error (:func:`blocking`).  A target whose chip has cores
+        also has a method ``cores(model)`` that gives a `CoreUse` for each.
+        """
+
+    def deploy(
+        self,
+        model: Model,
+        inputs: int,
+        *,
+        seed: int = 0,
+        memory: int | None = None,
+        **options: Any,
+    ) -> Deployment:
         """Build ``model`` for samples of ``inputs`` inputs.
+
+        Parameters
+        ----------
+        memory
+            Bytes that running one batch may take beyond what the deployment itself holds; it
+            decides ``batch_size`` and, beyond rounding, no result.  The target's own choice
+            if not given.
 
         Raises
         ------

@@ -14,11 +14,13 @@ show, 1/T Hz over T seconds; a target that quantises may set :attr:`TargetContra
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .conversion import Options, convert, measure_activity
+from .errors import TargetError
 from .graph import Graph, Population, Projection
 from .lmu import LmuSpec, build
 from .model import Model
@@ -56,8 +58,6 @@ def driven_neurons(currents: Array, kind: str, steps: int) -> Model:
 
 
 def _at_least_one(activity: Any) -> Any:
-    from dataclasses import replace
-
     return {name: replace(a, current=1.0, largest_current=1.0) for name, a in activity.items()}
 
 
@@ -113,6 +113,40 @@ class TargetContract:
             again = deployment.run(x[::-1])
         np.testing.assert_array_equal(first.outputs, again.outputs[::-1])
         np.testing.assert_array_equal(first.spikes["lmu.h"], again.spikes["lmu.h"][::-1])
+
+    def test_memory_decides_the_batch_and_no_result(self) -> None:
+        """Any bound leaves at least one sample a batch, and the same spikes."""
+        model, x = small_lmu()
+        ample, tight = self._with_memory(model, x, None), self._with_memory(model, x, 1)
+        assert 1 <= tight[0] <= ample[0]
+        np.testing.assert_array_equal(tight[1].spikes["lmu.h"], ample[1].spikes["lmu.h"])
+        largest = np.abs(ample[1].outputs).max()
+        np.testing.assert_allclose(tight[1].outputs, ample[1].outputs, atol=1e-5 * largest)
+
+    def _with_memory(self, model: Model, x: Array, memory: int | None) -> tuple[int, Run]:
+        with self.target.deploy(
+            model, x.shape[1], seed=0, memory=memory, **self.options
+        ) as deployment:
+            return deployment.batch_size, deployment.run(x)
+
+    def test_verification_passes_what_ran_and_nothing_else(self) -> None:
+        """A single spike more, or another output, is an error where the target verifies."""
+        model, x = small_lmu()
+        with self.target.deploy(model, x.shape[1], seed=0, **self.options) as deployment:
+            run = deployment.run(x).take([2, 0])
+            deployment.verify(x[[2, 0]], run)
+            if not deployment.verifies:
+                return
+            more = run.spikes["lmu.h"].copy()
+            more[1, 3] += 1
+            other = run.outputs.copy()
+            other[1, -1] += 1e-6 * np.abs(other).max()
+            for wrong in (replace(run, spikes={"lmu.h": more}), replace(run, outputs=other)):
+                try:
+                    deployment.verify(x[[2, 0]], wrong)
+                except TargetError:
+                    continue
+                raise AssertionError("a difference was not noticed")
 
     def test_rectified_linear_rates(self) -> None:
         """A constant current of J Hz gives J spikes a second, to one spike."""

@@ -18,7 +18,7 @@ from spiking_lmu.lmu import LmuSpec, build
 from spiking_lmu.model import Model
 
 HEAVY = ("numpy", "scipy", "nengo", "nengo_dl", "nengo_loihi", "tensorflow", "keras", "tf_keras")
-HEAVY += ("matplotlib", "jinja2", "rich")
+HEAVY += ("matplotlib", "jinja2", "rich", "dask", "distributed")
 
 
 @pytest.fixture
@@ -183,6 +183,15 @@ BAD = {
     "no samples": (None, [*COMPARE, "--samples", "0"], "--samples"),
     "samples that are no pair": (None, [*COMPARE, "--samples-on", "loihi"], "TARGET=N"),
     "samples on a target not run": (None, [*COMPARE, "--samples-on", "loihi=2"], "--samples-on"),
+    "no workers": (None, [*COMPARE, "--workers", "0"], "--workers"),
+    "no memory": (None, [*COMPARE, "--memory", "2 spoons"], "2 spoons"),
+    "less than no verification": (None, [*COMPARE, "--verify", "-1"], "--verify"),
+    "not a scheduler": (None, [*COMPARE, "--cluster", "localhost"], "tcp://HOST:PORT"),
+    "workers of two kinds": (
+        None,
+        [*COMPARE, "--cluster", "tcp://localhost:8786", "--workers", "2"],
+        "one of the two",
+    ),
     "too many samples": (None, [*COMPARE, "--samples", "10001"], "10001"),
     "rate model to compare": (
         None,

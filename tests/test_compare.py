@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 
 from spiking_lmu.compare import Interrupted, Job, compare
-from spiking_lmu.datasets import Dataset
-from spiking_lmu.errors import TargetError
+from spiking_lmu.errors import SpecError, TargetError
 from spiking_lmu.simulate import run_reference
 from spiking_lmu.target import Run
-from spiking_lmu.testing import small_lmu
+from spiking_lmu.workers.plan import to_verify
 
-MODEL, X = small_lmu()
-SAMPLES = np.concatenate([X, X[::-1] ** 2, 1 - X])
-
-
-def dataset(n=12):
-    y = np.arange(n) % 3
-    return Dataset("made-up", "test", 12, SAMPLES[:n], y, 3, "here", "digest", np.arange(n) * 10)
+from .sharded import MODEL, SAMPLES, DiffersOnUpstream, dataset
 
 
 class Target:
@@ -27,16 +20,17 @@ class Target:
     name, extra, summary, distributions = "made-up", "", "the definition", ("numpy",)
 
     def __init__(self, stop_after=None, error=KeyboardInterrupt):
-        self.stop_after, self.error, self.ran = stop_after, error, []
+        self.stop_after, self.error, self.ran, self.verified = stop_after, error, [], []
 
     def available(self):
         return ""
 
-    def deploy(self, model, inputs, *, seed=0):
+    def deploy(self, model, inputs, *, seed=0, memory=None):
+        self.memory = memory
         return self
 
     placement, batch_size = {"lmu.h": "somewhere"}, 2
-    notes = ("made up",)
+    notes, verifies = ("made up",), True
 
     def __enter__(self):
         return self
@@ -53,9 +47,14 @@ class Target:
         rasters = tuple({"lmu.h": np.zeros((1, 2), int)} for _ in x) if raster else ()
         return Run(outputs, spikes, 0.5, rasters)
 
+    def verify(self, x, run):
+        assert run.outputs.shape == run_reference(MODEL.graph, x, MODEL.timing).shape
+        self.verified += [int(np.flatnonzero((sample == SAMPLES).all((1, 2)))[0]) for sample in x]
 
-def run(tmp_path, target, n=12, **options):
-    return compare([("small", MODEL)], [Job(target, n)], dataset(), journal=tmp_path, **options)
+
+def run(tmp_path, target, n=12, verify=0, **options):
+    job = Job(target, n, verify=verify)
+    return compare([("small", MODEL)], [job], dataset(), journal=tmp_path, **options)
 
 
 def same(one, other):
@@ -134,3 +133,60 @@ def test_progress_is_told_about_every_sample(tmp_path):
     run(tmp_path, Target(), progress=progress)
     assert told[-1][:3] == ["small · made-up", 4, 12]
     assert sum(told[-1][3:]) == 8
+
+
+def test_random_samples_are_verified_once(tmp_path):
+    """Those that the seed draws; more of them later, without running anything else again."""
+    first, same_again, more, fewer = Target(), Target(), Target(), Target()
+    assert run(tmp_path, first, verify=2).outcomes[0].verified == 2
+    assert set(first.verified) == set(to_verify(0, 12, 2))
+    assert run(tmp_path, same_again, verify=2).outcomes[0].verified == 2
+    assert (same_again.ran, same_again.verified) == ([], [])
+    assert run(tmp_path, more, verify=5).outcomes[0].verified == 5
+    assert set(more.verified) == set(to_verify(0, 12, 5)) - set(to_verify(0, 12, 2))
+    assert sum(more.ran) == 3
+    assert run(tmp_path, fewer, verify=0).outcomes[0].verified == 5
+    assert fewer.ran == []
+
+
+def test_nothing_is_verified_where_it_cannot_be(tmp_path):
+    target = Target()
+    target.verifies = False
+    assert run(tmp_path, target, verify=3).outcomes[0].verified == 0
+    assert target.verified == []
+    again = Target()
+    again.verifies = False
+    run(tmp_path, again, verify=3)
+    assert again.ran == []
+
+
+def test_a_difference_is_the_outcomes_problem(tmp_path):
+    for _ in range(2):  # what was not verified is not kept either
+        outcome = run(tmp_path, DiffersOnUpstream(), verify=1).outcomes[0]
+        assert "other spikes" in outcome.problem
+        assert outcome.verified == 0
+    assert run(tmp_path, DiffersOnUpstream(), verify=0).outcomes[0].problem == ""
+
+
+def test_finished_runs_deploy_nothing(tmp_path):
+    whole = run(tmp_path, Target(), verify=3).outcomes[0]
+    target = Target()
+    target.deploy = None
+    again = run(tmp_path, target, verify=3).outcomes[0]
+    assert (again.problem, again.placement) == ("", whole.placement)
+    assert again.options["notes"] == ["made up"]
+
+
+def test_samples_of_another_shape_are_refused_before_anything_runs(tmp_path):
+    from dataclasses import replace
+
+    flat = replace(dataset(), x=SAMPLES.reshape(12, 1, 12))
+    with pytest.raises(SpecError, match="input data"):
+        compare([("small", MODEL)], [Job(Target(), 12)], flat, journal=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_is_handed_to_the_target(tmp_path):
+    target = Target()
+    run(tmp_path, target, memory=12345)
+    assert target.memory == 12345

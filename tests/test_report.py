@@ -180,3 +180,17 @@ def test_hostile_names_stay_text(comparison, tmp_path):
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
     assert "\x1b" not in text + terminal(bad)
+
+
+@pytest.mark.parametrize(("verified", "samples"), [(1, "1 sample"), (12, "12 samples")])
+def test_every_report_says_what_was_verified(comparison, tmp_path, verified, samples):
+    text = f"{samples} identical to the stock engine, spike for spike"
+    checked = one(comparison, verified=verified)
+    assert text in str(to_rich(checked).caption)
+    for write, name in ((write_html, "a.html"), (write_markdown, "a.md"), (write_json, "a.json")):
+        write(checked, tmp_path / name)
+        assert text in (tmp_path / name).read_text()
+        write(one(comparison, verified=0), tmp_path / name)
+        assert "identical" not in (tmp_path / name).read_text()
+    write_json(checked, tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text())["rows"][1]["verified"] == verified

@@ -5,10 +5,14 @@ from __future__ import annotations
 import platform
 import shlex
 from argparse import Namespace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import FileError
+from ..errors import FileError, SpecError
+
+if TYPE_CHECKING:
+    from ..workers import Workers
 
 
 def environment() -> dict[str, Any]:
@@ -33,3 +37,34 @@ def require_folder(*paths: Path | None) -> None:
                 expected="a file in a folder that exists",
                 fix="create the folder, or choose another path",
             )
+
+
+def require_at_least(option: str, value: int, least: int) -> None:
+    """Raise a SpecError unless ``value`` is at least ``least``."""
+    if value < least:
+        raise SpecError(
+            option, got=str(value), expected=f"at least {least}", fix=f"try {max(least, 1)}"
+        )
+
+
+def workers_of(options: Namespace) -> AbstractContextManager[Workers]:
+    """What ``--workers`` and ``--cluster`` ask for; a cluster's connection ends with the context.
+
+    Raises
+    ------
+    SpecError, MissingExtraError
+        Both, or what cannot be had.
+    """
+    from ..workers.cluster import Cluster
+    from ..workers.processes import Processes, cores
+
+    if options.cluster is None:
+        workers = cores() if options.workers is None else options.workers
+        require_at_least("--workers", workers, 1)
+        return nullcontext(Processes(workers))
+    if options.workers is not None:
+        raise SpecError(
+            "--workers", got="--cluster too", expected="one of the two",
+            fix="leave --workers out: the cluster has as many as were started",
+        )  # fmt: skip
+    return Cluster(options.cluster)

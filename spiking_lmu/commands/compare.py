@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 
 #: Options of the command line by the targets that take them.
-EXACT = ("engine", "verify")
-TARGET_OPTIONS = {"reference": EXACT, "nengo-dl": ("device",), "loihi": EXACT}
+TARGET_OPTIONS = {"reference": ("engine",), "nengo-dl": ("device",), "loihi": ("engine",)}
 #: Samples recorded in full for the report's pictures.
 TRACES = 3
 
@@ -53,9 +52,11 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
 
     from .. import datasets
     from ..compare import Interrupted, compare
+    from ..memory import parse_size
     from ..progress import RichProgress
     from ..zoo import find_model, load_model
-    from .common import command_line, environment
+    from .check import preflight
+    from .common import command_line, environment, workers_of
 
     models = [(Path(name).stem, load_model(name)) for name in options.models]
     for name, model in models:
@@ -72,6 +73,8 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
                 fix="compare reports accuracies; use spiking_lmu.run_reference for regression",
             )  # fmt: skip
     jobs = _jobs(options)
+    preflight(models, [job.target for job in jobs])
+    memory = None if options.memory is None else parse_size(options.memory)
     dataset = datasets.load(
         options.data, "test", folder=options.folder, samples=max(job.samples for job in jobs),
         seed=options.seed,
@@ -83,7 +86,7 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
         **environment(),
         "models": {name: model.provenance for name, model in models},
     }
-    with RichProgress(Console(stderr=True)) as progress:
+    with workers_of(options) as workers, RichProgress(Console(stderr=True)) as progress:
         try:
             return compare(
                 models,
@@ -93,6 +96,8 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
                 seed=options.seed,
                 images=_pictures(options, dataset.indices[:TRACES]),
                 traces=TRACES,
+                workers=workers,
+                memory=memory,
                 progress=progress,
                 provenance=provenance,
             ), False
@@ -112,16 +117,18 @@ def _pictures(options: Namespace, indices: Any) -> dict[int, Any]:
 def _jobs(options: Namespace) -> list[Job]:
     from ..compare import Job
     from ..registry import get_target
+    from .common import require_at_least
 
-    if options.samples < 1:
-        raise SpecError("--samples", got=str(options.samples), expected="at least 1", fix="try 100")
+    require_at_least("--samples", options.samples, 1)
+    require_at_least("--verify", options.verify, 0)
     fewer = dict(_pair(text) for text in options.samples_on)
     jobs = []
     for name in options.targets.split(","):
         target = get_target(name.strip())
         known = TARGET_OPTIONS.get(target.name, ())
         chosen = {key: getattr(options, key) for key in known if getattr(options, key) is not None}
-        jobs.append(Job(target, fewer.pop(target.name, options.samples), chosen))
+        samples = fewer.pop(target.name, options.samples)
+        jobs.append(Job(target, samples, chosen, options.verify))
     if fewer:
         raise SpecError(
             "--samples-on",

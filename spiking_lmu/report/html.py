@@ -49,7 +49,16 @@ def as_html(comparison: Comparison) -> str:
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("percent", "difference", "p_value", "count", "speed", "duration", "sentence")
+        for name in (
+            "percent",
+            "difference",
+            "p_value",
+            "count",
+            "speed",
+            "duration",
+            "sentence",
+            "verification",
+        )
     }
     template = resources.files(__package__).joinpath("template.html.j2").read_text("utf-8")
     pairs = rows_with_outcomes(comparison)

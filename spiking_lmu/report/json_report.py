@@ -14,7 +14,7 @@ from ..artifact import write_atomically
 from ..results import Comparison, Outcome
 from ..stats import confusion
 from .table import NEGLIGIBLE_POINTS, Row, labels_of, rows_with_outcomes
-from .words import headline, sentence
+from .words import headline, sentence, verification
 
 SCHEMA = "spiking-lmu comparison"
 SCHEMA_VERSION = 1
@@ -70,6 +70,7 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
     return {
         **entry,
         "says": "" if row.verdict == "rate" else sentence(row),
+        "verification": verification(row),
         "partial": row.partial,
         "steps": outcome.steps,
         "placement": outcome.placement,

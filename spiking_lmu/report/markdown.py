@@ -20,6 +20,7 @@ from .words import (
     plain,
     sentence,
     speed,
+    verification,
 )
 
 _HEAD = (
@@ -57,7 +58,7 @@ def write_markdown(comparison: Comparison, path: str | Path) -> None:
         "",
         *(
             f"- **{_escape(row.target)}**, {_escape(row.neuron)} ({_escape(row.model)}): "
-            f"{_escape(sentence(row))}"
+            f"{_escape(sentence(row))}{_escape(_checked(row))}"
             for row in table_rows
             if row.target != RATE
         ),
@@ -87,6 +88,10 @@ def write_markdown(comparison: Comparison, path: str | Path) -> None:
         lines.append("")
     with write_atomically(path) as file:
         file.write("\n".join(lines).encode())
+
+
+def _checked(row: Row) -> str:
+    return f"; {verification(row)}" if row.verified else ""
 
 
 def _cells(row: Row) -> list[str]:

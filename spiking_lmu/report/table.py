@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SpecError
 from ..results import Comparison, Outcome
 from ..stats import Accuracy, Paired, accuracy, agreement, mcnemar
-from .words import count, difference, headline, p_value, percent, plain, speed
+from .words import count, difference, headline, p_value, percent, plain, speed, verification
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,6 +52,8 @@ class Row:
     verdict
         ``rate``, ``kept`` (a difference beyond NEGLIGIBLE_POINTS is ruled out), ``unclear``,
         ``lost``, ``gained`` or ``absent``.
+    verified
+        Samples that were identical on the backend's own simulator, spike for spike.
     """
 
     model: str
@@ -69,6 +71,7 @@ class Row:
     where: str
     problem: str
     verdict: str
+    verified: int
 
     @property
     def partial(self) -> bool:
@@ -147,6 +150,7 @@ def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
         where=plain(_where(outcome)),
         problem=plain(outcome.problem),
         verdict=_verdict(n, paired, is_rate),
+        verified=outcome.verified,
     )
 
 
@@ -243,5 +247,7 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
     ]
     neurons = {row.model: row.neuron for row in table_rows if row.target != RATE}
     lines += [f"{model}: {neuron} neurons" for model, neuron in neurons.items()]
-    lines += [f"{row.model} on {row.target}: {row.problem}" for row in table_rows if row.problem]
+    for row in table_rows:
+        said = filter(None, (verification(row), row.problem))
+        lines += [f"{row.model} on {row.target}: {text}" for text in said]
     return "\n".join(lines)

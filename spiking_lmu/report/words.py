@@ -121,8 +121,16 @@ def sentence(row: Row) -> str:
         "unclear": f"too few samples to tell (anything from {low} to {high} points fits)",
     }[row.verdict]
     here = _fixed(100 * (row.rate_accuracy.value + row.paired.difference / 100), row.n)
-    partly = f" on the first {row.n:,} of {row.wanted:,} samples" if row.partial else ""
+    partly = f" on {row.n:,} of {row.wanted:,} samples" if row.partial else ""
     return f"{here} % right where the rate model has {share(row.rate_accuracy)} %{partly}: {words}"
+
+
+def verification(row: Row) -> str:
+    """How many samples were checked on the backend's own simulator; empty if none."""
+    if not row.verified:
+        return ""
+    samples = "1 sample" if row.verified == 1 else f"{row.verified:,} samples"
+    return f"{samples} identical to the stock engine, spike for spike"
 
 
 def headline(table_rows: Iterable[Row]) -> str:

@@ -1,0 +1,85 @@
+"""The rate model as a target: what the trained network decides without spikes.
+
+It has no entry in the table of targets; :mod:`spiking_lmu.compare` runs it on every sample,
+by the same workers as the others.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .model import Model
+from .simulate import run_reference
+from .target import Capabilities, Problem, Run
+
+#: Samples beyond which a larger batch is no faster.
+MAX_BATCH = 250
+FLOAT64 = 8
+
+
+class RateTarget:
+    """Runs a model's rate graph by :func:`spiking_lmu.simulate.run_reference`."""
+
+    name = "rate"
+    summary = "the network as it was trained, in NumPy, float64"
+    extra = ""
+    capabilities = Capabilities(batched=True, on_chip=False, precision="float64")
+    distributions: tuple[str, ...] = ("numpy",)
+
+    def available(self) -> str:
+        """NumPy is part of the base install."""
+        return ""
+
+    def check(self, model: Model) -> list[Problem]:
+        """Every model has a rate graph."""
+        return []
+
+    def deploy(
+        self,
+        model: Model,
+        inputs: int,
+        *,
+        seed: int = 0,
+        memory: int | None = None,
+        **options: Any,
+    ) -> RateDeployment:
+        """Nothing is built; ``memory`` bounds the batch."""
+        return RateDeployment(model, inputs, memory)
+
+
+class RateDeployment:
+    """A rate graph; a decision needs its last output alone."""
+
+    notes: tuple[str, ...] = ()
+    verifies = False
+
+    def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
+        graph = model.rate
+        self._graph = graph
+        self.placement = {p.name: "numpy" for p in graph.populations}
+        # Inputs and outputs of every step; each population's values now and one step ago.
+        sequences = inputs * (graph.input_size + graph.output_size)
+        sample = FLOAT64 * (sequences + 4 * sum(p.size for p in graph.populations))
+        fitting = MAX_BATCH if memory is None else memory // sample
+        self.batch_size = int(np.clip(fitting, 1, MAX_BATCH))
+
+    def __enter__(self) -> RateDeployment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
+        """Run ``x``; nothing spikes."""
+        started = perf_counter()
+        outputs = run_reference(self._graph, x)
+        return Run(outputs, {}, perf_counter() - started)
+
+    def verify(self, x: np.ndarray, run: Run) -> None:
+        """The rate model is the definition itself."""
+
+
+RATE = RateTarget()
