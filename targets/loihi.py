@@ -9,22 +9,19 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-import numpy as np
-
 from spiking_lmu.compat import import_nengo_loihi
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph import Graph
 from spiking_lmu.model import Model
 from spiking_lmu.network import Presenter, build_network
-from spiking_lmu.target import Capabilities, Problem
+from spiking_lmu.target import Capabilities, CoreUse, Problem, blocking
 
-from .engines import EngineDeployment
+from . import learning, loihi_limits
+from .engines import EngineDeployment, Makers
+from .feeding import Plain, plan_feeding
 from .loihi_engines import BatchedEngine, Emulation, StockEngine, quiet
-
-#: Room above the largest current seen in training before the decode neurons saturate.
-HEADROOM = 1.1
-#: Kinds of neurons that have a model on the chip.
-ON_CHIP = ("spiking_relu", "lif")
+from .loihi_layout import current_ranges, lay_out
+from .rounding import rounding_margin
 
 
 class LoihiTarget:
@@ -35,6 +32,7 @@ class LoihiTarget:
     extra = "loihi"
     capabilities = Capabilities(batched=True, on_chip=True, precision="8-bit weights, integers")
     distributions = ("nengo-loihi", "nengo", "numpy")
+    online_learning = learning.LOIHI
 
     def available(self) -> str:
         """Whether nengo-loihi is installed; does not import it."""
@@ -43,20 +41,12 @@ class LoihiTarget:
         return "nengo_loihi is not installed; run: pip install 'spiking-lmu[loihi]'"
 
     def check(self, model: Model) -> list[Problem]:
-        """What has to spike on the chip, and what is known about its currents."""
-        problems = [
-            Problem(p.name, f"{p.neuron.kind} neurons", "spiking neurons or linear values",
-                    "convert the model: spiking-lmu convert")
-            for p in model.graph.populations
-            if p.neuron.kind not in (*ON_CHIP, "linear")
-        ]  # fmt: skip
-        problems += [
-            Problem(p.name, "no measured currents", "the largest current in training",
-                    "convert the model with training data: spiking-lmu convert --data")
-            for p in model.graph.spiking
-            if _from_host(model.graph, p.name) and p.name not in model.activity
-        ]  # fmt: skip
-        return problems
+        """Everything that Loihi cannot do, or does differently (:mod:`.loihi_limits`)."""
+        return loihi_limits.problems(model)
+
+    def cores(self, model: Model) -> tuple[CoreUse, ...]:
+        """What each core would hold."""
+        return lay_out(model).cores()
 
     def deploy(
         self,
@@ -64,15 +54,15 @@ class LoihiTarget:
         inputs: int,
         *,
         seed: int = 0,
+        memory: int | None = None,
         engine: str = "auto",
-        verify: int = 1,
         precise: bool = True,
     ) -> EngineDeployment:
         """Build the network for the emulator.
 
         Parameters
         ----------
-        engine, verify
+        memory, engine
             See :class:`EngineDeployment`.
         precise
             False runs the chip's dynamics without quantisation (nengo-loihi's ``simreal``),
@@ -84,7 +74,7 @@ class LoihiTarget:
             The model has neurons that do not spike, or was not measured on data; an unknown
             engine; a network that the batched engine would not run exactly.
         """
-        problems = self.check(model)
+        problems = blocking(self.check(model))
         if problems:
             raise TargetError(
                 "model for loihi",
@@ -92,41 +82,53 @@ class LoihiTarget:
                 expected=problems[0].limit,
                 fix=problems[0].fix,
             )
-        emulation, presenter = _build(model, inputs, seed, "sim" if precise else "simreal")
+        emulator = "sim" if precise else "simreal"
+
+        def built(graph: Graph) -> Emulation:
+            return _build(model, graph, inputs, seed, emulator)
+
+        def batched() -> BatchedEngine:
+            feeding = plan_feeding(model.graph, inputs + latency(model.graph))
+            return BatchedEngine(
+                built(feeding.graph), feeding, margin=rounding_margin(model, inputs)
+            )
+
         return EngineDeployment(
             self.name,
-            model.graph,
+            model,
+            inputs,
             {
                 p.name: "chip emulator" if p.neuron.spiking else "host"
                 for p in model.graph.populations
             },
             engine=engine if precise else "stock",
-            verify=verify,
-            stock=lambda: StockEngine(emulation, presenter),
-            batched=lambda: BatchedEngine(emulation),
+            memory=memory,
+            makers=Makers(
+                stock=lambda: StockEngine(built(model.graph)),
+                batched=batched,
+                strict=lambda: BatchedEngine(built(model.graph), Plain(model.graph), strict=True),
+            ),
         )
 
 
-def _build(model: Model, inputs: int, seed: int, emulator: str) -> tuple[Emulation, Presenter]:
+def _build(model: Model, graph: Graph, inputs: int, seed: int, emulator: str) -> Emulation:
+    """Build ``graph``: the model's, or what is left of it without its linear front end.
+
+    Either way the same is on the chip, and the output lags behind by as many steps.
+    """
     loihi = import_nengo_loihi()
-    graph = model.graph
     presenter = Presenter(model.timing, inputs, graph.input_size)
-    ranges = {
-        p.name: p.scale * float(np.abs(p.gain).max()) * model.activity[p.name].current * HEADROOM
-        for p in graph.spiking
-        if _from_host(graph, p.name)
-    }
     with quiet():
         built = build_network(
             graph,
             model.timing,
             inputs,
             input_output=presenter,
-            current_range=ranges,
+            current_range=current_ranges(model),
             seed=seed,
         )
         loihi.add_params(built.network)
-    return Emulation(built, model.timing, inputs, latency(graph), seed, emulator), presenter
+    return Emulation(built, presenter, model.timing, inputs, latency(model.graph), seed, emulator)
 
 
 def latency(graph: Graph) -> int:
@@ -142,10 +144,6 @@ def latency(graph: Graph) -> int:
                 ends = (graph[projection.pre].neuron.spiking, graph[name].neuron.spiking)
                 steps[name] = max(steps[name], steps[projection.pre] + any(ends))
     return steps[graph.output]
-
-
-def _from_host(graph: Graph, name: str) -> bool:
-    return any(not graph[p.pre].neuron.spiking for p in graph.incoming(name))
 
 
 TARGET = LoihiTarget()

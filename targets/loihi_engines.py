@@ -16,6 +16,7 @@ from spiking_lmu.network import BuiltNetwork, Presenter
 from spiking_lmu.timing import Timing
 
 from .engines import EngineRun
+from .feeding import FLOAT64, Feeding
 
 Array = np.ndarray
 
@@ -25,6 +26,7 @@ class Emulation:
     """Everything that both engines need to know."""
 
     built: BuiltNetwork
+    presenter: Presenter
     timing: Timing
     inputs: int
     latency: int
@@ -37,21 +39,37 @@ class Emulation:
         """Steps of one sample as the user counts them."""
         return self.timing.total_steps(self.inputs)
 
+    def shown(self, steps: int) -> Array:
+        """Which input is there at each of ``steps`` steps, those after the sample included.
+
+        Without holds, which a network of one step an input has not, it goes on as if the last
+        input came again and again; else it stands still.
+        """
+        if self.timing.total_steps(self.inputs) == self.inputs:
+            return np.arange(steps)
+        return self.timing.presented(self.inputs)[np.minimum(np.arange(steps), self.steps - 1)]
+
     def simulator(self) -> Any:
         """A new ``nengo_loihi.Simulator`` of the network."""
         with quiet():
             return import_nengo_loihi().Simulator(
-                self.built.network, dt=self.timing.dt, seed=self.seed, target=self.emulator
+                self.built.network,
+                dt=self.timing.dt,
+                seed=self.seed,
+                target=self.emulator,
+                # Values that do not spike are summed and scaled on the host.  Between neurons
+                # nengo-loihi would merge these sums into connections on the chip.
+                remove_passthrough=False,
             )
 
 
 class StockEngine:
     """nengo-loihi's emulator; it cannot be reset, so each sample gets a simulator of its own."""
 
-    batch_size = 1
+    sample_bytes = 0
 
-    def __init__(self, emulation: Emulation, presenter: Presenter) -> None:
-        self._emulation, self._presenter = emulation, presenter
+    def __init__(self, emulation: Emulation) -> None:
+        self._emulation = emulation
 
     def close(self) -> None:
         """Nothing stays open between samples."""
@@ -65,7 +83,7 @@ class StockEngine:
 
     def _one(self, sample: Array) -> tuple[Array, dict[str, Array]]:
         e = self._emulation
-        self._presenter.sample = sample
+        e.presenter.sample = sample
         with quiet(), e.simulator() as simulator:
             simulator.run_steps(e.steps + e.latency)
             output = np.array(simulator.data[e.built.output])[e.latency :]
@@ -79,23 +97,35 @@ class StockEngine:
 class BatchedEngine:
     """The model that nengo-loihi built, executed for a whole batch, spike for spike the same.
 
+    Parameters
+    ----------
+    emulation, feeding
+        The network, and what its input is fed.
+    strict
+        Every sum on the host in the order of the stock simulator.
+    margin
+        How near a threshold a voltage on the host may come before rounding could matter.
+
     Raises
     ------
     Unsupported
         Something in the network would not be run exactly.
     """
 
-    batch_size = 128
-
-    def __init__(self, emulation: Emulation) -> None:
-        self._emulation = emulation
+    def __init__(
+        self, emulation: Emulation, feeding: Feeding, *, strict: bool = False, margin: float = 0.0
+    ) -> None:
+        self._emulation, self._feeding = emulation, feeding
+        self._strict, self._margin = strict, margin
         self._simulator = emulation.simulator()
         try:
             self._program = extract(self._simulator.model)
-            self._run(np.zeros((1, emulation.inputs, emulation.built.input.size_out)), False, 1)
+            tried = self._run(np.zeros((1, emulation.inputs, feeding.input_size)), False, 1)
         except BaseException:
             self.close()
             raise
+        outputs = emulation.steps * emulation.built.output.size_in
+        self.sample_bytes = feeding.sample_bytes + tried.state_bytes + 2 * FLOAT64 * outputs
 
     def close(self) -> None:
         """Release the simulator whose model is executed."""
@@ -104,28 +134,36 @@ class BatchedEngine:
     def run(self, x: Array, raster: bool) -> EngineRun:
         """Run ``x`` (batch, inputs, size) at once."""
         e = self._emulation
-        data = self._run(x, raster, e.steps + e.latency)
-        outputs = data[e.built.output]
-        spikes = {name: np.asarray(data[probe]) for name, probe in e.built.spikes.items()}
+        batched = self._run(x, raster, e.steps + e.latency)
+        outputs = batched.data[e.built.output]
+        spikes = {name: np.asarray(batched.data[probe]) for name, probe in e.built.spikes.items()}
+        near = None if self._strict else batched.near
         if not raster:
             totals = {name: counts.astype(np.int64) for name, counts in spikes.items()}
-            return EngineRun(outputs, totals, None)
+            return EngineRun(outputs, totals, None, near)
         trains = {name: (values > 0).astype(np.int32) for name, values in spikes.items()}
-        return EngineRun(outputs, {n: t.sum(axis=1) for n, t in trains.items()}, trains)
+        return EngineRun(outputs, {n: t.sum(axis=1) for n, t in trains.items()}, trains, near)
 
-    def _run(self, x: Array, raster: bool, steps: int) -> Any:
+    def _run(self, x: Array, raster: bool, steps: int) -> BatchedSimulator:
         e = self._emulation
-        shown = np.minimum(np.arange(steps), e.steps - 1)
-        fed = np.asarray(x, float)[:, e.timing.presented(e.inputs)[shown]]
         record = {e.built.output: Record(keep=slice(e.latency, None))}
         for probe in e.built.spikes.values():
             record[probe] = Record(keep=slice(0, e.steps), count_only=not raster)
+        shown = e.shown(steps)
+        beyond = max(0, int(shown.max()) + 1 - x.shape[1])
+        if beyond:
+            x = np.concatenate([x, np.repeat(x[:, -1:], beyond, axis=1)], axis=1)
         with quiet():
             batched = BatchedSimulator(
-                self._simulator, {e.built.input: fed}, record=record, program=self._program
+                self._simulator,
+                {e.built.input: self._feeding.feed(x, shown)},
+                record=record,
+                strict=self._strict,
+                margin=self._margin,
+                program=self._program,
             )
             batched.run(steps)
-        return batched.data
+        return batched
 
 
 @contextmanager

@@ -9,11 +9,15 @@ import numpy as np
 
 from spiking_lmu.batched.host import BatchedHost
 from spiking_lmu.compat import import_nengo
+from spiking_lmu.graph import Graph
 from spiking_lmu.model import Model
-from spiking_lmu.network import BuiltNetwork, Presenter, build_network
+from spiking_lmu.network import Presenter, build_network
 from spiking_lmu.target import Capabilities, Problem, count_spikes
 
-from .engines import EngineDeployment, EngineRun
+from . import learning
+from .engines import EngineDeployment, EngineRun, Makers
+from .feeding import FLOAT64, Feeding, Plain, plan_feeding
+from .rounding import rounding_margin
 
 Array = np.ndarray
 
@@ -26,6 +30,7 @@ class ReferenceTarget:
     extra = ""
     capabilities = Capabilities(batched=True, on_chip=False, precision="float64")
     distributions = ("nengo", "numpy")
+    online_learning = learning.REFERENCE
 
     def available(self) -> str:
         """Nengo is part of the base install."""
@@ -47,14 +52,14 @@ class ReferenceTarget:
         inputs: int,
         *,
         seed: int = 0,
+        memory: int | None = None,
         engine: str = "auto",
-        verify: int = 1,
     ) -> EngineDeployment:
-        """Build the network once; every sample starts from rest.
+        """Build the network; every sample starts from rest.
 
         Parameters
         ----------
-        engine, verify
+        memory, engine
             See :class:`EngineDeployment`.
 
         Raises
@@ -62,32 +67,65 @@ class ReferenceTarget:
         TargetError
             An unknown engine, or neurons that Nengo does not have.
         """
-        presenter = Presenter(model.timing, inputs, model.graph.input_size)
-        built = build_network(model.graph, model.timing, inputs, input_output=presenter, seed=seed)
+
+        def built(graph: Graph) -> Built:
+            return Built(model, graph, inputs, seed)
+
+        def batched() -> BatchedEngine:
+            feeding = plan_feeding(model.graph, inputs)
+            return BatchedEngine(
+                built(feeding.graph), feeding, margin=rounding_margin(model, inputs)
+            )
+
         return EngineDeployment(
             self.name,
-            model.graph,
+            model,
+            inputs,
             {p.name: "nengo" for p in model.graph.populations},
             engine=engine,
-            verify=verify,
-            stock=lambda: StockEngine(model, inputs, built, presenter, seed),
-            batched=lambda: BatchedEngine(model, inputs, built, seed),
+            memory=memory,
+            makers=Makers(
+                stock=lambda: StockEngine(built(model.graph)),
+                batched=batched,
+                strict=lambda: BatchedEngine(built(model.graph), Plain(model.graph), strict=True),
+            ),
+        )
+
+
+class Built:
+    """A graph of a model as a Nengo network, with what both engines need to know."""
+
+    def __init__(self, model: Model, graph: Graph, inputs: int, seed: int) -> None:
+        self.timing, self.inputs, self.seed = model.timing, inputs, seed
+        self.presenter = Presenter(model.timing, inputs, graph.input_size)
+        self.parts = build_network(
+            graph, model.timing, inputs, input_output=self.presenter, seed=seed
+        )
+        #: What one spike in one step puts out: amplitude / (scale · dt).
+        self.spike_sizes = {
+            p.name: p.neuron.amplitude / (p.scale * model.timing.dt) for p in graph.spiking
+        }
+
+    @property
+    def steps(self) -> int:
+        """Steps of one sample."""
+        return self.timing.total_steps(self.inputs)
+
+    def simulator(self, **options: Any) -> Any:
+        """A new ``nengo.Simulator``."""
+        return import_nengo().Simulator(
+            self.parts.network, dt=self.timing.dt, seed=self.seed, progress_bar=False, **options
         )
 
 
 class StockEngine:
     """One ``nengo.Simulator``, reset for each sample."""
 
-    batch_size = 1
+    sample_bytes = 0
 
-    def __init__(
-        self, model: Model, inputs: int, built: BuiltNetwork, presenter: Presenter, seed: int
-    ) -> None:
-        self._model, self._built, self._presenter, self._seed = model, built, presenter, seed
-        self._steps = model.timing.total_steps(inputs)
-        self._simulator = import_nengo().Simulator(
-            built.network, dt=model.timing.dt, seed=seed, progress_bar=False
-        )
+    def __init__(self, built: Built) -> None:
+        self._built = built
+        self._simulator = built.simulator()
 
     def close(self) -> None:
         """Close the simulator."""
@@ -95,19 +133,19 @@ class StockEngine:
 
     def run(self, x: Array, raster: bool) -> EngineRun:
         """Run each sample of ``x`` from rest."""
-        outputs, trains = [], []
+        built, outputs, trains = self._built, [], []
         for sample in x:
-            self._presenter.sample = sample
-            self._simulator.reset(seed=self._seed)
-            self._simulator.run_steps(self._steps, progress_bar=False)
-            outputs.append(np.array(self._simulator.data[self._built.output]))
+            built.presenter.sample = sample
+            self._simulator.reset(seed=built.seed)
+            self._simulator.run_steps(built.steps, progress_bar=False)
+            outputs.append(np.array(self._simulator.data[built.parts.output]))
             trains.append(
                 {
-                    name: count_spikes(self._simulator.data[probe], spike_size(self._model, name))
-                    for name, probe in self._built.spikes.items()
+                    name: count_spikes(self._simulator.data[probe], built.spike_sizes[name])
+                    for name, probe in built.parts.spikes.items()
                 }
             )
-        together = {name: np.stack([t[name] for t in trains]) for name in self._built.spikes}
+        together = {name: np.stack([t[name] for t in trains]) for name in built.parts.spikes}
         totals = {name: train.sum(axis=1) for name, train in together.items()}
         return EngineRun(np.stack(outputs), totals, together)
 
@@ -115,8 +153,14 @@ class StockEngine:
 class BatchedEngine:
     """The operators of a ``nengo.Simulator``, in its order, on arrays with a batch axis.
 
-    Spikes are the stock simulator's and values equal to rounding: only the order of sums
-    within a matrix product can differ.
+    Parameters
+    ----------
+    built, feeding
+        The network, and what its input is fed.
+    strict
+        Every sum in the order of the stock simulator.
+    margin
+        How near a threshold a voltage may come before rounding could matter.
 
     Raises
     ------
@@ -124,19 +168,19 @@ class BatchedEngine:
         An operator that would not be run exactly.
     """
 
-    batch_size = 128
-
-    def __init__(self, model: Model, inputs: int, built: BuiltNetwork, seed: int) -> None:
-        self._model, self._inputs, self._built = model, inputs, built
+    def __init__(
+        self, built: Built, feeding: Feeding, *, strict: bool = False, margin: float = 0.0
+    ) -> None:
+        self._built, self._feeding, self._strict, self._margin = built, feeding, strict, margin
         # Unoptimised, so that operators and signals are one by one as they were built.
-        self._simulator = import_nengo().Simulator(
-            built.network, dt=model.timing.dt, seed=seed, progress_bar=False, optimize=False
-        )
+        self._simulator = built.simulator(optimize=False)
         try:
-            self._host(np.zeros((1, 1, built.input.size_out)))
+            host = self._host(np.zeros((1, 1, feeding.input_size)), np.zeros(1, int))
         except BaseException:
             self.close()
             raise
+        outputs = built.steps * built.parts.output.size_in
+        self.sample_bytes = feeding.sample_bytes + 2 * host.signals.nbytes + 2 * FLOAT64 * outputs
 
     def close(self) -> None:
         """Close the simulator whose operators are run."""
@@ -144,34 +188,35 @@ class BatchedEngine:
 
     def run(self, x: Array, raster: bool) -> EngineRun:
         """Run ``x`` (batch, inputs, size) at once."""
-        host = self._host(x[:, self._model.timing.presented(self._inputs)])
-        steps = self._model.timing.total_steps(self._inputs)
-        outputs, trains = [], {name: [] for name in self._built.spikes}  # type: ignore[var-annotated]
-        totals: dict[str, Any] = dict.fromkeys(self._built.spikes, 0)
-        for _ in range(steps):
+        parts, sizes, steps = self._built.parts, self._built.spike_sizes, self._built.steps
+        host = self._host(x, self._built.timing.presented(self._built.inputs))
+        outputs = np.empty((steps, parts.output.size_in, len(x)))
+        put_out: dict[str, Any] = dict.fromkeys(parts.spikes, 0.0)
+        trains: dict[str, list[Array]] = {name: [] for name in parts.spikes}
+        for step in range(steps):
             host.step()
-            outputs.append(host.probed(self._built.output).copy())
-            for name, probe in self._built.spikes.items():
-                counts = count_spikes(host.probed(probe), spike_size(self._model, name))
-                totals[name] = totals[name] + counts
+            outputs[step] = host.probed(parts.output)
+            for name, probe in parts.spikes.items():
+                now = host.probed(probe)
+                put_out[name] += now
                 if raster:
-                    trains[name].append(counts)
-        together = {name: np.moveaxis(np.array(t), -1, 0) for name, t in trains.items()}
+                    trains[name].append(count_spikes(now, sizes[name]))
         return EngineRun(
-            np.moveaxis(np.array(outputs), -1, 0),
-            {name: total.T for name, total in totals.items()},
-            together if raster else None,
+            np.moveaxis(outputs, -1, 0),
+            {name: count_spikes(total.T, sizes[name]) for name, total in put_out.items()},
+            {n: np.moveaxis(np.array(t), -1, 0) for n, t in trains.items()} if raster else None,
+            None if self._strict else host.near,
         )
 
-    def _host(self, fed: Array) -> BatchedHost:
-        compiled = find_spec("numba") is not None
-        return BatchedHost(self._simulator, len(fed), {self._built.input: fed}, compiled=compiled)
-
-
-def spike_size(model: Model, name: str) -> float:
-    """What one spike in one step puts out: amplitude / (scale · dt)."""
-    population = model.graph[name]
-    return population.neuron.amplitude / (population.scale * model.timing.dt)
+    def _host(self, x: Array, shown: Array) -> BatchedHost:
+        return BatchedHost(
+            self._simulator,
+            len(x),
+            {self._built.parts.input: self._feeding.feed(x, shown)},
+            strict=self._strict,
+            compiled=find_spec("numba") is not None,
+            margin=self._margin,
+        )
 
 
 TARGET = ReferenceTarget()

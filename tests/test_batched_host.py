@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu.batched import Unsupported
+from spiking_lmu.batched.feeds import Presented
 from spiking_lmu.batched.host import BatchedHost
 from spiking_lmu.compat import import_nengo
 from tests.exactness import quiet
@@ -94,3 +95,86 @@ def test_refuses_noise_on_an_ensemble():
         simulator.close()
     with pytest.raises(Unsupported, match="noise added"):
         BatchedHost(simulator, BATCH, {node: np.zeros((BATCH, STEPS, 1))})
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+class TestNearThreshold:
+    """Samples whose voltage comes near its threshold, in relation to what can be rounded."""
+
+    #: A quarter of a threshold a step; after ten steps, exactly one.
+    EXACT = {"relu": 250.0, "lif": 1.0 / -np.expm1(-0.5)}  # noqa: RUF012
+
+    def run(self, kind, currents, compiled, weights=None, bias=0.125):
+        if compiled:
+            pytest.importorskip("numba")
+        neuron = {"relu": nengo.SpikingRectifiedLinear, "lif": nengo.LIF}[kind]
+        size = 2 if weights is None else weights.shape[1]
+        with quiet(), nengo.Network(seed=0) as net:
+            source = nengo.Node(Feeder(), size_out=size)
+            layer = nengo.Ensemble(
+                2, 1, neuron_type=neuron(initial_state={"voltage": nengo.dists.Choice([0])}),
+                gain=np.ones(2), bias=np.full(2, bias),
+            )  # fmt: skip
+            transform = {} if weights is None else {"transform": weights}
+            nengo.Connection(source, layer.neurons, synapse=None, **transform)
+            probe = nengo.Probe(layer.neurons)
+            with nengo.Simulator(net, optimize=False, progress_bar=False) as simulator:
+                pass
+        feed = np.repeat(np.asarray(currents, float)[:, None] - bias, 12, axis=1)
+        feed = feed if weights is None else np.repeat(feed, 2, axis=2)[:, :, :size]
+        host = BatchedHost(simulator, len(feed), {source: feed}, compiled=compiled, margin=1e-10)
+        spikes = 0
+        for _ in range(12):
+            host.step()
+            spikes = spikes + host.probed(probe) * host.dt
+        return host.near.tolist(), spikes.T
+
+    @pytest.mark.parametrize("kind", ["relu", "lif"])
+    @pytest.mark.parametrize("apart", [1e-12, -1e-12])
+    def test_a_margin_on_both_sides(self, kind, apart, compiled):
+        at = self.EXACT[kind]
+        close = [at * (1 + apart), at * 0.73]
+        far = [at * 1.0001, at * 0.73]
+        mixing = np.eye(2) + 1e-30 * np.ones((2, 2))
+        near, spikes = self.run(kind, [close, far], compiled, weights=mixing)
+        assert near == [True, False]
+        assert spikes.max() > 0
+
+    def test_numbers_that_cannot_be_rounded_are_not_near(self, compiled):
+        """Copies and single products are the same on every engine, so a tie is one everywhere."""
+        near, spikes = self.run("relu", [[250.0, 250.0]], compiled)
+        assert near == [False]
+        assert spikes.tolist() == [[3.0, 3.0]]
+
+    def test_zeros_cannot_be_rounded_either(self, compiled):
+        """A sum of several products can, as soon as one of them is not zero."""
+        mixing = np.array([[1.0, 1e-30], [1e-30, 1.0]])
+        currents = [[250.0, 250.0], [500.0, 500.0]]
+        near, spikes = self.run("relu", currents, compiled, weights=mixing, bias=250.0)
+        assert near == [False, True]
+        assert spikes.tolist() == [[3.0, 3.0], [6.0, 6.0]]
+
+
+def test_products_of_what_is_held_are_computed_once(monkeypatch):
+    """A memory that stands still costs one product a presentation, with the same results."""
+    size, shown = 40, np.repeat(np.arange(3), 5)
+    rng = np.random.default_rng(0)
+    with quiet(), nengo.Network(seed=0) as net:
+        node, out = nengo.Node(Feeder(), size_out=size), nengo.Node(size_in=size)
+        weights = rng.normal(size=(size, size))
+        nengo.Connection(node, out, transform=weights, synapse=None)
+        probe = nengo.Probe(out)
+        with nengo.Simulator(net, optimize=False, progress_bar=False) as simulator:
+            pass
+    products = []
+    real = np.dot
+    monkeypatch.setattr(
+        np, "dot", lambda *given, **more: products.append(1) or real(*given, **more)
+    )
+    x = rng.normal(size=(BATCH, 3, size))
+    x[:, :, 0] = 1.0
+    host = BatchedHost(simulator, BATCH, {node: Presented(x, shown)})
+    for index in shown:
+        host.step()
+        np.testing.assert_allclose(host.probed(probe), weights @ x[:, index].T, atol=1e-12)
+    assert len(products) == 3

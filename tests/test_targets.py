@@ -27,15 +27,13 @@ def builtin(name):
 class TwoEngines(TargetContract):
     """What the targets with a batched engine have in common."""
 
-    options = {"verify": 0}  # noqa: RUF012
-
     @pytest.mark.parametrize("neuron", ["relu", "lif"])
     def test_batched_engine_is_the_stock_one(self, neuron):
         """Every neuron's spikes equal, outputs to rounding, for every sample."""
         model, x = small_lmu(neuron)
         runs = []
         for engine in ("batched", "stock"):
-            with self.target.deploy(model, x.shape[1], engine=engine, verify=0) as deployment:
+            with self.target.deploy(model, x.shape[1], engine=engine) as deployment:
                 runs.append(deployment.run(x, raster=True))
                 assert deployment.notes == (f"engine: {engine}",)
         for mine, theirs in zip(runs[0].rasters, runs[1].rasters, strict=True):
@@ -53,18 +51,21 @@ class TwoEngines(TargetContract):
             result.totals["lmu.h"][0, 3] += 1
             return result
 
-        monkeypatch.setattr(engine, "run", wrong)
-        with (
-            self.target.deploy(model, x.shape[1]) as deployment,
-            pytest.raises(TargetError, match="another result than the stock engine"),
-        ):
-            deployment.run(x)
+        with self.target.deploy(model, x.shape[1]) as deployment:
+            run = deployment.run(x)
+            assert deployment.verifies
+            deployment.verify(x[:2], run.take([0, 1]))
+            monkeypatch.setattr(engine, "run", wrong)
+            with pytest.raises(TargetError, match="another result than the stock engine"):
+                deployment.verify(x[1:2], run.take([1]))
 
-    def test_verification_is_noted(self):
+    def test_the_stock_engine_has_nothing_to_verify(self, monkeypatch):
         model, x = small_lmu()
-        with self.target.deploy(model, x.shape[1], verify=2) as deployment:
-            deployment.run(x)
-            assert deployment.notes[1].startswith("2 sample(s) identical")
+        with self.target.deploy(model, x.shape[1], engine="stock") as deployment:
+            assert not deployment.verifies
+            run = deployment.run(x[:1])
+            monkeypatch.setattr(type(deployment), "_engine", None)
+            deployment.verify(x[:1], run)
 
     def test_unknown_engine(self):
         model, x = small_lmu()
@@ -78,9 +79,8 @@ class TestReference(TwoEngines):
     def test_stacked_and_recurrent_cells_on_both_engines(self):
         for cell in ("feedforward", "recurrent"):
             model, x = small_lmu(cell=cell)
-            with self.target.deploy(model, x.shape[1], verify=4) as deployment:
-                deployment.run(x)
-                assert deployment.notes[1].startswith("4 sample(s) identical")
+            with self.target.deploy(model, x.shape[1]) as deployment:
+                deployment.verify(x, deployment.run(x))
 
     def test_spikes_are_those_of_the_definition(self):
         """Nengo and the NumPy definition agree in every spike and to 1e-9 in the output."""

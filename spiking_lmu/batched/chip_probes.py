@@ -28,13 +28,24 @@ class ChipReader:
             raise unsupported("chip probe", repr(probe.key), " or ".join(KEYS))
         self.probe = probe
         self._places = [program.blocks[block] for block in probe.target]
+        sizes = [
+            len(np.arange(place.stop - place.start)[chosen])
+            for place, chosen in zip(self._places, probe.slice, strict=True)
+        ]
+        #: Values that the probe gives.  (``LoihiProbe.output_size`` cannot read slices that
+        #: are arrays, as those of neurons in several blocks are.)
+        self.size = probe.weights[0].shape[1] if probe.is_transformed else sum(sizes)
 
     def read(self, engine: NumpyEngine) -> list[Array]:
         """For each block probed, a copy (batch, size): bool for spikes, else int32."""
-        state = getattr(engine, self.probe.key)
         kind = bool if self.probe.key == "spiked" else np.int32
+        return [np.array(values.T, kind, order="C") for values in self.look(engine)]
+
+    def look(self, engine: NumpyEngine) -> list[Array]:
+        """As :meth:`read`, but (size, batch), in the engine's numbers, and maybe no copies."""
+        state = getattr(engine, self.probe.key)
         return [
-            np.array(state[place][chosen].T, kind, order="C")
+            state[place][chosen]
             for place, chosen in zip(self._places, self.probe.slice, strict=True)
         ]
 

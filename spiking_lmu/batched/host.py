@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .feeds import Feed, as_feed
 from .host_operators import make_step
+from .host_sums import Plan
 from .signals import Signals
 from .unsupported import unsupported
 
@@ -28,12 +30,15 @@ class BatchedHost:
     batch
         Number of samples.
     feeds
-        For input Nodes, what they output: (batch, steps, size).
+        For input Nodes, what they output: (batch, steps, size), or a :class:`Feed`.
     strict
         One matrix-vector product a sample, as the stock simulator does, in place of one
         matrix product a batch: slower, and equal to the last bit.
     compiled
-        Run spiking rectified linear neurons with numba.
+        Run neurons with numba.
+    margin
+        How far a voltage has to be from its threshold, in units of the threshold, for
+        rounding not to matter.
 
     Attributes
     ----------
@@ -43,23 +48,27 @@ class BatchedHost:
         For each process that sends to the chip (by ``id``): bool (size, batch), the spikes.
     received
         For each process that receives from the chip (by ``id``): (size, batch), to be set.
+    margins
+        ``margin`` for samples in which a sum may have been rounded otherwise than by the stock
+        simulator, 0 for those in which every number is still the same, (batch,).
+    near
+        Samples in which a voltage was nearer to its threshold than that, bool (batch,).
     """
 
     def __init__(
         self,
         simulator: Any,
         batch: int,
-        feeds: Mapping[Any, Array],
+        feeds: Mapping[Any, Array | Feed],
         *,
         strict: bool = False,
         compiled: bool = False,
+        margin: float = 0.0,
     ) -> None:
-        self.model, self.batch, self.strict, self.compiled = (
-            simulator.model,
-            batch,
-            strict,
-            compiled,
-        )
+        self.model, self.batch = simulator.model, batch
+        self.strict, self.compiled = strict, compiled
+        self._margin, self._all_rounded = margin, strict
+        self.margins, self.near = np.zeros(batch), np.zeros(batch, bool)
         self.dt = float(self.model.dt)
         self.step_count, self.time = 0, 0.0
         self.sent: dict[int, Array] = {}
@@ -68,9 +77,10 @@ class BatchedHost:
             if probe.sample_every is not None:
                 raise unsupported(f"probe {probe}", "sample_every", "one sample every step")
         operators = simulator._step_order
-        self.signals = Signals(operators, batch)
+        plan = Plan([] if strict else operators)
+        self.signals = Signals(operators, batch, plan.same)
         self.fed = {
-            self.model.sig[node]["out"]: _steps_first(data)
+            self.model.sig[node]["out"]: as_feed(data)
             for node, data in feeds.items()
             if node in self.model.sig
         }
@@ -80,8 +90,18 @@ class BatchedHost:
                 raise unsupported(
                     f"feed of {signal.name}", "a Node with a constant output", "a Node's function"
                 )
-        made = (make_step(self, operator) for operator in operators)
+        made = (make_step(self, part) for part in (operators if strict else plan.steps))
         self._steps: list[Callable[[], None]] = [step for step in made if step is not None]
+
+    def rounded(self, values: Array | None = None) -> None:
+        """Say that what is computed from ``values`` (size, batch) can be rounded otherwise.
+
+        Zeros are not: whatever the order, they add up to zero.  None is all samples.
+        """
+        if not self._all_rounded:
+            new = True if values is None else (values != 0).any(axis=0)
+            self.margins[new] = self._margin
+            self._all_rounded = bool((self.margins == self._margin).all())
 
     def step(self) -> None:
         """Run every operator once."""
@@ -94,8 +114,3 @@ class BatchedHost:
     def probed(self, probe: Any) -> Array:
         """What ``probe`` sees after the last step, (size, batch); valid until the next."""
         return self.signals[self.model.sig[probe]["in"]]
-
-
-def _steps_first(data: Array) -> Array:
-    """(batch, steps, size) → (steps, size, batch)."""
-    return np.moveaxis(np.asarray(data, np.float64), 0, -1)

@@ -35,11 +35,14 @@ class NoRandom:
 
 
 def fed_step(host: BatchedHost, signal: Any) -> Step:
-    """Output the feed of this step."""
-    data, output = host.fed[signal], host.signals[signal]
+    """Output the feed of this step; what it showed before stays where it is."""
+    feed, output = host.fed[signal], host.signals[signal]
 
     def step() -> None:
-        output[...] = data[host.step_count - 1]
+        if feed.changes(host.step_count - 1):
+            feed.show(host.step_count - 1, output)
+            if not feed.exact:
+                host.rounded(output)
 
     return step
 
@@ -62,6 +65,7 @@ def process_step(host: BatchedHost, operator: Any) -> Step | None:
 
         def receive() -> None:
             output[...] = received
+            host.rounded(output)
 
         return receive
     compute = _compute(host, operator)
@@ -94,6 +98,8 @@ def _compute(host: BatchedHost, operator: Any) -> Callable[..., Array]:
         return lambda: np.asarray(single(host.time)).reshape(-1, 1)
     shapes = operator.input.shape, operator.output.shape
     if _works_on_columns(host, process):
+        if len(getattr(process, "den", ())) > 2:
+            host.rounded()
         whole = _make(host, process, *((*shape, host.batch) for shape in shapes))
         return lambda x: whole(host.time, x)
     each = [_make(host, process, *shapes) for _ in range(host.batch)]

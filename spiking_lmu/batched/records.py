@@ -81,21 +81,21 @@ class CountRecorder:
         chip = reader.probe
         if chip.key != "spiked" or chip.is_transformed or chip.synapse is not None:
             raise _not_countable(probe, "filtered, weighted or not spikes")
-        self._reader, self._steps = reader, set(record.steps(steps))
+        self._reader, self._kept = reader, record.steps(steps)
         self._counts: list[Array] | None = None
 
     def add(self, step: int, engine: NumpyEngine) -> None:
         """Take the spikes of ``step``, counted from 0."""
-        spikes = self._reader.read(engine)
+        spikes = self._reader.look(engine)
         if self._counts is None:
             self._counts = [np.zeros(s.shape, np.uint32) for s in spikes]
-        if step in self._steps:
+        if step in self._kept:
             for count, spiked in zip(self._counts, spikes, strict=True):
-                count += spiked
+                np.add(count, spiked, out=count)
 
     def data(self) -> Array:
         """Number of spikes, uint32 (batch, size)."""
-        counts = np.concatenate(self._counts or [], axis=1)
+        counts = np.concatenate(self._counts or [], axis=0).T
         order = self._reader.probe.reindexing
         return counts if order is None else counts[:, order]
 
@@ -115,7 +115,7 @@ class ChipRecorder:
 
         self._reader, self._record, self._dt = reader, record, dt
         self._steps = _Steps(record, steps)
-        synapse, size = reader.probe.synapse, reader.probe.output_size
+        synapse, size = reader.probe.synapse, reader.size
         by_column = synapse is None or (type(synapse) is Lowpass and size > 1)
         self._whole = not by_column or (strict and reader.probe.is_transformed)
         self._raw: list[list[Array]] = []
@@ -144,7 +144,7 @@ class ChipRecorder:
     def data(self) -> Array:
         """(batch, steps kept, size)."""
         if not self._whole:
-            return np.moveaxis(self._steps.array((0, self._reader.probe.output_size)), 1, 0)
+            return np.moveaxis(self._steps.array((0, self._reader.size)), 1, 0)
         from nengo_loihi.probe import ProbeFilter
 
         weighed = self._reader.weigh_runs(self._raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ class Signals:
     """Arrays for the signals that change, of shape (*signal shape, batch).
 
     Signals that no operator writes keep their initial value and get a batch axis of 1.
-    Views of one signal share memory, as in ``nengo/builder/signal.py``.
+    Views of one signal share memory, as in ``nengo/builder/signal.py``, and so do signals
+    that ``same`` says are always equal.
     """
 
-    def __init__(self, operators: Iterable[Any], batch: int) -> None:
-        self.batch = batch
+    def __init__(
+        self, operators: Iterable[Any], batch: int, same: Mapping[Any, Any] | None = None
+    ) -> None:
+        self.batch, self._same = batch, same or {}
         self._bases: dict[Any, Array] = {}
         self._written = {
             signal.base
@@ -36,6 +39,8 @@ class Signals:
         if self.constant(signal):
             return np.asarray(signal.initial_value)[..., None]
         base = signal.base
+        while base in self._same:
+            base = self._same[base]
         if base not in self._bases:
             self._bases[base] = self._new(base)
         storage = self._bases[base]
@@ -47,6 +52,11 @@ class Signals:
             offset=signal.elemoffset * self.batch * item,
             strides=(*(s * self.batch * item for s in signal.elemstrides), item),
         )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays in use."""
+        return sum(array.nbytes for array in self._bases.values())
 
     def _new(self, base: Any) -> Array:
         start = np.asarray(base.initial_value)

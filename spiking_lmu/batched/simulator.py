@@ -11,13 +11,17 @@ import numpy as np
 from ..errors import TargetError, missing_extra
 from .chip_probes import ChipReader, Receiver
 from .engine_numpy import NumpyEngine
+from .feeds import Feed, as_feed, check_feeds
 from .host import BatchedHost
+from .learning_errors import ErrorLinks
 from .program import ChipProgram, extract
 from .records import ChipRecorder, CountRecorder, HostRecorder, Record
 from .unsupported import unsupported
 
 Array = np.ndarray
 ENGINES = ("auto", "numpy", "numba")
+#: About what the engines hold for each neuron and sample, temporary arrays included.
+STATE_BYTES = 64
 
 
 class BatchedSimulator:
@@ -28,7 +32,8 @@ class BatchedSimulator:
     simulator
         A ``nengo_loihi.Simulator`` with ``target="sim"``; only what it built is used.
     feeds
-        For each input Node: what it outputs, (batch, steps, size), at least one Node.
+        For each input Node: what it outputs, (batch, steps, size) or a :class:`Feed`; at
+        least one Node.
     record
         What to keep of which probe; None keeps every step of every probe.
     engine
@@ -36,8 +41,14 @@ class BatchedSimulator:
     strict
         Host arithmetic equal to the stock simulator to the last bit; slower, and keeps the
         spikes that the chip sends to the host for the whole run.
+    margin
+        See :attr:`near`; without ``strict`` only.
     program
         What :func:`extract` gave for this simulator's model, to save doing it again.
+
+    Chip noise and the rounding of learned weights draw random numbers from the seed with which
+    ``simulator`` was made, and every sample sees the same ones: sample ``i`` equals a new stock
+    simulator with that seed that is run on sample ``i`` alone.
 
     Raises
     ------
@@ -52,22 +63,24 @@ class BatchedSimulator:
     def __init__(
         self,
         simulator: Any,
-        feeds: Mapping[Any, Array],
+        feeds: Mapping[Any, Array | Feed],
         *,
         record: Mapping[Any, Record] | None = None,
         engine: str = "auto",
         strict: bool = False,
+        margin: float = 0.0,
         program: ChipProgram | None = None,
     ) -> None:
         self._model, self._precompute = simulator.model, simulator.precompute
         self.strict, self.dt = strict, float(simulator.model.dt)
-        if self._model.host2chip_pes_senders:
-            raise unsupported("network", "on-chip learning", "fixed weights")
-        self._feeds = {node: np.asarray(data, np.float64) for node, data in feeds.items()}
-        self.batch, self._fed_steps = _check_feeds(self._feeds)
+        self._feeds = {node: as_feed(data) for node, data in feeds.items()}
+        self.batch, self._fed_steps = check_feeds(self._feeds)
+        emulator = simulator.sims["emulator"]
+        if self._model.host2chip_pes_senders and program is None and emulator.t > 0:
+            raise unsupported("network that learns", "weights of a run", "a new simulator")
         self.program = program or extract(self._model)
         kind = engine_class(engine)
-        self.engine: NumpyEngine = kind(self.program, self.batch)
+        self.engine: NumpyEngine = kind(self.program, self.batch, emulator.seed)
         self._hosts = {
             name: BatchedHost(
                 simulator.sims[name],
@@ -75,6 +88,7 @@ class BatchedSimulator:
                 self._feeds,
                 strict=strict,
                 compiled=kind.name == "numba",
+                margin=margin,
             )
             for name in ("host_pre", "host")
             if name in simulator.sims
@@ -89,9 +103,37 @@ class BatchedSimulator:
             )
         self._links = self._find_links()
         self._receivers = self._find_receivers()
+        self._errors = ErrorLinks(self._model, self._hosts.get("host"), self.engine.learners)
         self._record = dict.fromkeys(self._all_probes(), Record()) if record is None else record
         self._ran = False
         self.data: dict[Any, Array] = {}
+
+    @property
+    def near(self) -> Array:
+        """Samples in which a host neuron came within ``margin`` of its threshold, bool (batch,).
+
+        Or an error for learning within ``margin`` of where it is rounded to another number.
+
+        In all others every spike is the stock simulator's, if sums on the host differ from its
+        by less than that (``host_neurons.py``).
+        """
+        return np.any([host.near for host in self._hosts.values()], axis=0)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state of host and chip, without what is recorded."""
+        hosts = sum(host.signals.nbytes for host in self._hosts.values())
+        chip = STATE_BYTES * (self.program.neurons + self.program.inputs) * self.batch
+        learned = sum(learner.weights.nbytes for learner in self.engine.learners)
+        return 2 * hosts + chip + learned
+
+    @property
+    def learned_weights(self) -> dict[Any, Array]:
+        """By nengo-loihi's ``Synapse``: int32 (batch, axons, compartments), as they are now."""
+        return {
+            learner.rule.synapse: np.moveaxis(learner.weights, -1, 0)
+            for learner in self.engine.learners
+        }
 
     def run(self, steps: int, on_step: Callable[[int], None] | None = None) -> None:
         """Run ``steps`` steps; afterwards :attr:`data` has what was recorded, by probe.
@@ -121,7 +163,8 @@ class BatchedSimulator:
         self.data = {probe: r.data() for probe, r in (host | chip).items()}
 
     # Order of steps: nengo-loihi 1.1.0, ``simulator.py``, ``StepRunner``.  Spikes of the
-    # host's step k reach the chip in its step k + 1 (``SynapseState.inject_current``).
+    # host's step k reach the chip in its step k + 1 (``SynapseState.inject_current``), errors
+    # in its step k.  A network that learns is never precomputed (``splitter.py``).
 
     def _bidirectional(self, steps: int, host: Any, chip: Any, report: Any) -> None:
         """Host and chip take turns; the host's step k sees the chip's step k - 1."""
@@ -129,6 +172,7 @@ class BatchedSimulator:
         for step in range(steps):
             for simulator in self._hosts.values():
                 simulator.step()
+            self._errors.send()
             self.engine.step(spikes)
             for receiver in self._receivers:
                 receiver.pass_on(self.engine)
@@ -245,28 +289,6 @@ def engine_class(name: str) -> type[NumpyEngine]:
     from .engine_numba import NumbaEngine
 
     return NumbaEngine
-
-
-def _check_feeds(feeds: Mapping[Any, Array]) -> tuple[int, int]:
-    """Batch size and number of steps of all feeds."""
-    shapes = {data.shape[:2] for data in feeds.values()}
-    fits = len(shapes) == 1 and all(
-        data.ndim == 3 and data.shape[2] == node.size_out and min(data.shape) > 0
-        for node, data in feeds.items()
-    )
-    if not fits:
-        raise TargetError(
-            "feeds",
-            got=", ".join(str(data.shape) for data in feeds.values()) or "none",
-            expected="for each Node (batch, steps, its size), the same batch and steps",
-            fix="pass arrays of those shapes",
-        )
-    if not all(np.isfinite(data).all() for data in feeds.values()):
-        raise TargetError(
-            "feeds", got="NaN or infinity", expected="finite numbers", fix="clean the data"
-        )
-    ((batch, steps),) = shapes
-    return batch, steps
 
 
 def _add(step: int, host: Any, chip: Any, engine: NumpyEngine) -> None:

@@ -1,0 +1,172 @@
+"""What operators add to a signal, on arrays with a batch axis.
+
+Source: nengo 4.1.0, ``builder/operator.py`` (``make_step`` of ``Copy``, ``ElementwiseInc``,
+``DotInc`` and ``SparseDotInc``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .unsupported import unsupported
+
+if TYPE_CHECKING:
+    from .host import BatchedHost
+
+Array = np.ndarray
+#: Products with fewer rows cost no more than finding out that their factor has not changed.
+WORTH_KEEPING = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One summand of a signal, (rows, batch).
+
+    Parameters
+    ----------
+    write
+        Makes an array equal to the term.
+    add
+        Adds the term to an array.
+    gathered
+        For a term that is ``factors * source[columns]``: those three.
+    """
+
+    write: Callable[[Array], None]
+    add: Callable[[Array], None]
+    gathered: tuple[Array, Array, Any] | None = None
+
+
+def copied(host: BatchedHost, operator: Any) -> Term:
+    """A signal as it is, or the part of it that ``operator.src_slice`` selects."""
+    source = host.signals[operator.src]
+    of = Ellipsis if operator.src_slice is None else operator.src_slice
+    return Term(
+        lambda target: np.copyto(target, source[of]),
+        lambda target: _add(target, source[of]),
+    )
+
+
+def scaled(host: BatchedHost, operator: Any) -> Term:
+    """An elementwise product.
+
+    Raises
+    ------
+    Unsupported
+        Arrays with more than one axis.
+    """
+    if max(operator.A.ndim, operator.X.ndim) > 1:
+        raise unsupported("host operator", str(operator), "vectors")
+    factors, source = host.signals[operator.A], host.signals[operator.X]
+    fixed = host.signals.constant(operator.A) and not host.signals.constant(operator.X)
+    if fixed and operator.X.shape == operator.Y.shape:
+        return _gathered(np.broadcast_to(factors, (*operator.Y.shape, 1)), source, slice(None))
+    return _product(lambda: factors * source)
+
+
+def weighted(host: BatchedHost, operator: Any) -> Term:
+    """A matrix product, its matrix dense or sparse.
+
+    Raises
+    ------
+    Unsupported
+        Weights that change, or arrays other than a matrix and a vector.
+    """
+    if not host.signals.constant(operator.A):
+        raise unsupported("host operator", f"weights that change: {operator}", "fixed weights")
+    matrix = operator.A.initial_value
+    if operator.A.sparse:
+        matrix = matrix.allocate() if hasattr(matrix, "allocate") else matrix
+    source = host.signals[operator.X]
+    if host.signals.constant(operator.X):
+        always = np.reshape(matrix.dot(operator.X.initial_value), operator.Y.shape)[..., None]
+        return _product(lambda: always)
+    if matrix.ndim == 0:
+        return _product(lambda: matrix * source)
+    if matrix.ndim != 2 or operator.X.ndim != 1:
+        raise unsupported("host operator", str(operator), "a matrix and a vector")
+    one_term = _one_term_rows(matrix)
+    if one_term is not None:
+        columns, factors = one_term
+        return _gathered(factors, source, columns)
+    if host.strict:
+        return _kept(source, matrix.shape[0], lambda product: _one_by_one(matrix, source, product))
+
+    def multiply(product: Array) -> None:
+        host.rounded(source)
+        if operator.A.sparse:
+            product[...] = matrix.dot(source)
+        else:
+            np.dot(matrix, source, out=product)
+
+    return _kept(source, matrix.shape[0], multiply)
+
+
+def _gathered(factors: Array, source: Array, columns: Any) -> Term:
+    def write(target: Array) -> None:
+        np.multiply(factors, source[columns], out=target)
+
+    def add(target: Array) -> None:
+        _add(target, factors * source[columns])
+
+    return Term(write, add, (factors, source, columns))
+
+
+def _product(compute: Callable[[], Array]) -> Term:
+    return Term(lambda target: np.copyto(target, compute()), lambda target: _add(target, compute()))
+
+
+def _kept(source: Array, rows: int, multiply: Callable[[Array], Any]) -> Term:
+    """A product that is computed again only when its factor ``source`` has changed.
+
+    What a memory holds over a presentation is multiplied once and not at every step.
+    """
+    batch = source.shape[-1]
+    if rows < WORTH_KEEPING:
+        product = np.empty((rows, batch))
+
+        def add_new(target: Array) -> None:
+            multiply(product)
+            _add(target, product)
+
+        return Term(lambda target: multiply(target), add_new)
+    product, seen = np.empty((rows, batch)), np.full(source.shape, np.nan)
+
+    def current() -> Array:
+        # Most changes show in the first row already.
+        if not (np.array_equal(seen[0], source[0]) and np.array_equal(seen, source)):
+            np.copyto(seen, source)
+            multiply(product)
+        return product
+
+    return _product(current)
+
+
+def _one_by_one(matrix: Any, source: Array, product: Array) -> None:
+    """A matrix-vector product for each sample, as the stock simulator does."""
+    rows = np.ascontiguousarray(source.T)
+    for b in range(len(rows)):
+        product[:, b] = matrix.dot(rows[b])
+
+
+def _one_term_rows(matrix: Any) -> tuple[Any, Array] | None:
+    """Columns and factors of a matrix with one non-zero in each row, such as encoders.
+
+    The product then has one term, which is exact however it is computed.
+    """
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
+    if not (np.count_nonzero(dense, axis=1) == 1).all():
+        return None
+    columns = (dense != 0).argmax(axis=1)
+    factors = dense[np.arange(len(dense)), columns][:, None]
+    if np.array_equal(columns, columns[0] + np.arange(len(columns))):
+        return slice(columns[0], columns[0] + len(columns)), factors
+    return columns, factors
+
+
+def _add(target: Array, change: Array) -> None:
+    np.add(target, change, out=target)
