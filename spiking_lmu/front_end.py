@@ -89,18 +89,25 @@ class FrontEnd:
         run_reference(self.linear, x, observe=observe)
         return delivered
 
-    def convolution(self, inputs: int) -> tuple[Convolution, Array]:
-        """The same for sequences of up to ``inputs`` inputs, at once.
+    def impulse_response(self, inputs: int) -> tuple[Array, Array]:
+        """What is delivered in presentation t after an input of one in the first.
 
-        Returns the convolution, and what the biases alone deliver, (inputs, size), to be
-        added to it.
+        Shape (inputs, size, input size); and what the biases alone deliver, (inputs, size).
         """
         silent = (replace(p, bias=np.zeros(())) for p in self.linear.populations)
         without = replace(self, linear=self.linear.with_populations(silent))
         impulses = np.zeros((self.linear.input_size, inputs, self.linear.input_size))
         impulses[:, 0] = np.eye(self.linear.input_size)
         response = np.moveaxis(without.deliver(impulses), 0, -1)
-        constant = self.deliver(np.zeros((1, inputs, self.linear.input_size)))[0]
+        return response, self.deliver(np.zeros((1, inputs, self.linear.input_size)))[0]
+
+    def convolution(self, inputs: int) -> tuple[Convolution, Array]:
+        """:meth:`deliver` for sequences of up to ``inputs`` inputs, at once.
+
+        Returns the convolution, and what the biases alone deliver, (inputs, size), to be
+        added to it.
+        """
+        response, constant = self.impulse_response(inputs)
         return Convolution(response), constant
 
 

@@ -82,14 +82,14 @@ class LmuSpec:
                 expected="a positive number of inputs",
                 fix="use the length of the sequence",
             )
+        longest = 1e6 if self.cell == "recurrent" else 0.0
         for name in ("current_tau", "recurrence_tau"):
             value = getattr(self, name)
-            most = 1e6 if self.cell == "recurrent" else 0.0
-            if not (np.isfinite(value) and 0 <= value <= most):
+            if not (np.isfinite(value) and 0 <= value <= longest):
                 raise SpecError(
                     f"LMU {name.replace('_', ' ')}",
                     got=repr(value),
-                    expected=f"inputs from 0 to {most:g} for a {self.cell} cell",
+                    expected=f"inputs from 0 to {longest:g} for a {self.cell} cell",
                     fix="use 0 for no filter",
                 )
         if self.cell not in CELLS:

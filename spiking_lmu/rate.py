@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .front_end import split
+from .graph import Graph
 from .model import Model
-from .simulate import run_reference
+from .simulate import check_input, run_reference
 from .target import Capabilities, Problem, Run
+
+Array = np.ndarray
 
 #: Samples beyond which a larger batch is no faster.
 MAX_BATCH = 250
@@ -21,7 +25,7 @@ FLOAT64 = 8
 
 
 class RateTarget:
-    """Runs a model's rate graph by :func:`spiking_lmu.simulate.run_reference`."""
+    """Runs a model's rate graph as :func:`spiking_lmu.simulate.run_reference` does."""
 
     name = "rate"
     summary = "the network as it was trained, in NumPy, float64"
@@ -51,7 +55,11 @@ class RateTarget:
 
 
 class RateDeployment:
-    """A rate graph; a decision needs its last output alone."""
+    """A rate graph; a decision needs its last output alone.
+
+    Where nothing behind the linear part remembers anything, that output follows from the last
+    of what the linear part delivers: one product with its impulse response.
+    """
 
     notes: tuple[str, ...] = ()
     verifies = False
@@ -59,6 +67,7 @@ class RateDeployment:
     def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
         graph = model.rate
         self._graph = graph
+        self._last = _last_delivered(graph, inputs)
         self.placement = {p.name: "numpy" for p in graph.populations}
         # Inputs and outputs of every step; each population's values now and one step ago.
         sequences = inputs * (graph.input_size + graph.output_size)
@@ -75,11 +84,29 @@ class RateDeployment:
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
         """Run ``x``; nothing spikes."""
         started = perf_counter()
-        outputs = run_reference(self._graph, x)
+        if self._last is None:
+            outputs = run_reference(self._graph, x)
+        else:
+            x = check_input(self._graph, x)
+            rest, weights, constant = self._last
+            outputs = run_reference(rest, (x.reshape(len(x), -1) @ weights + constant)[:, None])
         return Run(outputs, {}, perf_counter() - started)
 
     def verify(self, x: np.ndarray, run: Run) -> None:
         """The rate model is the definition itself."""
+
+
+def _last_delivered(graph: Graph, inputs: int) -> tuple[Graph, Array, Array] | None:
+    """The rest of a graph whose only memory is linear, and what is delivered to it at last.
+
+    That is ``inputs @ weights + constant``, with weights (inputs · input size, delivered).
+    """
+    front = split(graph)
+    if front is None or not all(p.immediate for p in front.rest.projections):
+        return None
+    response, constant = front.impulse_response(inputs)
+    weights = np.moveaxis(response[::-1], 1, 2).reshape(-1, front.size)
+    return front.rest, weights, constant[-1]
 
 
 RATE = RateTarget()

@@ -115,8 +115,8 @@ class EngineDeployment:
         self._target, self._model, self.placement = target, model, placement
         self._margin = rounding_margin(model, inputs)
         self._makers, self._made = makers, dict[str, Engine]()
-        self._name, self._note = self._choose(engine)
-        self._samples = self._reruns = 0
+        self._name, note = self._choose(engine)
+        self.notes: tuple[str, ...] = (f"engine: {note}",)
         self._memory = DEFAULT_MEMORY if memory is None else memory
         self.verifies = self._name == "batched"
         sample = self._engine(self._name).sample_bytes
@@ -145,18 +145,6 @@ class EngineDeployment:
         self._engine("stock")
         return "stock", "stock"
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Which engine ran, and how many samples came near rounding."""
-        engine = (f"engine: {self._note}",)
-        if not self._reruns:
-            return engine
-        return (
-            *engine,
-            f"{self._reruns} of {self._samples} samples came near rounding "
-            "and ran again in the stock engine's order of sums",
-        )
-
     def __enter__(self) -> EngineDeployment:
         return self
 
@@ -171,8 +159,6 @@ class EngineDeployment:
         size = max(1, self._memory // self._raster_bytes) if raster else len(x)
         with _one_thread():
             runs = [self._run(x[i : i + size], raster) for i in range(0, len(x), size)]
-        self._samples += len(x)
-        self._reruns += sum(run.reruns for run in runs)
         return runs[0] if len(runs) == 1 else _join(runs)
 
     def _run(self, x: Array, raster: bool) -> Run:

@@ -137,16 +137,6 @@ def other_neurons(net):
     nengo.Connection(ensemble, net.readout[0])
 
 
-def chip_learning(net):
-    ensemble = nengo.Ensemble(5, 1, neuron_type=nengo.LIF())
-    nengo.Connection(net.input, ensemble)
-    target = nengo.Node(size_in=1)
-    learned = nengo.Connection(ensemble, target, learning_rule_type=nengo.PES())
-    error = nengo.Node(size_in=1)
-    nengo.Connection(target, error)
-    nengo.Connection(error, learned.learning_rule)
-
-
 @pytest.mark.parametrize(
     ("extend", "reason"),
     [
@@ -155,7 +145,6 @@ def chip_learning(net):
         (sparse_probe, "sample_every"),
         (sparse_chip_probe, "sample_every"),
         (other_neurons, "AdaptiveLIF"),
-        (chip_learning, "learning"),
     ],
 )
 def test_refuses_what_it_cannot_run_exactly(extend, reason):
@@ -183,13 +172,9 @@ def test_refuses_a_model_that_is_not_discretised():
         Net(target="simreal").batched()
 
 
-def test_refuses_noise_and_sums_beyond_int32(monkeypatch):
+def test_refuses_sums_beyond_int32():
     net = Net()
     (block,) = net.sim.model.blocks
-    block.compartment.enable_noise[:] = True
-    with pytest.raises(Unsupported, match="noise"):
-        extract(net.sim.model)
-    block.compartment.enable_noise[:] = False
     for weights in block.synapses[0].weights:
         weights[:] = 2**30
     with pytest.raises(Unsupported, match="add up"):

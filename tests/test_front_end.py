@@ -1,6 +1,9 @@
 """Taking the linear part out of a graph changes nothing that comes out of it."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,7 +11,9 @@ from spiking_lmu.convolution import Convolution
 from spiking_lmu.front_end import split
 from spiking_lmu.graph import Graph, Population, Projection
 from spiking_lmu.lmu import LmuSpec, build
-from spiking_lmu.neurons import KINDS
+from spiking_lmu.model import Model
+from spiking_lmu.neurons import KINDS, Neuron
+from spiking_lmu.rate import RATE
 from spiking_lmu.simulate import run_reference
 from spiking_lmu.timing import Timing
 from tests.strategies import graphs
@@ -129,3 +134,15 @@ def test_the_same_digits_every_time():
     x = np.random.default_rng(0).normal(size=(70, 50, 1))
     together, alone = convolved(front, x), convolved(front, x[33:34])
     np.testing.assert_allclose(together[33:34], alone, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("cell", ["feedforward", "recurrent"])
+def test_the_rate_models_last_output_is_that_of_the_definition(cell):
+    spec = LmuSpec(order=5, theta=12.0, units=7, cell=cell, neuron=Neuron("relu"))
+    graph = build(spec, seed=3)
+    biased = [replace(graph[n], bias=np.linspace(-1, 1, graph[n].size)) for n in ("lmu.m", "lmu.h")]
+    graph = graph.with_populations(biased)
+    x = np.random.default_rng(0).uniform(-1, 1, (4, 12, 1))
+    with RATE.deploy(Model(graph), 12) as deployment:
+        outputs = deployment.run(x).outputs[:, -1]
+    np.testing.assert_allclose(outputs, run_reference(graph, x)[:, -1], rtol=0, atol=1e-10)

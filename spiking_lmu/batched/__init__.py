@@ -10,7 +10,13 @@ package takes the model that it built and runs many samples at once::
 
 The chip part is integer arithmetic and gives the same bits for every sample.  The host part
 is floating point: the same bits with ``strict=True``, else equal up to the order in which
-BLAS adds (differences near 1e-14).  What cannot be run this way raises :class:`Unsupported`.
+BLAS adds (differences near 1e-13).  With a ``margin``, ``BatchedSimulator.near`` tells in which
+samples a spike could hinge on that.  What cannot be run this way raises :class:`Unsupported`.
+
+Weights that learn on the chip (PES) are kept for each sample by itself.  Random numbers, of
+chip noise and of the rounding of learned weights, come from the seed that ``simulator`` was
+made with and are the same for all samples: each sample is what a new stock simulator with
+that seed makes of it.
 """
 
 from .program import ChipProgram, extract

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from .engine_numpy import NumpyEngine
+from .learning_numba import CompiledLearner
 from .program import DECAY_BITS, Q_BITS, U_BITS
 
 Array = np.ndarray
@@ -22,6 +23,7 @@ class NumbaEngine(NumpyEngine):
     """Same state and results as :class:`NumpyEngine`; current and voltage are int32."""
 
     name = "numba"
+    learner = CompiledLearner
 
     def _make_state(self, shape: tuple[int, int]) -> None:
         self.current, self.voltage = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -31,7 +33,7 @@ class NumbaEngine(NumpyEngine):
         part = self.program.compartments
         _update_all(
             self._sums, self.current, self.voltage, self._wait, self.spiked, part.keep_u,
-            part.keep_v, part.bias, part.vth, part.vmin, part.vmax, part.refractory,
+            part.keep_v, self._bias, part.vth, part.vmin, part.vmax, part.refractory,
             self.overflowed,
         )  # fmt: skip
 

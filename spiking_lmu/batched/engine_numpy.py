@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .learning import Learner
+from .noise import draw
 from .program import DECAY_BITS, Q_BITS, U_BITS, ChipProgram
 
 Array = np.ndarray
@@ -17,6 +19,9 @@ Array = np.ndarray
 
 class NumpyEngine:
     """The chip's state, for ``batch`` samples that start at rest.
+
+    Noise and learning draw random numbers as ``EmulatorInterface(model, seed)`` does, once
+    for all samples: each sample gets what a stock run with this ``seed`` gets.
 
     The inputs of a step are added by BLAS, in float32 or float64, which is exact for whole
     numbers of this size (:attr:`ChipProgram.sums_dtype`).  Current and voltage are whole
@@ -31,11 +36,14 @@ class NumpyEngine:
         After the last step, in the chip's integer units.
     overflowed
         Neurons whose current wrapped around in any step of any sample, shape (neurons,).
+    learners
+        The synapses that learn, with the weights of each sample.
     """
 
     name = "numpy"
+    learner: type[Learner] = Learner
 
-    def __init__(self, program: ChipProgram, batch: int) -> None:
+    def __init__(self, program: ChipProgram, batch: int, seed: int = 0) -> None:
         self.program, self.batch = program, batch
         wiring = program.wiring
         kind: Any = program.sums_dtype
@@ -50,6 +58,10 @@ class NumpyEngine:
         self.spiked = np.zeros(shape, bool)
         self.overflowed = np.zeros(program.neurons, bool)
         self._refractory = bool((program.compartments.refractory > 1).any())
+        self._rng = np.random.RandomState(seed)
+        self._step_count = 0
+        self._bias = program.compartments.bias
+        self.learners = [self.learner(rule, batch) for rule in program.learning]
         self._make_state(shape)
 
     def _make_state(self, shape: tuple[int, int]) -> None:
@@ -60,7 +72,7 @@ class NumpyEngine:
         self._keep_u, self._keep_v = part.keep_u[:, None] / one, part.keep_v[:, None] / one
         self._leaky = bool((part.keep_v != one).any())
         column = {name: value[:, None].astype(np.float64) for name, value in vars(part).items()}
-        self._bias, self._vth = column["bias"], column["vth"]
+        self._vth = column["vth"]
         self._vmin, self._vmax = column["vmin"], column["vmax"]
 
     def step(self, input_spikes: Array) -> None:
@@ -73,7 +85,10 @@ class NumpyEngine:
         """
         self._spikes[: self.program.neurons] = self.spiked
         self._spikes[self.program.neurons :] = input_spikes
+        self._step_count += 1
         self._add_up()
+        self._learn()
+        self._add_noise()
         self._update()
 
     def _add_up(self) -> None:
@@ -86,6 +101,25 @@ class NumpyEngine:
         for rows, columns, weights in self._tiles:
             sums[rows] += weights @ lines[columns]
 
+    def _learn(self) -> None:
+        """Inputs with the weights as they were, then traces, then weights."""
+        for learner in self.learners:
+            learner.add_inputs(self._spikes, self._sums)
+        for learner in self.learners:
+            learner.update_trace(self._step_count, self._rng)
+        for learner in self.learners:
+            learner.update_weights(self._step_count, self._rng)
+
+    def _add_noise(self) -> None:
+        if not self.program.draws:
+            return
+        noise, drawn = self.program.noise, draw(self.program.neurons, self._rng)
+        if noise is not None:
+            added = noise.scaled(drawn)
+            self._sums += np.where(noise.at_membrane, 0, added)[:, None]
+            membrane = np.where(noise.at_membrane, added, 0)
+            self._bias = self.program.compartments.bias + membrane
+
     def _update(self) -> None:
         part, u, v, total = self.program.compartments, self.current, self.voltage, self._input
         if self.program.sums_can_overflow:
@@ -94,7 +128,7 @@ class NumpyEngine:
         np.trunc(u, out=u)
         u += self._sums
         self._wrap(u, U_BITS)
-        np.add(u, self._bias, out=total)
+        np.add(u, self._bias[:, None].astype(np.float64), out=total)
         self._wrap(total, U_BITS)
         if self._leaky:
             v *= self._keep_v

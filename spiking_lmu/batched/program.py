@@ -7,12 +7,15 @@ and ``block.py`` (``Axon``, ``Synapse``).
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .learning import LearningSynapse, learning_synapses
+from .noise import Noise, read_noise
 from .unsupported import unsupported
-from .wiring import Wiring, wire
+from .wiring import Wiring, arrivals_at_synapses, wire
 
 Array = np.ndarray
 
@@ -66,6 +69,10 @@ class ChipProgram:
         Parameters of the compartments.
     wiring
         What a spike adds to which compartment.
+    learning
+        The synapses whose weights change.
+    noise
+        What the chip adds at random; None for a chip without noise.
     """
 
     neurons: int
@@ -74,21 +81,44 @@ class ChipProgram:
     input_slices: dict[Any, slice]
     compartments: Compartments
     wiring: Wiring
+    learning: tuple[LearningSynapse, ...] = ()
+    noise: Noise | None = None
+
+    @cached_property
+    def bound(self) -> int:
+        """The largest magnitude that the inputs of a neuron can add up to in a step."""
+        total = self.wiring.bound.copy()
+        for rule in self.learning:
+            total[rule.compartments] += rule.bound
+        if self.noise is not None:
+            total += self.noise.bound
+        return int(total.max(initial=0))
+
+    @property
+    def unit(self) -> int:
+        """A power of two that divides all that is added up."""
+        if self.noise is not None and self.noise.on_input:
+            return 1
+        return min([self.wiring.unit, *(rule.unit for rule in self.learning)])
 
     @property
     def sums_dtype(self) -> type:
-        """float32 where it adds the weights of all spikes exactly, in any order; else float64.
+        """float32 where it adds the inputs of a step exactly, in any order; else float64.
 
-        Every weight is a multiple of ``wiring.unit``, a power of two, so a sum is exact as
-        long as it has no more than 24 bits above that unit.
+        All are multiples of :attr:`unit`, so a sum is exact as long as it has no more than
+        24 bits above that unit.
         """
-        worst = int(self.wiring.bound.max(initial=0)) // self.wiring.unit
-        return np.float32 if worst < FLOAT32_EXACT else np.float64
+        return np.float32 if self.bound // self.unit < FLOAT32_EXACT else np.float64
 
     @property
     def sums_can_overflow(self) -> bool:
-        """Whether the weights of the spikes of one step can add up to more than 21 bits."""
-        return bool(self.wiring.bound.max(initial=0) >= 2**Q_BITS)
+        """Whether the inputs of a step can add up to more than 21 bits."""
+        return self.bound >= 2**Q_BITS
+
+    @property
+    def draws(self) -> bool:
+        """Whether a run depends on the seed of the simulator's random numbers."""
+        return bool(self.learning) or self.noise is not None
 
 
 def extract(model: Any) -> ChipProgram:
@@ -97,23 +127,35 @@ def extract(model: Any) -> ChipProgram:
     Raises
     ------
     Unsupported
-        The model is not discretised, learns, draws noise, or has a part that cannot be
-        reproduced exactly.
+        The model is not discretised, or has a part that cannot be reproduced exactly.
     """
     blocks = _slices((block, block.n_neurons) for block in model.blocks)
     input_slices = _slices((spikes, _input_size(spikes)) for spikes in model.inputs)
     neurons = sum(block.n_neurons for block in blocks)
     inputs = sum(spikes.n_neurons for spikes in input_slices)
-    wiring = wire(blocks, input_slices, neurons, inputs)
-    if wiring.bound.max(initial=0) >= SUM_LIMIT:
+    origins = {**blocks, **{i: _shift(s, neurons) for i, s in input_slices.items()}}
+    arrivals = arrivals_at_synapses(origins)
+    program = ChipProgram(
+        neurons,
+        inputs,
+        blocks,
+        input_slices,
+        _compartments(blocks, neurons),
+        wire(blocks, origins, arrivals),
+        learning_synapses(blocks, arrivals),
+        read_noise(blocks, neurons),
+    )
+    if program.bound >= SUM_LIMIT:
         raise unsupported(
             "chip weights",
-            f"a neuron whose inputs can add up to {int(wiring.bound.max())}",
+            f"a neuron whose inputs can add up to {program.bound}",
             f"less than {SUM_LIMIT}",
         )
-    return ChipProgram(
-        neurons, inputs, blocks, input_slices, _compartments(blocks, neurons), wiring
-    )
+    return program
+
+
+def _shift(places: slice, offset: int) -> slice:
+    return slice(places.start + offset, places.stop + offset)
 
 
 def _slices(sizes: Any) -> dict[Any, slice]:
@@ -165,8 +207,6 @@ def _check(block: Any, part: Any) -> None:
         )
     if part.scale_u or part.scale_v:
         raise unsupported(f"block {block}", "currents scaled by their decay", "a discretised model")
-    if np.any(part.enable_noise):
-        raise unsupported(f"block {block}", "chip noise", "neurons without noise")
 
 
 def _whole(block: Any, name: str, value: Any) -> Array:

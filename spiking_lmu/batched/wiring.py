@@ -19,6 +19,8 @@ from scipy import sparse
 from .unsupported import unsupported
 
 Array = np.ndarray
+#: Sources, axons and atoms, each (connections,).
+Arrival = tuple[Array, Array, Array]
 
 #: A part of the weight matrix with at least this share of non-zeros is multiplied dense.
 DENSE_SHARE = 0.05
@@ -68,17 +70,28 @@ class _Slot:
     sources: Array
 
 
-def wire(blocks: dict[Any, slice], inputs: dict[Any, slice], neurons: int, n_inputs: int) -> Wiring:
-    """Collect all axons and synapses of a model.
+def wire(
+    blocks: dict[Any, slice], origins: dict[Any, slice], arrivals: dict[Any, list[Arrival]]
+) -> Wiring:
+    """Collect the axons and synapses of a model, but for the synapses that learn.
+
+    Parameters
+    ----------
+    blocks
+        The compartments of each block.
+    origins
+        The sources of spikes in each block and input.
+    arrivals
+        What :func:`arrivals_at_synapses` found.
 
     Raises
     ------
     Unsupported
-        A synapse learns, or names a compartment twice in one row.
+        A synapse names a compartment twice in one row.
     """
-    origins = {**blocks, **{i: _shift(s, neurons) for i, s in inputs.items()}}
-    slots = list(_slots(blocks, _arrivals(origins)))
-    incidence, weights, groups = _lines(slots, neurons, neurons + n_inputs, list(origins.values()))
+    neurons, sources = (max(s.stop for s in part.values()) for part in (blocks, origins))
+    slots = list(_slots(blocks, arrivals))
+    incidence, weights, groups = _lines(slots, neurons, sources, list(origins.values()))
     tiles, rest = _split(weights, list(blocks.values()), groups)
     magnitudes = abs(weights).astype(np.int64) @ abs(incidence).astype(np.int64)
     bound = np.asarray(magnitudes.sum(axis=1)).ravel()
@@ -87,13 +100,13 @@ def wire(blocks: dict[Any, slice], inputs: dict[Any, slice], neurons: int, n_inp
     return Wiring(incidence, weights, tiles, rest, bound, bits & -bits)
 
 
-def _shift(places: slice, offset: int) -> slice:
-    return slice(places.start + offset, places.stop + offset)
+def arrivals_at_synapses(origins: dict[Any, slice]) -> dict[Any, list[Arrival]]:
+    """For each synapse: sources, and the axon and atom at which their spikes arrive.
 
-
-def _arrivals(origins: dict[Any, slice]) -> dict[Any, list[tuple[Array, Array, Array]]]:
-    """For each synapse: sources, and the axon and atom at which their spikes arrive."""
-    found: dict[Any, list[tuple[Array, Array, Array]]] = {}
+    The atom chooses one of an axon's rows of weights: in a convolution an axon is a pixel
+    and an atom a channel.
+    """
+    found: dict[Any, list[Arrival]] = {}
     for origin, place in origins.items():
         for axon in origin.axons:
             index = np.arange(place.stop - place.start)
@@ -105,16 +118,10 @@ def _arrivals(origins: dict[Any, slice]) -> dict[Any, list[tuple[Array, Array, A
     return found
 
 
-def _slots(
-    blocks: dict[Any, slice], arrivals: dict[Any, list[tuple[Array, Array, Array]]]
-) -> Iterator[_Slot]:
+def _slots(blocks: dict[Any, slice], arrivals: dict[Any, list[Arrival]]) -> Iterator[_Slot]:
     for block, place in blocks.items():
         for synapse in block.synapses:
-            if synapse.learning:
-                raise unsupported(
-                    f"synapse {synapse.label} of {block}", "on-chip learning", "fixed weights"
-                )
-            if synapse not in arrivals:
+            if synapse.learning or synapse not in arrivals:
                 continue
             parts = zip(*arrivals[synapse], strict=True)
             sources, axons, atoms = (np.concatenate(part) for part in parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -129,8 +130,8 @@ class _Trainer:
         self._cell, self._optimizer, self._extra = cell, optimizer, extra
         self._units, self._batch = cell.spec.units, schedule.batch_size
         optimizer.build(cell.variables)
-        self._through_time = tf.function(lambda *a: self._update(*a, warm=False))
-        self._on_memory = tf.function(lambda *a: self._update(*a, warm=True))
+        self._through_time = tf.function(partial(self._update, warm=False))
+        self._on_memory = tf.function(partial(self._update, warm=True))
         self._predict = tf.function(cell.logits)
         self._predict_from_memory = tf.function(cell.logits_from_memory)
 

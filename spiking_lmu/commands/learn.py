@@ -1,0 +1,138 @@
+"""``spiking-lmu learn``: networks whose weights change while they run."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpecError
+
+if TYPE_CHECKING:
+    from ..learning.delay import LearnedDelay
+    from ..learning.delay_spec import DelaySpec
+
+SCHEMA = "spiking-lmu learned delay"
+SCHEMA_VERSION = 1
+PICTURES = (".svg", ".png")
+
+
+def run(options: Namespace) -> int:
+    """Learn a delay; print how well, draw, and write what was asked for."""
+    from rich.console import Console
+
+    from ..learning.delay import learn_delay, online_learning
+    from ..progress import bars
+    from .common import require_folder
+
+    spec = delay_spec(options)
+    require_folder(options.json, options.plot, options.freeze)
+    if options.plot is not None and options.plot.suffix.lower() not in PICTURES:
+        raise SpecError(
+            "--plot", got=str(options.plot), expected=" or ".join(PICTURES), fix="name it so"
+        )
+    online_learning(options.target)
+    console = Console(highlight=False, markup=False)
+    with bars(Console(stderr=True), "steps") as progress:
+        task = progress.add_task(f"delay on {options.target}", total=spec.steps)
+        learned = learn_delay(spec, options.target, lambda steps: progress.advance(task, steps))
+    console.print(
+        f"{options.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
+        f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s",
+        soft_wrap=True,
+    )
+    record = report(learned, options)
+    if options.plot is not None:
+        from ..learning.delay_plot import plot_delay
+
+        plot_delay(learned, options.plot)
+        console.print(f"{options.plot}: input, ideal and output", soft_wrap=True)
+    if options.freeze is not None:
+        record["frozen"] = _freeze(learned, options)
+        console.print(
+            f"{options.freeze}: frozen; normalised RMSE {record['frozen']['nrmse']:.3f} on the "
+            "same input, by the NumPy definition",
+            soft_wrap=True,
+        )
+    if options.json is not None:
+        _write_json(record, options.json)
+    return 0
+
+
+def delay_spec(options: Namespace) -> DelaySpec:
+    """The preset with every option that was given.
+
+    Raises
+    ------
+    SpecError
+        An unknown preset, or a value outside its range.
+    """
+    from ..learning.delay_spec import PRESETS, DelaySpec
+
+    if options.preset not in PRESETS:
+        raise SpecError(
+            "--preset", got=repr(options.preset), expected=", ".join(PRESETS), fix="choose one"
+        )
+    given = {
+        field.name: getattr(options, field.name)
+        for field in fields(DelaySpec)
+        if getattr(options, field.name) is not None
+    }
+    for name in ("max_rates", "intercepts"):
+        if name in given:
+            given[name] = tuple(given[name])
+    return replace(PRESETS[options.preset], **given)
+
+
+def report(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
+    """What ran, with what, and what came out; JSON-safe."""
+    from ..learning.closed_form import best_readout, legendre_readout, readout_error
+    from ..learning.delay import online_learning
+    from .common import command_line, environment
+
+    spec = learned.spec
+    memory = (spec.theta, spec.delay, spec.frequency)
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "command": command_line(options),
+        "preset": options.preset,
+        "target": learned.target,
+        "options": asdict(spec),
+        "target_settings": online_learning(learned.target).settings,
+        "nrmse": learned.nrmse,
+        "nrmse_by_tenth": learned.by_tenth,
+        "bounds": {
+            "legendre_readout": readout_error(
+                legendre_readout(spec.order, spec.theta, spec.delay), *memory
+            ),
+            "best_linear_readout": best_readout(spec.order, *memory)[1],
+        },
+        "digests": learned.digests,
+        "seconds": learned.seconds,
+        **environment(),
+    }
+
+
+def _freeze(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
+    from ..artifact import save
+    from ..learning.delay import normalised_rmse
+    from ..learning.freeze import freeze, frozen_output
+    from .common import command_line, environment
+
+    model = freeze(learned, {"command": command_line(options), "environment": environment()})
+    output = frozen_output(model, learned.stimulus)
+    nrmse = normalised_rmse(output, learned.ideal, learned.spec.learning_steps)
+    save(model, options.freeze)
+    return {"digest": model.digest, "nrmse": nrmse}
+
+
+def _write_json(record: dict[str, Any], path: Path) -> None:
+    import json
+
+    from ..artifact import write_atomically
+
+    with write_atomically(path) as file:
+        file.write(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode())
+        file.write(b"\n")

@@ -1,0 +1,1 @@
+"""Learning while a network runs: decoders that PES changes at every step."""
