@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -69,25 +68,24 @@ def fit_fast(
     curve = list(start.curve) if start else []
     if extra.warm_up and not curve:
         cell.weights["lmu.h_to_h"].assign(tf.zeros_like(cell.weights["lmu.h_to_h"]))
-    optimizer = _optimizer(schedule, extra, steps, warm=len(curve) < extra.warm_up)
+    trainer = Trainer(cell, schedule, extra, steps, warm=len(curve) < extra.warm_up)
     if start:
-        _restore(cell, optimizer, start)
-    trainer = _Trainer(cell, optimizer, schedule, extra)
+        _restore(trainer, start)
     for epoch in range(len(curve), extra.warm_up + schedule.epochs):
-        if epoch == extra.warm_up and epoch:
-            optimizer = _optimizer(schedule, extra, steps, warm=False)
-            trainer = _Trainer(cell, optimizer, schedule, extra)
+        warm = epoch < extra.warm_up
+        if epoch and epoch == extra.warm_up:
+            trainer = Trainer(cell, schedule, extra, steps, warm)
         began = perf_counter()
         x, y = epochs.training(np.random.default_rng([schedule.seed, epoch]))
         loss, correct = 0.0, 0
         for step in range(steps):
             chosen = slice(step * schedule.batch_size, (step + 1) * schedule.batch_size)
             seed = (schedule.seed, epoch * steps + step)
-            found = trainer.step(x[chosen], y[chosen], seed, epoch < extra.warm_up)
+            found = trainer.step(x[chosen], y[chosen], seed)
             loss, correct = loss + float(found[0]), correct + int(found[1])
             report(epoch, step + 1, steps, {"loss": loss / (step + 1)})
         entry = {"loss": loss / steps, "accuracy": correct / (steps * schedule.batch_size)}
-        entry |= _held_out(trainer, epochs, epoch < extra.warm_up)
+        entry |= _held_out(trainer, epochs)
         curve.append({**entry, "seconds": perf_counter() - began})
         save_checkpoint(
             checkpoint,
@@ -95,7 +93,7 @@ def fit_fast(
                 settings,
                 curve,
                 [variable.numpy() for variable in cell.variables],
-                [variable.numpy() for variable in optimizer.variables],
+                [variable.numpy() for variable in trainer.optimizer.variables],
             ),
         )
     return curve
@@ -111,74 +109,80 @@ def _optimizer(schedule: Schedule, extra: FastSchedule, steps: int, warm: bool) 
     return tf.keras.optimizers.Adam(rate)
 
 
-def _restore(cell: FastCell, optimizer: Any, start: Checkpoint) -> None:
-    for variable, value in zip(cell.variables, start.weights, strict=True):
+def _restore(trainer: Trainer, start: Checkpoint) -> None:
+    for variable, value in zip(trainer.cell.variables, start.weights, strict=True):
         variable.assign(value)
-    optimizer.build(cell.variables)
-    for variable, value in zip(optimizer.variables, start.optimizer, strict=True):
+    for variable, value in zip(trainer.optimizer.variables, start.optimizer, strict=True):
         variable.assign(value)
 
 
-class _Trainer:
-    """The two compiled steps, through time and on the memory alone."""
+class Trainer:
+    """One compiled step of Adam: through time, or (``warm``) on the memory alone.
+
+    Parameters
+    ----------
+    cell, schedule, extra
+        What is trained, and how.
+    steps
+        Batches an epoch; the learning rate falls to zero over all of them.
+    warm
+        Recurrent weights are left alone, and only the last input counts.
+    """
 
     def __init__(
-        self, cell: FastCell, optimizer: Any, schedule: Schedule, extra: FastSchedule
+        self, cell: FastCell, schedule: Schedule, extra: FastSchedule, steps: int, warm: bool
     ) -> None:
         import tensorflow as tf
 
-        self._cell, self._optimizer, self._extra = cell, optimizer, extra
-        self._units, self._batch = cell.spec.units, schedule.batch_size
-        optimizer.build(cell.variables)
-        self._through_time = tf.function(partial(self._update, warm=False))
-        self._on_memory = tf.function(partial(self._update, warm=True))
-        self._predict = tf.function(cell.logits)
-        self._predict_from_memory = tf.function(cell.logits_from_memory)
+        self.cell, self._extra, self._warm = cell, extra, warm
+        self._shape = (schedule.batch_size, cell.spec.units)
+        self.optimizer = _optimizer(schedule, extra, steps, warm)
+        self.optimizer.build(cell.variables)
+        self._step = tf.function(self._update)
+        self._predict = tf.function(cell.logits_from_memory if warm else cell.logits)
 
-    def step(self, x: Array, y: Array, seed: tuple[int, int], warm: bool) -> tuple[Any, Any]:
+    def step(self, x: Array, y: Array, seed: tuple[int, int]) -> tuple[Any, Any]:
         """One update; loss and number of samples that were right."""
         import tensorflow as tf
 
-        step = self._on_memory if warm else self._through_time
-        result: tuple[Any, Any] = step(
+        result: tuple[Any, Any] = self._step(
             tf.constant(x, tf.float32), tf.constant(y), tf.constant(seed)
         )
         return result
 
-    def predict(self, x: Array, warm: bool) -> Array:
+    def predict(self, x: Array) -> Array:
         """Logits without dropout or noise."""
         import tensorflow as tf
 
-        predict = self._predict_from_memory if warm else self._predict
-        logits: Array = predict(tf.constant(x, tf.float32)).numpy()
+        logits: Array = self._predict(tf.constant(x, tf.float32)).numpy()
         return logits
 
-    def _update(self, x: Any, y: Any, seed: Any, warm: bool) -> tuple[Any, Any]:
+    def _update(self, x: Any, y: Any, seed: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        extra, shape = self._extra, (self._batch, self._units)
+        cell, extra, shape, warm = self.cell, self._extra, self._shape, self._warm
         seen = tf.random.stateless_uniform(shape, seed) >= extra.dropout
         dropped = tf.cast(seen, tf.float32) / (1.0 - extra.dropout)
-        variables = [v for n, v in self._cell.weights.items() if not (warm and n == "lmu.h_to_h")]
+        variables = [v for n, v in cell.weights.items() if not (warm and n == "lmu.h_to_h")]
         with tf.GradientTape() as tape:
             if warm:
-                logits = self._cell.logits_from_memory(x, dropped)
+                logits = cell.logits_from_memory(x, dropped)
             else:
                 noise = tf.random.stateless_normal(shape, seed + 1)
-                logits = self._cell.logits(x, 1.0 + extra.trace_noise * noise, dropped)
+                logits = cell.logits(x, 1.0 + extra.trace_noise * noise, dropped)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
             loss = tf.reduce_mean(losses)
-        self._optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         right = tf.argmax(logits, axis=1) == tf.cast(y, tf.int64)
         return loss, tf.reduce_sum(tf.cast(right, tf.int32))
 
 
-def _held_out(trainer: _Trainer, epochs: ImageEpochs, warm: bool) -> dict[str, float]:
+def _held_out(trainer: Trainer, epochs: ImageEpochs) -> dict[str, float]:
     x, y = epochs.held_out()
     if not len(y):
         return {}
     starts = range(0, len(y), EVALUATED)
-    logits = np.concatenate([trainer.predict(x[i : i + EVALUATED], warm) for i in starts])
+    logits = np.concatenate([trainer.predict(x[i : i + EVALUATED]) for i in starts])
     likelihood = logits[np.arange(len(y)), y] - np.logaddexp.reduce(logits, axis=1)
     return {
         "held_out_accuracy": float((logits.argmax(axis=1) == y).mean()),
