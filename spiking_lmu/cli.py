@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _check(add("check", "List what a target cannot do with a model, before running it."))
     _run(add("run", "Run a spiking model on one target."))
     _compare(add("compare", "Run spiking models on several targets and report the differences."))
+    _energy(add("energy", "Estimate operations and energy from the spikes that compare counted."))
     return parser
 
 
@@ -266,6 +267,22 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--markdown", type=Path, help="write the table")
     _samples(parser)
+
+
+def _energy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
+    parser.add_argument(
+        "--report", type=Path, metavar="JSON", required=True, help="what compare --json wrote"
+    )
+    parser.add_argument(
+        "--devices", type=Path, metavar="JSON", help="more devices, or other figures for them"
+    )
+    parser.add_argument(
+        "--data", help=f"measure how often rate neurons are zero on this test set: {DATA_NAMES}"
+    )
+    parser.add_argument("--samples", type=int, default=20, help="how much of --data")
+    parser.add_argument("--folder", type=Path, help="folder of the IDX files")
+    parser.add_argument("--json", type=Path, help="write all numbers")
 
 
 if __name__ == "__main__":
