@@ -21,11 +21,15 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a target can do, for the table of targets."""
+    """What a target can do, for the tables of targets; the last two in words."""
 
     batched: bool
     on_chip: bool
     precision: str
+    #: Learning rules that run there while it simulates.
+    learning: str = "none"
+    #: What :mod:`spiking_lmu.learning.live` can do with weights while it simulates.
+    live_weights: str = "none"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from spiking_lmu.compat import import_nengo, import_nengo_dl, import_nengo_loihi
 from spiking_lmu.compat.quiet import quiet_import
+from spiking_lmu.errors import TargetError
 from spiking_lmu.target import OnlineLearning
 
 from .loihi_engines import quiet
@@ -71,11 +72,27 @@ def _loihi(network: Any, dt: float, seed: int, decoder_range: float) -> Iterator
     model = Model(dt=dt)
     model.pes_error_scale = CHIP_ERROR_SCALE
     model.pes_wgt_exp = weight_exponent(decoder_range, dt)
+    _require_pes(network)
     with quiet():
         loihi.add_params(network)
         with loihi.Simulator(network, dt=dt, seed=seed, model=model, target="sim") as simulator:
             update_at_once(simulator)
             yield simulator
+
+
+def _require_pes(network: Any) -> None:
+    """Refuse other rules; nengo-loihi would raise a NotImplementedError that says nothing."""
+    for connection in network.all_connections:
+        rules = connection.learning_rule_type
+        rules = rules.values() if isinstance(rules, dict) else np.atleast_1d(rules)
+        for rule in rules:
+            if rule is not None and not isinstance(rule, import_nengo().PES):
+                raise TargetError(
+                    f"{connection} on loihi",
+                    got=f"the learning rule {type(rule).__name__}",
+                    expected="PES, the only rule of the chip's learning engine",
+                    fix="use --target reference or nengo-dl",
+                )
 
 
 def weight_exponent(decoder_range: float, dt: float) -> int:

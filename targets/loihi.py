@@ -30,7 +30,13 @@ class LoihiTarget:
     name = "loihi"
     summary = "Loihi emulator of nengo-loihi, integer arithmetic"
     extra = "loihi"
-    capabilities = Capabilities(batched=True, on_chip=True, precision="8-bit weights, integers")
+    capabilities = Capabilities(
+        batched=True,
+        on_chip=True,
+        precision="8-bit weights, integers",
+        learning="PES, on the chip",
+        live_weights="read, of PES",
+    )
     distributions = ("nengo-loihi", "nengo", "numpy")
     online_learning = learning.LOIHI
 

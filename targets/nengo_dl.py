@@ -30,7 +30,13 @@ class NengoDlTarget:
     name = "nengo-dl"
     summary = "NengoDL on TensorFlow, float32, minibatched"
     extra = "dl"
-    capabilities = Capabilities(batched=True, on_chip=False, precision="float32")
+    capabilities = Capabilities(
+        batched=True,
+        on_chip=False,
+        precision="float32",
+        learning="PES and one's own",
+        live_weights="read, write",
+    )
     distributions = ("nengo-dl", "tensorflow", "tf-keras", "nengo", "numpy")
     online_learning = learning.NENGO_DL
 

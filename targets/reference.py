@@ -28,7 +28,13 @@ class ReferenceTarget:
     name = "reference"
     summary = "Nengo's simulator, float64"
     extra = ""
-    capabilities = Capabilities(batched=True, on_chip=False, precision="float64")
+    capabilities = Capabilities(
+        batched=True,
+        on_chip=False,
+        precision="float64",
+        learning="PES and one's own",
+        live_weights="read, write",
+    )
     distributions = ("nengo", "numpy")
     online_learning = learning.REFERENCE
 
