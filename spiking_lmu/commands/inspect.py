@@ -75,8 +75,9 @@ def _show_model(console: Console, name: str, model: Model) -> None:
     from .parameter_table import printable
 
     kind = "spiking" if model.graph.spiking else "rate"
-    console.print("provenance:")
-    console.print(json.dumps(model.provenance, indent=2, sort_keys=True), soft_wrap=True)
+    console.print("provenance (whole with --json):")
+    shown = _shortened(model.provenance)
+    console.print(json.dumps(shown, indent=2, sort_keys=True), soft_wrap=True)
     console.print(f"{name}: a {kind} model for {model.task}, digest {model.digest[:16]}")
     console.print("timing: " + ", ".join(f"{k} {v}" for k, v in asdict(model.timing).items()))
     table = Table(title="Populations")
@@ -100,6 +101,15 @@ def _show_model(console: Console, name: str, model: Model) -> None:
         names = map(printable, (q.name, q.pre, q.post))
         table.add_row(*map(Text, (*names, weights, reads)))
     console.print(table)
+
+
+def _shortened(value: Any) -> Any:
+    """Provenance without its long lists, learning curves above all."""
+    if isinstance(value, dict):
+        return {key: _shortened(entry) for key, entry in value.items()}
+    if isinstance(value, list) and len(value) > 8:
+        return f"{len(value)} entries"
+    return value
 
 
 def _as_json(source: Source) -> dict[str, Any]:
