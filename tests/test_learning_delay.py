@@ -1,8 +1,10 @@
 """Learning a delay: against Nengo's own network, closed forms, and between targets."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -260,3 +262,15 @@ def test_the_command_refuses_before_it_runs(capsys):
     assert "--preset: got 'nothing'" in capsys.readouterr().err
     assert main(["learn", "delay", "--plot", "delay.pdf"]) == 1
     assert "--plot" in capsys.readouterr().err
+
+
+def test_the_pages_code_runs(tmp_path, monkeypatch):
+    """Learning on the page's small setting works, and the frozen model follows the input."""
+    page = (Path(__file__).parent.parent / "docs" / "learning-delay.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "learning-delay.md", "exec"), scope)
+    learned, output = scope["learned"], scope["output"][0, :, 0]
+    assert learned.nrmse < 0.3
+    assert normalised_rmse(output, learned.ideal, scope["spec"].learning_steps) < 0.3
