@@ -21,7 +21,7 @@ STEPS, SAMPLES = 120, 4
 @pytest.fixture(autouse=True)
 def _engine_installed(request):
     if "engine" in request.fixturenames and request.getfixturevalue("engine") == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
 
 
 def made(kind, recurrent=False, feedback=False, strong=False, together=False):

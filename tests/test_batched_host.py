@@ -77,7 +77,7 @@ def test_fast_differs_only_in_the_order_of_sums(stock):
 
 
 def test_compiled_neurons_give_the_same_bits(stock):
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
     for ours, theirs in zip(batched(stock, strict=True, compiled=True), stock[3], strict=True):
         assert np.array_equal(ours, theirs)
 
@@ -106,7 +106,7 @@ class TestNearThreshold:
 
     def run(self, kind, currents, compiled, weights=None, bias=0.125):
         if compiled:
-            pytest.importorskip("numba")
+            pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
         neuron = {"relu": nengo.SpikingRectifiedLinear, "lif": nengo.LIF}[kind]
         size = 2 if weights is None else weights.shape[1]
         with quiet(), nengo.Network(seed=0) as net:

@@ -25,7 +25,7 @@ ENGINES = ["numpy", "numba"]
 @pytest.fixture(autouse=True)
 def _engine_installed(request):
     if "engine" in request.fixturenames and request.getfixturevalue("engine") == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
 
 
 def case_of(network, node, feeder, **options):

@@ -37,7 +37,7 @@ def module(name, part):
 def compiled(request, monkeypatch):
     """Both ways to run a host's neurons."""
     if request.param == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
     else:
         for place in (module("reference", "reference"), simulator):
             monkeypatch.setattr(place, "find_spec", lambda name: None)
