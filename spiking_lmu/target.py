@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .model import Model
+from .neurons import Neuron
 
 Array = np.ndarray
 
@@ -173,8 +174,45 @@ class Deployment(Protocol):
     ) -> None: ...
 
 
+class Cells(Protocol):
+    """A target's neuron models by themselves, to find out what they alone change."""
+
+    def response(self, neuron: Neuron, current: Array, dt: float) -> Array:
+        """Spikes a second at a constant ``current``, any shape; ``dt`` in seconds."""
+
+    def stepper(
+        self, neuron: Neuron, shape: tuple[int, ...], dt: float
+    ) -> Callable[[Array], Array]:
+        """Neurons at rest: a function from one step's current to its number of spikes."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A way to run a model that is nearer to a target than the one before it.
+
+    Parameters
+    ----------
+    name
+        ``"quantised weights"``.
+    change
+        The one thing that is different from the rung before, in a few words.
+    deploy
+        Builds it.
+    """
+
+    name: str
+    change: str
+    deploy: Callable[[], Deployment]
+
+
 class Target(Protocol):
-    """A place where models run."""
+    """A place where models run.
+
+    To be explained rung by rung (:mod:`spiking_lmu.explain`) a target can have ``cells``, its
+    `Cells`, if they are not Nengo's; and a method ``rungs(model, inputs, *, seed)`` that gives a
+    `Rung` for each thing that it changes one by one, between such neurons simulated exactly
+    and the target itself.
+    """
 
     name: str
     summary: str

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from ..errors import SpecError
 
 
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("parameters", metavar="NPZ", help="a file that export wrote")
+    parser.add_argument("--to", metavar="FILE", help="what to start from: a rate model; or, with "
+                        "--network, a save_params file")  # fmt: skip
+    parser.add_argument("--network", help="module:function of the network to write a file for")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
+
+
 def run(options: Namespace) -> int:
     """Write a model, or a file for NengoDL's ``load_params``, with the given values."""
-    from pathlib import Path
 
     from rich.console import Console
 

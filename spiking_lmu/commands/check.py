@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,6 +24,14 @@ SEVERITIES = {
     "hardware": ("for the hardware only", "for the hardware only", "yellow"),
     "warning": ("warning", "warnings", ""),
 }
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
+    parser.add_argument("--target", default="loihi")
+    parser.add_argument("--picture", type=Path, metavar="SVG", help="draw what each core holds")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(options: Namespace) -> int:

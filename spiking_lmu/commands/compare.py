@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
+from .arguments import add_samples
 
 if TYPE_CHECKING:
     from ..compare import Job
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
 TARGET_OPTIONS = {"reference": ("engine",), "nengo-dl": ("device",), "loihi": ("engine",)}
 #: Samples recorded in full for the report's pictures.
 TRACES = 3
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("models", metavar="MODEL", nargs="+", help="spiking .slmu files")
+    parser.add_argument("--targets", default="reference,nengo-dl,loihi", help="comma-separated")
+    parser.add_argument(
+        "--samples-on",
+        action="append",
+        default=[],
+        metavar="TARGET=N",
+        help="fewer samples on a slow target; repeatable",
+    )
+    parser.add_argument("--report", type=Path, help="write an HTML page")
+    parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--markdown", type=Path, help="write the table")
+    add_samples(parser)
 
 
 def run(options: Namespace) -> int:

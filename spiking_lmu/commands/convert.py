@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SpecError
+from .arguments import DATA_NAMES
 
 if TYPE_CHECKING:
     from ..model import Model
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a .slmu file, shipped name, or .npz")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
+    parser.add_argument("--network", help="module:function of the network of a save_params file")
+    parser.add_argument(
+        "--neuron", choices=["relu", "lif"], help="spiking neuron (default: by model)"
+    )
+    parser.add_argument(
+        "--target", action="append", default=[], help="choose defaults for this target; repeatable"
+    )
+    parser.add_argument("--max-rate", type=float, help="Hz at the 99.9th percentile of activation")
+    parser.add_argument("--steps-per-input", type=int, help="simulation steps an input")
+    parser.add_argument("--settle-steps", type=int, help="steps for which the last input is held")
+    parser.add_argument("--readout-tau", type=float, help="lowpass on the output, seconds")
+    parser.add_argument(
+        "--synapse-tau", type=float, help="lowpass between spiking neurons, seconds"
+    )
+    parser.add_argument("--data", help=f"measure activity on this training set: {DATA_NAMES}")
+    parser.add_argument("--training-samples", type=int, default=1000, help="how much of --data")
+    parser.add_argument("--folder", type=Path, help="folder of the IDX files")
+    parser.add_argument("--seed", type=int, default=0)
 
 
 def run(options: Namespace) -> int:

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .arguments import DATA_NAMES
 
 if TYPE_CHECKING:
     from ..model import Model
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
+    parser.add_argument(
+        "--report", type=Path, metavar="JSON", required=True, help="what compare --json wrote"
+    )
+    parser.add_argument(
+        "--devices", type=Path, metavar="JSON", help="more devices, or other figures for them"
+    )
+    parser.add_argument(
+        "--data", help=f"measure how often rate neurons are zero on this test set: {DATA_NAMES}"
+    )
+    parser.add_argument("--samples", type=int, default=20, help="how much of --data")
+    parser.add_argument("--folder", type=Path, help="folder of the IDX files")
+    parser.add_argument("--json", type=Path, help="write all numbers")
 
 
 def run(options: Namespace) -> int:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from ..errors import SpecError
+from .arguments import add_parameter_file
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    add_parameter_file(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="NPZ", help="the .npz file to write")
+    parser.add_argument("--csv", type=Path, metavar="FOLDER", help="a folder of CSV files to write")
 
 
 def run(options: Namespace) -> int:

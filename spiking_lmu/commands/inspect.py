@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError
+from .arguments import add_parameter_file
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..model import Model
     from ..parameters.source import Source
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    add_parameter_file(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(options: Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,33 @@ if TYPE_CHECKING:
 SCHEMA = "spiking-lmu learned delay"
 SCHEMA_VERSION = 1
 PICTURES = (".svg", ".png")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("task", choices=["delay"], help="the input some time ago, by PES")
+    parser.add_argument("--target", default="reference")
+    parser.add_argument("--preset", default="published", help="published, tuned or one-second")
+    parser.add_argument("--theta", type=float, help="window of the memory, seconds")
+    parser.add_argument("--order", type=int, help="dimensions of the memory")
+    parser.add_argument("--delay", type=float, help="seconds")
+    parser.add_argument("--frequency", type=float, help="highest of the white noise, Hz")
+    parser.add_argument("--rms", type=float, help="of the white noise")
+    parser.add_argument("--neurons", type=int)
+    parser.add_argument("--neuron", choices=["relu", "lif"])
+    parser.add_argument("--learning-rate", type=float, help="of PES")
+    parser.add_argument("--duration", type=float, help="seconds of simulation")
+    parser.add_argument("--off", type=float, help="second at which learning is switched off")
+    parser.add_argument("--synapse", type=float, help="lowpass on the output, seconds")
+    parser.add_argument("--scaling", choices=["none", "rms"], help="of the memory's dimensions")
+    parser.add_argument("--radius", type=float, help="divides the memory after scaling")
+    parser.add_argument("--max-rates", type=float, nargs=2, metavar=("LOW", "HIGH"), help="Hz")
+    parser.add_argument("--intercepts", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--dt", type=float, help="simulation step, seconds")
+    parser.add_argument("--plot", type=Path, help="draw input, ideal and output: .svg or .png")
+    parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--freeze", type=Path, help="write what was learned as a .slmu file")
 
 
 def run(options: Namespace) -> int:

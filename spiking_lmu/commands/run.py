@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
 from . import compare
+from .arguments import add_samples
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
+    parser.add_argument("--target", default="reference")
+    add_samples(parser)
 
 
 def run(options: Namespace) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
@@ -20,6 +21,41 @@ DEFAULT_WARM_UP = 20
 #: Training images on which activity is measured for conversion.
 ACTIVITY_SAMPLES = 1000
 TRAINING_SET, PIXELS = 60_000, 784
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("data", choices=["psmnist", "smnist", "psfashion"], help="data set")
+    parser.add_argument("--cell", choices=["feedforward", "recurrent"], default="feedforward")
+    parser.add_argument("--neuron", choices=["relu", "lif", "tanh"], help="hidden neurons")
+    parser.add_argument("--order", type=int, help="dimensions of the memory")
+    parser.add_argument("--units", type=int, help="hidden neurons")
+    parser.add_argument("--epochs", type=int, help="passes over the training set")
+    parser.add_argument("--steps", type=int, help="stop after this many batches (recurrent)")
+    parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--learning-rate", type=float, help="Adam's, at the start")
+    parser.add_argument("--dropout", type=float, help="share of hidden outputs (by cell)")
+    parser.add_argument("--shift", type=int, default=1, help="largest random shift in pixels")
+    parser.add_argument("--held-out", type=int, default=0, help="training images not trained on")
+    parser.add_argument(
+        "--trainer",
+        choices=["fast", "nengo-dl"],
+        default="fast",
+        help="recurrent: TensorFlow with the memory computed at once, or NengoDL step by step",
+    )
+    parser.add_argument("--warm-up", type=int, help="fast: epochs on the memory alone, first")
+    parser.add_argument(
+        "--current-tau", type=float, default=0.0, help="fast: lowpass on the input, in inputs"
+    )
+    parser.add_argument(
+        "--recurrence-tau", type=float, default=0.0, help="fast: lowpass on the recurrence"
+    )
+    parser.add_argument(
+        "--trace-noise", type=float, default=0.0, help="fast: noise on the recurrence, s.d."
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="folder of the IDX files")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
 
 
 def run(options: Namespace) -> int:
