@@ -11,16 +11,23 @@ import numpy as np
 
 from .errors import SpecError
 from .graph import Graph, Population, Projection
-from .neurons import SpikingState, response
+from .neurons import Neuron, SpikingState, response
 from .timing import Timing, lowpass_decay
 
 Array = np.ndarray
 #: Called after each step with its number and, by population, outputs and summed inputs.
 Observer = Callable[[int, dict[str, Array], dict[str, Array]], None]
+#: From a spiking neuron, a shape and dt in seconds: a function from one step's current to the
+#: number of spikes in that step (or its expectation), starting at rest.
+Cells = Callable[[Neuron, tuple[int, ...], float], Callable[[Array], Array]]
 
 
 def run_reference(
-    graph: Graph, x: Array, timing: Timing | None = None, observe: Observer | None = None
+    graph: Graph,
+    x: Array,
+    timing: Timing | None = None,
+    observe: Observer | None = None,
+    cells: Cells | None = None,
 ) -> Array:
     """Run ``graph`` on a batch of input sequences.
 
@@ -35,6 +42,8 @@ def run_reference(
     observe
         Sees every population's output and its summed input, before gain and bias, after each
         step; each (batch, size).
+    cells
+        What spiking neurons do with their current; Nengo's if not given.
 
     Returns
     -------
@@ -49,7 +58,7 @@ def run_reference(
     timing = timing or Timing()
     x = check_input(graph, x)
     batch, inputs, _ = x.shape
-    state = _State(graph, batch, timing)
+    state = _State(graph, batch, timing, cells or _nengo)
     decay = lowpass_decay(timing.readout_tau, timing.dt)
     filtered = np.zeros((batch, graph.output_size))
     outputs = np.empty((batch, timing.total_steps(inputs), graph.output_size))
@@ -80,10 +89,14 @@ def check_input(graph: Graph, x: Array) -> Array:
     return x
 
 
+def _nengo(neuron: Neuron, shape: tuple[int, ...], dt: float) -> Callable[[Array], Array]:
+    return SpikingState(neuron, shape, dt).step
+
+
 class _State:
     """What one batch carries from step to step; everything starts at zero."""
 
-    def __init__(self, graph: Graph, batch: int, timing: Timing) -> None:
+    def __init__(self, graph: Graph, batch: int, timing: Timing, cells: Cells) -> None:
         self.graph, self.dt = graph, timing.dt
         sizes = {p.name: p.size for p in graph.populations}
         self.values = {name: np.zeros((batch, size)) for name, size in sizes.items()}
@@ -91,9 +104,7 @@ class _State:
         self.filtered = {
             p.name: np.zeros((batch, sizes[p.pre])) for p in graph.projections if p.tau is not None
         }
-        self.neurons = {
-            p.name: SpikingState(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking
-        }
+        self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
         self.incoming = {name: graph.incoming(name) for name in sizes}
 
     def step(self, x: Array, starts_presentation: bool) -> dict[str, Array]:
@@ -136,5 +147,5 @@ class _State:
         neuron = population.neuron
         if not neuron.spiking:
             return response(neuron, current) / population.scale
-        spikes = self.neurons[population.name].step(current)
+        spikes = self.neurons[population.name](current)
         return spikes * (neuron.amplitude / (self.dt * population.scale))
