@@ -90,6 +90,8 @@ class EngineDeployment:
         one sample at a time; ``auto`` is batched where that is exact, else stock with a note.
     memory
         Bytes that a batch may take; 1 GiB if not given.
+    exact
+        Whether the batched engine gives the stock engine's spikes, so that `verify` compares.
 
     Raises
     ------
@@ -107,6 +109,7 @@ class EngineDeployment:
         engine: str,
         memory: int | None,
         makers: Makers,
+        exact: bool = True,
     ) -> None:
         if engine not in NAMES:
             raise TargetError(
@@ -118,9 +121,10 @@ class EngineDeployment:
         self._name, note = self._choose(engine)
         self.notes: tuple[str, ...] = (f"engine: {note}",)
         self._memory = DEFAULT_MEMORY if memory is None else memory
-        self.verifies = self._name == "batched"
+        batched = self._name == "batched"
+        self.verifies = batched and exact
         sample = self._engine(self._name).sample_bytes
-        fitting = FASTEST_BATCH if self.verifies else 1
+        fitting = FASTEST_BATCH if batched else 1
         self.batch_size = int(np.clip(self._memory // max(sample, 1), 1, fitting))
         neurons = sum(p.size for p in model.graph.spiking)
         self._raster_bytes = sample + RASTER_BYTES * neurons * model.timing.total_steps(inputs)

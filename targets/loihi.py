@@ -7,6 +7,7 @@ it by the largest current seen in training, and the chip multiplies it back.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 
 from spiking_lmu.compat import import_nengo_loihi
@@ -14,18 +15,28 @@ from spiking_lmu.errors import TargetError
 from spiking_lmu.graph import Graph
 from spiking_lmu.model import Model
 from spiking_lmu.network import Presenter, build_network
-from spiking_lmu.target import Capabilities, CoreUse, Problem, blocking
+from spiking_lmu.target import Capabilities, CoreUse, Problem, Rung, blocking
 
 from . import learning, loihi_limits
 from .engines import EngineDeployment, Makers
 from .feeding import Plain, plan_feeding
-from .loihi_engines import BatchedEngine, Emulation, StockEngine, quiet
+from .loihi_cells import LoihiCells
+from .loihi_engines import (
+    ARITHMETICS,
+    INTEGERS,
+    REAL,
+    ROUNDED,
+    BatchedEngine,
+    Emulation,
+    StockEngine,
+    quiet,
+)
 from .loihi_layout import current_ranges, lay_out
 from .rounding import rounding_margin
 
 
 class LoihiTarget:
-    """Runs a model on ``nengo_loihi.Simulator`` with ``target="sim"``."""
+    """Runs a model on ``nengo_loihi.Simulator``, in integers or without quantisation."""
 
     name = "loihi"
     summary = "Loihi emulator of nengo-loihi, integer arithmetic"
@@ -39,6 +50,7 @@ class LoihiTarget:
     )
     distributions = ("nengo-loihi", "nengo", "numpy")
     online_learning = learning.LOIHI
+    cells = LoihiCells()
 
     def available(self) -> str:
         """Whether nengo-loihi is installed; does not import it."""
@@ -62,7 +74,7 @@ class LoihiTarget:
         seed: int = 0,
         memory: int | None = None,
         engine: str = "auto",
-        precise: bool = True,
+        arithmetic: str = INTEGERS,
     ) -> EngineDeployment:
         """Build the network for the emulator.
 
@@ -70,15 +82,19 @@ class LoihiTarget:
         ----------
         memory, engine
             See :class:`EngineDeployment`.
-        precise
-            False runs the chip's dynamics without quantisation (nengo-loihi's ``simreal``),
-            which only the stock engine can.
+        arithmetic
+            ``integers`` are the chip's.  ``real`` is its dynamics without quantisation
+            (nengo-loihi's ``simreal``), ``rounded`` that with the weights and biases of the
+            chip, which only the batched engine can.  That adds up inputs in float32 in another
+            order than ``simreal``: a voltage that is within rounding of its threshold may spike
+            in one and not in the other.
 
         Raises
         ------
         TargetError
             The model has neurons that do not spike, or was not measured on data; an unknown
-            engine; a network that the batched engine would not run exactly.
+            engine or arithmetic, or the two together that do not go; a network that the
+            batched engine would not run exactly.
         """
         problems = blocking(self.check(model))
         if problems:
@@ -88,10 +104,16 @@ class LoihiTarget:
                 expected=problems[0].limit,
                 fix=problems[0].fix,
             )
-        emulator = "sim" if precise else "simreal"
+        if arithmetic not in ARITHMETICS or (arithmetic == ROUNDED and engine == "stock"):
+            raise TargetError(
+                "arithmetic for loihi",
+                got=f"{arithmetic!r} with engine {engine}",
+                expected=f"{', '.join(ARITHMETICS)}; {ROUNDED} without engine stock",
+                fix="use one of these",
+            )
 
         def built(graph: Graph) -> Emulation:
-            return _build(model, graph, inputs, seed, emulator)
+            return _build(model, graph, inputs, seed, arithmetic)
 
         def batched() -> BatchedEngine:
             feeding = plan_feeding(model.graph, inputs + latency(model.graph))
@@ -107,8 +129,9 @@ class LoihiTarget:
                 p.name: "chip emulator" if p.neuron.spiking else "host"
                 for p in model.graph.populations
             },
-            engine=engine if precise else "stock",
+            engine="batched" if arithmetic == ROUNDED else engine,
             memory=memory,
+            exact=arithmetic == INTEGERS,
             makers=Makers(
                 stock=lambda: StockEngine(built(model.graph)),
                 batched=batched,
@@ -116,8 +139,26 @@ class LoihiTarget:
             ),
         )
 
+    def rungs(self, model: Model, inputs: int, *, seed: int = 0) -> tuple[Rung, ...]:
+        """What the emulator changes before it counts in integers, one thing after another."""
+        deploy = partial(self.deploy, model, inputs, seed=seed)
+        return (
+            Rung(
+                "chip dynamics",
+                "chip synapses, host values sent as spikes, lags; real numbers",
+                partial(deploy, arithmetic=REAL),
+            ),
+            Rung(
+                "quantised weights",
+                "8-bit weights and 12-bit biases, scaled core by core",
+                partial(deploy, arithmetic=ROUNDED),
+            ),
+        )
 
-def _build(model: Model, graph: Graph, inputs: int, seed: int, emulator: str) -> Emulation:
+
+def _build(
+    model: Model, graph: Graph, inputs: int, seed: int, arithmetic: str = INTEGERS
+) -> Emulation:
     """Build ``graph``: the model's, or what is left of it without its linear front end.
 
     Either way the same is on the chip, and the output lags behind by as many steps.
@@ -134,7 +175,7 @@ def _build(model: Model, graph: Graph, inputs: int, seed: int, emulator: str) ->
             seed=seed,
         )
         loihi.add_params(built.network)
-    return Emulation(built, presenter, model.timing, inputs, latency(model.graph), seed, emulator)
+    return Emulation(built, presenter, model.timing, inputs, latency(model.graph), seed, arithmetic)
 
 
 def latency(graph: Graph) -> int:

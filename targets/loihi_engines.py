@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.batched import BatchedSimulator, Record, extract
+from spiking_lmu.batched import (
+    BatchedSimulator,
+    ChipProgram,
+    RealProgram,
+    Record,
+    extract,
+    extract_real,
+    round_weights,
+)
 from spiking_lmu.compat import import_nengo_loihi
 from spiking_lmu.network import BuiltNetwork, Presenter
 from spiking_lmu.timing import Timing
@@ -19,6 +27,8 @@ from .engines import EngineRun
 from .feeding import FLOAT64, Feeding
 
 Array = np.ndarray
+#: What the chip computes with: integers; real numbers, with its weights and biases or without.
+ARITHMETICS = INTEGERS, ROUNDED, REAL = "integers", "rounded", "real"
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,8 @@ class Emulation:
     inputs: int
     latency: int
     seed: int
-    #: nengo-loihi's ``target``: ``sim``, or ``simreal`` without quantisation.
-    emulator: str
+    #: One of :data:`ARITHMETICS`.
+    arithmetic: str
 
     @property
     def steps(self) -> int:
@@ -50,17 +60,26 @@ class Emulation:
         return self.timing.presented(self.inputs)[np.minimum(np.arange(steps), self.steps - 1)]
 
     def simulator(self) -> Any:
-        """A new ``nengo_loihi.Simulator`` of the network."""
+        """A new ``nengo_loihi.Simulator``; if not in integers, with weights as they are."""
         with quiet():
             return import_nengo_loihi().Simulator(
                 self.built.network,
                 dt=self.timing.dt,
                 seed=self.seed,
-                target=self.emulator,
+                target="sim" if self.arithmetic == INTEGERS else "simreal",
                 # Values that do not spike are summed and scaled on the host.  Between neurons
                 # nengo-loihi would merge these sums into connections on the chip.
                 remove_passthrough=False,
             )
+
+    def program(self, simulator: Any) -> ChipProgram | RealProgram:
+        """What the batched engine is to execute of a :meth:`simulator`; may change its weights."""
+        if self.arithmetic == INTEGERS:
+            return extract(simulator.model)
+        if self.arithmetic == ROUNDED:
+            with quiet():
+                round_weights(simulator.model)
+        return extract_real(simulator.model)
 
 
 class StockEngine:
@@ -95,7 +114,9 @@ class StockEngine:
 
 
 class BatchedEngine:
-    """The model that nengo-loihi built, executed for a whole batch, spike for spike the same.
+    """The model that nengo-loihi built, executed for a whole batch.
+
+    In integers it is spike for spike the same; in real numbers but for the order of sums.
 
     Parameters
     ----------
@@ -119,7 +140,7 @@ class BatchedEngine:
         self._strict, self._margin = strict, margin
         self._simulator = emulation.simulator()
         try:
-            self._program = extract(self._simulator.model)
+            self._program = emulation.program(self._simulator)
             tried = self._run(np.zeros((1, emulation.inputs, feeding.input_size)), False, 1)
         except BaseException:
             self.close()
@@ -137,7 +158,8 @@ class BatchedEngine:
         batched = self._run(x, raster, e.steps + e.latency)
         outputs = batched.data[e.built.output]
         spikes = {name: np.asarray(batched.data[probe]) for name, probe in e.built.spikes.items()}
-        near = None if self._strict else batched.near
+        exact = self._strict or e.arithmetic != INTEGERS
+        near = None if exact else batched.near
         if not raster:
             totals = {name: counts.astype(np.int64) for name, counts in spikes.items()}
             return EngineRun(outputs, totals, None, near)

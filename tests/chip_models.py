@@ -131,7 +131,7 @@ def build(model):
     nengo = import_nengo()
     try:
         with quiet():
-            return loihi._build(model, model.graph, 2, 0, "sim").simulator(), ""
+            return loihi._build(model, model.graph, 2, 0).simulator(), ""
     except (nengo.exceptions.BuildError, AssertionError, OverflowError) as error:
         return None, f"{type(error).__name__}: {error}"
 

@@ -130,10 +130,12 @@ class TestLoihi(TwoEngines):
         with pytest.raises(TargetError, match="relu neurons"):
             self.target.deploy(rate, 3)
 
-    def test_without_quantisation_runs_on_the_stock_emulator(self):
+    def test_without_quantisation_nothing_is_verified(self):
+        """Both engines add in float32, each in its order."""
         model, x = small_lmu()
-        with self.target.deploy(model, x.shape[1], precise=False) as deployment:
-            assert deployment.notes == ("engine: stock",)
+        with self.target.deploy(model, x.shape[1], arithmetic="real") as deployment:
+            assert deployment.notes == ("engine: batched",)
+            assert not deployment.verifies
 
     def test_says_what_ran_on_the_chip(self):
         model, x = small_lmu()

@@ -17,10 +17,26 @@ Weights that learn on the chip (PES) are kept for each sample by itself.  Random
 chip noise and of the rounding of learned weights, come from the seed that ``simulator`` was
 made with and are the same for all samples: each sample is what a new stock simulator with
 that seed makes of it.
+
+Networks built with ``target="simreal"``, without quantisation, run with
+``program=extract_real(simulator.model)``: the same equations in float32, whose sums BLAS adds in
+another order.  :func:`round_weights` comes between the two: real numbers, with the chip's weights
+and biases.
 """
 
 from .program import ChipProgram, extract
+from .real import RealProgram, extract_real
+from .rounded_weights import round_weights
 from .simulator import BatchedSimulator, Record
 from .unsupported import Unsupported
 
-__all__ = ["BatchedSimulator", "ChipProgram", "Record", "Unsupported", "extract"]
+__all__ = [
+    "BatchedSimulator",
+    "ChipProgram",
+    "RealProgram",
+    "Record",
+    "Unsupported",
+    "extract",
+    "extract_real",
+    "round_weights",
+]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .engine_numpy import NumpyEngine
-from .program import ChipProgram
+from .engine import Engine
+from .places import Places
 from .unsupported import unsupported
 
 Array = np.ndarray
@@ -23,11 +23,11 @@ KEYS = ("spiked", "voltage", "current")
 class ChipReader:
     """Reads the state that one ``LoihiProbe`` selects."""
 
-    def __init__(self, probe: Any, program: ChipProgram) -> None:
+    def __init__(self, probe: Any, places: Places) -> None:
         if probe.key not in KEYS:
             raise unsupported("chip probe", repr(probe.key), " or ".join(KEYS))
         self.probe = probe
-        self._places = [program.blocks[block] for block in probe.target]
+        self._places = [places.blocks[block] for block in probe.target]
         sizes = [
             len(np.arange(place.stop - place.start)[chosen])
             for place, chosen in zip(self._places, probe.slice, strict=True)
@@ -36,12 +36,12 @@ class ChipReader:
         #: are arrays, as those of neurons in several blocks are.)
         self.size = probe.weights[0].shape[1] if probe.is_transformed else sum(sizes)
 
-    def read(self, engine: NumpyEngine) -> list[Array]:
-        """For each block probed, a copy (batch, size): bool for spikes, else int32."""
-        kind = bool if self.probe.key == "spiked" else np.int32
+    def read(self, engine: Engine) -> list[Array]:
+        """For each block probed, a copy (batch, size): bool for spikes, else the chip's numbers."""
+        kind = bool if self.probe.key == "spiked" else engine.number
         return [np.array(values.T, kind, order="C") for values in self.look(engine)]
 
-    def look(self, engine: NumpyEngine) -> list[Array]:
+    def look(self, engine: Engine) -> list[Array]:
         """As :meth:`read`, but (size, batch), in the engine's numbers, and maybe no copies."""
         state = getattr(engine, self.probe.key)
         return [
@@ -81,7 +81,7 @@ class Receiver:
         self.reader, self._buffer = reader, buffer
         self._weigh = reader.weigh_one_by_one if strict else reader.weigh
 
-    def pass_on(self, engine: NumpyEngine) -> None:
+    def pass_on(self, engine: Engine) -> None:
         """Read the chip and set what the process outputs in the host's next step."""
         self.set(self._weigh(self.reader.read(engine)))
 

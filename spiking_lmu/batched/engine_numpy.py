@@ -6,10 +6,9 @@ Source: nengo-loihi 1.1.0, ``emulator/interface.py``, ``EmulatorInterface.step``
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from .input_sums import InputSums
 from .learning import Learner
 from .noise import draw
 from .program import DECAY_BITS, Q_BITS, U_BITS, ChipProgram
@@ -38,23 +37,19 @@ class NumpyEngine:
         Neurons whose current wrapped around in any step of any sample, shape (neurons,).
     learners
         The synapses that learn, with the weights of each sample.
+    number
+        What current and voltage are on the emulator.
     """
 
     name = "numpy"
+    number: type = np.int32
     learner: type[Learner] = Learner
 
     def __init__(self, program: ChipProgram, batch: int, seed: int = 0) -> None:
         self.program, self.batch = program, batch
-        wiring = program.wiring
-        kind: Any = program.sums_dtype
         shape = (program.neurons, batch)
-        self._spikes: Array = np.zeros((program.neurons + program.inputs, batch), kind)
-        self._incidence = wiring.incidence.astype(kind)
-        self._tiles: list[tuple[slice, slice, Array]] = [
-            (t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles
-        ]
-        self._rest = wiring.rest.astype(kind) if wiring.rest.nnz else None
-        self._sums: Array = np.zeros(shape, kind)
+        self._inputs = InputSums(program, program.wiring, batch, program.sums_dtype)
+        self._sums = self._inputs.sums
         self.spiked = np.zeros(shape, bool)
         self.overflowed = np.zeros(program.neurons, bool)
         self._refractory = bool((program.compartments.refractory > 1).any())
@@ -83,28 +78,16 @@ class NumpyEngine:
         input_spikes
             bool (inputs, batch): what the host sent in the step before.
         """
-        self._spikes[: self.program.neurons] = self.spiked
-        self._spikes[self.program.neurons :] = input_spikes
         self._step_count += 1
-        self._add_up()
+        self._inputs.add_up(self.spiked, input_spikes)
         self._learn()
         self._add_noise()
         self._update()
 
-    def _add_up(self) -> None:
-        sums = self._sums
-        lines = self._incidence @ self._spikes
-        if self._rest is None:
-            sums[...] = 0
-        else:
-            sums[...] = self._rest @ lines
-        for rows, columns, weights in self._tiles:
-            sums[rows] += weights @ lines[columns]
-
     def _learn(self) -> None:
         """Inputs with the weights as they were, then traces, then weights."""
         for learner in self.learners:
-            learner.add_inputs(self._spikes, self._sums)
+            learner.add_inputs(self._inputs.spikes, self._sums)
         for learner in self.learners:
             learner.update_trace(self._step_count, self._rng)
         for learner in self.learners:

@@ -14,6 +14,7 @@ import numpy as np
 
 from .learning import LearningSynapse, learning_synapses
 from .noise import Noise, read_noise
+from .places import Places, find_places
 from .unsupported import unsupported
 from .wiring import Wiring, arrivals_at_synapses, wire
 
@@ -54,17 +55,11 @@ class Compartments:
 
 
 @dataclass(frozen=True, eq=False)
-class ChipProgram:
-    """All that one step of the emulated chip needs.
+class ChipProgram(Places):
+    """All that one step of the emulated chip needs, besides its :class:`Places`.
 
     Parameters
     ----------
-    neurons, inputs
-        Number of compartments, and of spike inputs that the host drives.
-    blocks
-        The compartments of each ``LoihiBlock``.
-    input_slices
-        The spike inputs of each ``SpikeInput``.
     compartments
         Parameters of the compartments.
     wiring
@@ -75,10 +70,6 @@ class ChipProgram:
         What the chip adds at random; None for a chip without noise.
     """
 
-    neurons: int
-    inputs: int
-    blocks: dict[Any, slice]
-    input_slices: dict[Any, slice]
     compartments: Compartments
     wiring: Wiring
     learning: tuple[LearningSynapse, ...] = ()
@@ -129,21 +120,15 @@ def extract(model: Any) -> ChipProgram:
     Unsupported
         The model is not discretised, or has a part that cannot be reproduced exactly.
     """
-    blocks = _slices((block, block.n_neurons) for block in model.blocks)
-    input_slices = _slices((spikes, _input_size(spikes)) for spikes in model.inputs)
-    neurons = sum(block.n_neurons for block in blocks)
-    inputs = sum(spikes.n_neurons for spikes in input_slices)
-    origins = {**blocks, **{i: _shift(s, neurons) for i, s in input_slices.items()}}
-    arrivals = arrivals_at_synapses(origins)
+    places = find_places(model)
+    blocks, neurons = places.blocks, places.neurons
+    arrivals = arrivals_at_synapses(places.origins)
     program = ChipProgram(
-        neurons,
-        inputs,
-        blocks,
-        input_slices,
-        _compartments(blocks, neurons),
-        wire(blocks, origins, arrivals),
-        learning_synapses(blocks, arrivals),
-        read_noise(blocks, neurons),
+        **vars(places),
+        compartments=_compartments(blocks, neurons),
+        wiring=wire(places, arrivals, np.int32),
+        learning=learning_synapses(blocks, arrivals),
+        noise=read_noise(blocks, neurons),
     )
     if program.bound >= SUM_LIMIT:
         raise unsupported(
@@ -152,28 +137,6 @@ def extract(model: Any) -> ChipProgram:
             f"less than {SUM_LIMIT}",
         )
     return program
-
-
-def _shift(places: slice, offset: int) -> slice:
-    return slice(places.start + offset, places.stop + offset)
-
-
-def _slices(sizes: Any) -> dict[Any, slice]:
-    found, start = {}, 0
-    for item, size in sizes:
-        found[item] = slice(start, start + size)
-        start += size
-    return found
-
-
-def _input_size(spikes: Any) -> int:
-    if type(spikes).__name__ != "SpikeInput":
-        raise unsupported("chip input", type(spikes).__name__, "a SpikeInput")
-    if spikes.permanent:
-        raise unsupported(
-            f"chip input {spikes.label}", "spikes fixed when built", "spikes from the host"
-        )
-    return int(spikes.n_neurons)
 
 
 def _compartments(blocks: dict[Any, slice], neurons: int) -> Compartments:
@@ -203,7 +166,9 @@ def _compartments(blocks: dict[Any, slice], neurons: int) -> Compartments:
 def _check(block: Any, part: Any) -> None:
     if part.vth.dtype != np.int32:
         raise unsupported(
-            f"block {block}", "real numbers (target='simreal')", "a discretised model"
+            f"block {block}",
+            "real numbers (target='simreal')",
+            "a discretised model, or program=extract_real(model)",
         )
     if part.scale_u or part.scale_v:
         raise unsupported(f"block {block}", "currents scaled by their decay", "a discretised model")

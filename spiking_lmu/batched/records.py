@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import TargetError
 from .chip_probes import ChipReader
-from .engine_numpy import NumpyEngine
+from .engine import Engine
 from .host import BatchedHost
 
 Array = np.ndarray
@@ -84,7 +84,7 @@ class CountRecorder:
         self._reader, self._kept = reader, record.steps(steps)
         self._counts: list[Array] | None = None
 
-    def add(self, step: int, engine: NumpyEngine) -> None:
+    def add(self, step: int, engine: Engine) -> None:
         """Take the spikes of ``step``, counted from 0."""
         spikes = self._reader.look(engine)
         if self._counts is None:
@@ -121,7 +121,7 @@ class ChipRecorder:
         self._raw: list[list[Array]] = []
         self._filter: Callable[..., Array] | None = None
 
-    def add(self, step: int, engine: NumpyEngine) -> None:
+    def add(self, step: int, engine: Engine) -> None:
         """Take the state of ``step``, counted from 0."""
         filtered = self._reader.probe.synapse is not None
         if self._whole:
@@ -150,6 +150,14 @@ class ChipRecorder:
         weighed = self._reader.weigh_runs(self._raw)
         runs = [ProbeFilter(self._dt)(self._reader.probe, run) for run in weighed]
         return np.stack(runs)[:, self._record.keep or slice(None)]
+
+
+def record_step(step: int, host: Any, chip: Any, engine: Engine) -> None:
+    """Let recorders of the host and of the chip, by probe, take the values of ``step``."""
+    for recorder in host.values():
+        recorder.add(step)
+    for recorder in chip.values():
+        recorder.add(step, engine)
 
 
 def _not_countable(probe: Any, got: str) -> TargetError:

@@ -10,12 +10,15 @@ import numpy as np
 
 from ..errors import TargetError, missing_extra
 from .chip_probes import ChipReader, Receiver
+from .engine import Engine
 from .engine_numpy import NumpyEngine
+from .engine_real import RealEngine
 from .feeds import Feed, as_feed, check_feeds
 from .host import BatchedHost
 from .learning_errors import ErrorLinks
 from .program import ChipProgram, extract
-from .records import ChipRecorder, CountRecorder, HostRecorder, Record
+from .real import RealProgram
+from .records import ChipRecorder, CountRecorder, HostRecorder, Record, record_step
 from .unsupported import unsupported
 
 Array = np.ndarray
@@ -37,14 +40,16 @@ class BatchedSimulator:
     record
         What to keep of which probe; None keeps every step of every probe.
     engine
-        ``"numba"``, ``"numpy"``, or ``"auto"``: numba if it is installed.  Same results.
+        ``"numba"``, ``"numpy"``, or ``"auto"``: numba if it is installed.  Same results.  A
+        chip of real numbers has an engine of its own; this is then for the host's neurons.
     strict
         Host arithmetic equal to the stock simulator to the last bit; slower, and keeps the
         spikes that the chip sends to the host for the whole run.
     margin
         See :attr:`near`; without ``strict`` only.
     program
-        What :func:`extract` gave for this simulator's model, to save doing it again.
+        What :func:`extract` gave for this simulator's model, to save doing it again.  Or, for
+        ``target="simreal"``, :func:`extract_real`: equal but for rounding, even if ``strict``.
 
     Chip noise and the rounding of learned weights draw random numbers from the seed with which
     ``simulator`` was made, and every sample sees the same ones: sample ``i`` equals a new stock
@@ -69,7 +74,7 @@ class BatchedSimulator:
         engine: str = "auto",
         strict: bool = False,
         margin: float = 0.0,
-        program: ChipProgram | None = None,
+        program: ChipProgram | RealProgram | None = None,
     ) -> None:
         self._model, self._precompute = simulator.model, simulator.precompute
         self.strict, self.dt = strict, float(simulator.model.dt)
@@ -80,7 +85,11 @@ class BatchedSimulator:
             raise unsupported("network that learns", "weights of a run", "a new simulator")
         self.program = program or extract(self._model)
         kind = engine_class(engine)
-        self.engine: NumpyEngine = kind(self.program, self.batch, emulator.seed)
+        self.engine: Engine
+        if isinstance(self.program, RealProgram):
+            self.engine = RealEngine(self.program, self.batch)
+        else:
+            self.engine = kind(self.program, self.batch, emulator.seed)
         self._hosts = {
             name: BatchedHost(
                 simulator.sims[name],
@@ -177,7 +186,7 @@ class BatchedSimulator:
             for receiver in self._receivers:
                 receiver.pass_on(self.engine)
             self._send(spikes)
-            _add(step, host, chip, self.engine)
+            record_step(step, host, chip, self.engine)
             report(step + 1)
 
     def _precomputed(self, steps: int, host: Any, chip: Any, report: Any) -> None:
@@ -196,7 +205,7 @@ class BatchedSimulator:
             if before is not None:
                 before.step()
                 self._send(spikes)
-            _add(step, before_records, chip, self.engine)
+            record_step(step, before_records, chip, self.engine)
             if self.strict:
                 for kept, receiver in zip(later, self._receivers, strict=True):
                     kept.append(receiver.reader.read(self.engine))
@@ -206,7 +215,7 @@ class BatchedSimulator:
                 after.step()
                 if step > 0:
                     self._pass_on()
-                _add(step, after_records, {}, self.engine)
+                record_step(step, after_records, {}, self.engine)
             report(step + 1)
         if self.strict and after is not None:
             self._after(after, steps, later, after_records)
@@ -218,7 +227,7 @@ class BatchedSimulator:
             for value, receiver in zip(values, self._receivers, strict=True):
                 receiver.set(value[:, max(step - 1, 0)])
             after.step()
-            _add(step, records, {}, self.engine)
+            record_step(step, records, {}, self.engine)
 
     def _pass_on(self) -> None:
         for receiver in self._receivers:
@@ -289,10 +298,3 @@ def engine_class(name: str) -> type[NumpyEngine]:
     from .engine_numba import NumbaEngine
 
     return NumbaEngine
-
-
-def _add(step: int, host: Any, chip: Any, engine: NumpyEngine) -> None:
-    for recorder in host.values():
-        recorder.add(step)
-    for recorder in chip.values():
-        recorder.add(step, engine)

@@ -1,4 +1,4 @@
-"""What each spike adds to each compartment, as two sparse integer matrices.
+"""What each spike adds to each compartment, as two sparse matrices.
 
 A spike reaches compartments over *slots*: rows of weights of a synapse, chosen by the
 axon's map (``block.py``, ``Axon.map_axon`` and ``Synapse.axon_weights_indices``).  Slots that
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from .places import Places
 from .unsupported import unsupported
 
 Array = np.ndarray
@@ -28,7 +30,7 @@ DENSE_SHARE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A dense part of the weights: ``rows`` compartments by ``lines``, whole numbers."""
+    """A dense part of the weights: ``rows`` compartments by ``lines``."""
 
     rows: slice
     lines: slice
@@ -44,21 +46,31 @@ class Wiring:
     incidence
         (lines, neurons + inputs): how a spike counts on each line, int32.
     weights
-        (neurons, lines), int32.
+        (neurons, lines), whole numbers in int32 or real ones in float32.
     tiles, rest
         ``weights`` split into dense parts and what remains.
-    bound
-        (neurons,) largest magnitude that any choice of spikes, added in any order, can reach.
-    unit
-        The largest power of two that divides every weight.
     """
 
     incidence: sparse.csr_matrix
     weights: sparse.csr_matrix
     tiles: tuple[Tile, ...]
     rest: sparse.csr_matrix
-    bound: Array
-    unit: int
+
+    @cached_property
+    def bound(self) -> Array:
+        """(neurons,) largest magnitude that any choice of spikes, added in any order, can reach.
+
+        For whole numbers.
+        """
+        magnitudes = abs(self.weights).astype(np.int64) @ abs(self.incidence).astype(np.int64)
+        return np.asarray(magnitudes.sum(axis=1)).ravel()
+
+    @cached_property
+    def unit(self) -> int:
+        """The largest power of two that divides every weight, for whole numbers."""
+        used = np.abs(self.weights.data)
+        bits = int(np.bitwise_or.reduce(used)) if used.size else 1
+        return bits & -bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,34 +82,25 @@ class _Slot:
     sources: Array
 
 
-def wire(
-    blocks: dict[Any, slice], origins: dict[Any, slice], arrivals: dict[Any, list[Arrival]]
-) -> Wiring:
+def wire(places: Places, arrivals: dict[Any, list[Arrival]], kind: type) -> Wiring:
     """Collect the axons and synapses of a model, but for the synapses that learn.
 
     Parameters
     ----------
-    blocks
-        The compartments of each block.
-    origins
-        The sources of spikes in each block and input.
     arrivals
         What :func:`arrivals_at_synapses` found.
+    kind
+        Of the weights: int32 once they are discretised, before that float32.
 
     Raises
     ------
     Unsupported
         A synapse names a compartment twice in one row.
     """
-    neurons, sources = (max(s.stop for s in part.values()) for part in (blocks, origins))
-    slots = list(_slots(blocks, arrivals))
-    incidence, weights, groups = _lines(slots, neurons, sources, list(origins.values()))
-    tiles, rest = _split(weights, list(blocks.values()), groups)
-    magnitudes = abs(weights).astype(np.int64) @ abs(incidence).astype(np.int64)
-    bound = np.asarray(magnitudes.sum(axis=1)).ravel()
-    used = np.abs(weights.data)
-    bits = int(np.bitwise_or.reduce(used)) if used.size else 1
-    return Wiring(incidence, weights, tiles, rest, bound, bits & -bits)
+    slots = list(_slots(places.blocks, arrivals))
+    incidence, weights, groups = _lines(slots, places, kind)
+    tiles, rest = _split(weights, list(places.blocks.values()), groups)
+    return Wiring(incidence, weights, tiles, rest)
 
 
 def arrivals_at_synapses(origins: dict[Any, slice]) -> dict[Any, list[Arrival]]:
@@ -145,38 +148,42 @@ def _slots(blocks: dict[Any, slice], arrivals: dict[Any, list[Arrival]]) -> Iter
 
 
 def _lines(
-    slots: list[_Slot], neurons: int, sources: int, places: list[slice]
+    slots: list[_Slot], places: Places, kind: type
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Array]:
     """Merge slots with equal weights; lines are ordered by origin, then by target.
 
-    Also returns where each line comes from: the place of its first source in ``places``.
+    Also returns where each line comes from: the number of its first source's origin.
     """
-    starts = np.array([place.start for place in places])
+    starts = np.array([origin.start for origin in places.origins.values()])
     lines: dict[tuple[int, bytes, bytes], list[tuple[int, Array]]] = {}
     rows: dict[tuple[int, bytes, bytes], tuple[Array, Array]] = {}
     for slot in slots:
         order = np.argsort(slot.targets)
-        targets, weights = slot.targets[order].astype(np.int64), slot.weights[order]
+        targets: Array = slot.targets[order].astype(np.int64)
+        weights: Array = slot.weights[order].astype(kind)
         sign = 1 if weights[0] > 0 else -1
         group = int(np.searchsorted(starts, slot.sources[0], side="right")) - 1
-        key = (group, targets.tobytes(), (sign * weights).astype(np.int64).tobytes())
+        key = (group, targets.tobytes(), (sign * weights).tobytes())
         lines.setdefault(key, []).append((sign, slot.sources))
         rows[key] = (targets, sign * weights)
     keys = sorted(lines, key=lambda key: (key[0], int(rows[key][0][0])))
     at: list[tuple[int, Array, Array]] = []
     for line, key in enumerate(keys):
         at += [(line, members, np.full(len(members), sign)) for sign, members in lines[key]]
-    incidence = _matrix(at, (len(keys), sources))
-    weights = _matrix([(i, *rows[key]) for i, key in enumerate(keys)], (len(keys), neurons))
-    return incidence, weights.T.tocsr(), np.array([key[0] for key in keys], np.int64)
+    incidence = _matrix(at, (len(keys), places.neurons + places.inputs), np.int32)
+    by_line = [(i, *rows[key]) for i, key in enumerate(keys)]
+    matrix = _matrix(by_line, (len(keys), places.neurons), kind)
+    return incidence, matrix.T.tocsr(), np.array([key[0] for key in keys], np.int64)
 
 
-def _matrix(rows: list[tuple[int, Array, Array]], shape: tuple[int, int]) -> sparse.csr_matrix:
-    """A sparse int32 matrix from (row, columns, values); values at one place add up."""
+def _matrix(
+    rows: list[tuple[int, Array, Array]], shape: tuple[int, int], kind: type
+) -> sparse.csr_matrix:
+    """A sparse matrix from (row, columns, values); values at one place add up."""
     empty = np.zeros(0, np.int64)
     row = np.concatenate([empty, *(np.full(len(c), r) for r, c, _ in rows)])
     column = np.concatenate([empty, *(c for _, c, _ in rows)])
-    value = np.concatenate([empty, *(v for _, _, v in rows)]).astype(np.int32)
+    value = np.concatenate([empty, *(v for _, _, v in rows)]).astype(kind)
     matrix = sparse.csr_matrix((value, (row, column)), shape=shape)
     matrix.eliminate_zeros()
     return matrix
