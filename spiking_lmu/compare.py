@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .anytime import sequential
 from .datasets import Dataset
+from .journal import Finished
 from .model import Model
 from .rate import RATE
 from .results import Array, Comparison, Outcome
@@ -38,6 +41,7 @@ def compare(
     *,
     journal: Path,
     seed: int = 0,
+    until: float | None = None,
     traces: int = 3,
     images: dict[int, Array] | None = None,
     workers: Workers | None = None,
@@ -57,6 +61,10 @@ def compare(
         The samples, in the order in which they are run.
     journal
         Folder of finished samples; what is there already is not run again.
+    until
+        Stop each run once the difference to the rate model is known to so many percentage
+        points either way.  The data set has to be in random order then, as
+        :func:`spiking_lmu.datasets.load` has it with a seed.
     traces
         How many samples are recorded in full for pictures.
     images
@@ -96,11 +104,13 @@ def compare(
             finally:
                 rate[name] = _rate_outcome(name, runner)
             for job in jobs:
-                runner = _runner(name, model, job, dataset, traces=traces, **shared)
+                runner = _runner(
+                    name, model, job, dataset, until=until, rate=rate[name], traces=traces, **shared
+                )
                 try:
                     runner.attempt()
                 finally:
-                    outcomes.append(_outcome(name, runner))
+                    outcomes.append(_outcome(name, runner, until))
     except KeyboardInterrupt:
         interrupted = True
     comparison = Comparison(
@@ -153,18 +163,53 @@ def _rate_outcome(name: str, runner: Runner) -> Outcome:
     )
 
 
-def _runner(name: str, model: Model, job: Job, dataset: Dataset, **shared: Any) -> Runner:
+def _runner(
+    name: str,
+    model: Model,
+    job: Job,
+    dataset: Dataset,
+    *,
+    until: float | None,
+    rate: Outcome,
+    **shared: Any,
+) -> Runner:
+    # When a run stops does not change any sample's result, and is not part of the key.
     key = {
         "options": job.options,
         "seed": shared["seed"],
         "versions": versions_of(job.target.distributions),
     }
-    return Runner(model, job, dataset, key=key, label=f"{name} · {job.target.name}", **shared)
+    label = f"{name} · {job.target.name}"
+    if until is not None:
+        shared |= {"enough": _known_to(until, rate, dataset)}
+        label += f", until ±{until:g}"
+    return Runner(model, job, dataset, key=key, label=label, **shared)
 
 
-def _outcome(name: str, runner: Runner) -> Outcome:
+def _known_to(
+    points: float, rate: Outcome, dataset: Dataset
+) -> Callable[[Sequence[Finished]], bool]:
+    """Whether the first samples tell the difference to ``points`` either way."""
+    label = dict(zip(dataset.indices.tolist(), dataset.y.tolist(), strict=True))
+    decided = dict(zip(rate.indices.tolist(), rate.decisions.tolist(), strict=True))
+
+    def known(samples: Sequence[Finished]) -> bool:
+        shared = list(takewhile(lambda sample: sample.index in decided, samples))
+        if not shared:
+            return False
+        labels = [label[sample.index] for sample in shared]
+        ours = np.array([int(np.argmax(sample.output)) for sample in shared]) == labels
+        theirs = np.array([decided[sample.index] for sample in shared]) == labels
+        return sequential(ours, theirs, dataset.total).half_width <= points
+
+    return known
+
+
+def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
     """What is finished so far."""
     model, job, done = runner.model, runner.job, runner.done
+    ended = runner.ended
+    stopping = {"points": until, "reached": ended, "samples": len(done)}
     kinds = sorted({NEURON_NAMES[p.neuron.kind] for p in model.graph.spiking})
     return Outcome(
         model=name,
@@ -179,7 +224,7 @@ def _outcome(name: str, runner: Runner) -> Outcome:
         placement=runner.recorded.placement,
         seconds=sum(sample.seconds for sample in done),
         steps=model.timing.total_steps(runner.dataset.x.shape[1]),
-        wanted=len(runner.indices),
+        wanted=len(done) if ended else len(runner.indices),
         problem=runner.problem,
         traces=runner.recorded.traces,
         options={
@@ -188,6 +233,8 @@ def _outcome(name: str, runner: Runner) -> Outcome:
             "notes": runner.notes,
             "seed": runner.seed,
             "versions": runner.versions,
+            **({} if until is None else {"until": stopping}),
         },
+        until=until,
         verified=sum(sample.verified for sample in done),
     )

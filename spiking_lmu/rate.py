@@ -67,7 +67,7 @@ class RateDeployment:
     def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
         graph = model.rate
         self._graph = graph
-        self._last = _last_delivered(graph, inputs)
+        self._last = last_delivered(graph, inputs)
         self.placement = {p.name: "numpy" for p in graph.populations}
         # Inputs and outputs of every step; each population's values now and one step ago.
         sequences = inputs * (graph.input_size + graph.output_size)
@@ -96,7 +96,7 @@ class RateDeployment:
         """The rate model is the definition itself."""
 
 
-def _last_delivered(graph: Graph, inputs: int) -> tuple[Graph, Array, Array] | None:
+def last_delivered(graph: Graph, inputs: int) -> tuple[Graph, Array, Array] | None:
     """The rest of a graph whose only memory is linear, and what is delivered to it at last.
 
     That is ``inputs @ weights + constant``, with weights (inputs · input size, delivered).

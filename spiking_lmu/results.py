@@ -63,6 +63,9 @@ class Outcome:
         JSON-safe: options, seed and versions of the run.
     verified
         So many samples had the same spikes in every neuron on the backend's own simulator.
+    until
+        Points either way within which the difference to the rate model was to be known, or
+        None for a fixed number of samples.  Then the samples are the first of a random order.
     """
 
     model: str
@@ -79,6 +82,7 @@ class Outcome:
     traces: tuple[Trace, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     verified: int = 0
+    until: float | None = None
 
     @property
     def decisions(self) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,9 @@ from .target import Target
 from .workers import Crew, Facts, Setup, Shard, ShardResult, Workers
 from .workers.plan import cut, to_verify
 from .workers.shards import one_line, pack, versions_of
+
+#: Where a run may end early: samples between two looks, and so the most in one shard.
+LOOK = 256
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Runner:
         So many samples, from the first, are recorded in full.
     memory
         Bytes that the batches of all workers together may take, or None.
+    enough
+        Told the finished samples up to the first unfinished one; nothing more is started once
+        it says that they do.  Those samples alone are the result then: which of the later ones
+        finish first could depend on what they are.
     """
 
     def __init__(
@@ -80,17 +88,20 @@ class Runner:
         workers: Workers,
         progress: Progress,
         label: str,
+        enough: Callable[[Sequence[Finished]], bool] | None = None,
     ) -> None:
         self.model, self.job, self.dataset, self.seed = model, job, dataset, seed
         self.indices = [int(i) for i in dataset.indices[: job.samples]]
         self.versions = versions_of(job.target.distributions)
         self._workers, self._memory = workers, memory
-        self._progress, self._label = progress, label
+        self._progress, self._label, self._enough = progress, label, enough
         identity = {"target": job.target.name, "model": model.digest, "data": dataset.digest}
         self._journal = Journal(folder, {**identity, **key}, model.graph.output_size)
         self._kept = self._journal.path.with_suffix(".traces.npz")
         self._to_trace = list(range(min(traces, len(self.indices))))
-        self._to_verify = to_verify(seed, len(self.indices), job.verify)
+        # Among the first, which are run in any case.
+        drawn_from = min(len(self.indices), LOOK) if enough else len(self.indices)
+        self._to_verify = to_verify(seed, drawn_from, job.verify)
         self._finished: dict[int, Finished] = {}
         self._traces: dict[int, Trace] = {}
         self._running = 1
@@ -99,8 +110,14 @@ class Runner:
 
     @property
     def done(self) -> list[Finished]:
-        """The wanted samples that are finished, in their order."""
-        return [self._finished[index] for index in self.indices if index in self._finished]
+        """The wanted samples that are finished; the first of them, if the run may end early."""
+        choose = filter if self._enough is None else takewhile
+        return [self._finished[i] for i in choose(self._finished.__contains__, self.indices)]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the samples finished so far are enough."""
+        return self._enough is not None and self._enough(self.done)
 
     def attempt(self) -> None:
         """Run, and let any failure be the outcome's problem."""
@@ -118,7 +135,8 @@ class Runner:
             The journal cannot be read or written, or workers died again and again.
         """
         self._finished = self._journal.read()
-        self._progress.start(self._label, len(self.done), len(self.indices))
+        before = sum(index in self._finished for index in self.indices)
+        self._progress.start(self._label, before, len(self.indices))
         kept = load_recorded(self._kept, [self.indices[i] for i in self._to_trace])
         if kept is not None:
             self.recorded, self._to_trace = kept, []
@@ -164,6 +182,8 @@ class Runner:
     def _left(self) -> list[int]:
         """Positions to run: unfinished ones, and those that are to be traced or verified."""
         unfinished = {i for i, index in enumerate(self.indices) if index not in self._finished}
+        if self.ended:
+            unfinished = set()
         return sorted(unfinished | set(self._to_trace) | self._unverified())
 
     def _unverified(self) -> set[int]:
@@ -178,7 +198,8 @@ class Runner:
         verified = self._unverified()
         left = [i for i in self._left() if i not in self._to_trace]
         parts = [self._to_trace] if self._to_trace else []
-        parts += cut(left, facts.batch_size, workers, verified)
+        batch = min(facts.batch_size, LOOK) if self._enough else facts.batch_size
+        parts += cut(left, batch, workers, verified)
         for positions in parts:
             yield Shard(
                 tuple(positions),
@@ -188,6 +209,8 @@ class Runner:
 
     def _fill(self, shards: Sequence[Shard]) -> Iterator[Shard]:
         for shard in shards:
+            if self.ended and not (shard.traced or shard.verified):
+                return
             yield replace(shard, x=self.dataset.x[list(shard.positions)])
 
     def _failed(self, result: ShardResult) -> bool:

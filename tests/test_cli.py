@@ -73,6 +73,17 @@ def test_compare_writes_reports_and_resumes(small, capsys):
     assert "reference" in capsys.readouterr().out
 
 
+def test_compare_stops_when_the_difference_is_known(small, capsys):
+    command = ["compare", "spiking.slmu", "--targets", "reference", "--workers", "1"]
+    assert main([*command, "--samples", "40", "--until", "±50", "--json", "r.json"]) == 0
+    report = json.loads((small / "r.json").read_text())
+    run = report["rows"][1]
+    assert run["options"]["until"] == {"points": 50, "reached": True, "samples": run["n"]}
+    assert run["options"]["seed"] == 0
+    assert "--until" in report["provenance"]["command"]
+    assert "valid at every look" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["models", "targets"])
 def test_lists(command, capsys):
     assert main([command]) == 0
@@ -181,6 +192,8 @@ BAD = {
     "unknown target": (None, [*COMPARE, "--targets", "truenorth"], "truenorth"),
     "unknown target to convert for": (None, [*CONVERT, "--target", "truenorth"], "truenorth"),
     "no samples": (None, [*COMPARE, "--samples", "0"], "--samples"),
+    "until no number": (None, [*COMPARE, "--until", "±nan"], "--until ±0.5"),
+    "until nothing is left": (None, [*COMPARE, "--until", "0"], "--until: got '0'"),
     "samples that are no pair": (None, [*COMPARE, "--samples-on", "loihi"], "TARGET=N"),
     "samples on a target not run": (None, [*COMPARE, "--samples-on", "loihi=2"], "--samples-on"),
     "no workers": (None, [*COMPARE, "--workers", "0"], "--workers"),

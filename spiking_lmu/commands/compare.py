@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, Namespace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Options of the command line by the targets that take them.
 TARGET_OPTIONS = {"reference": ("engine",), "nengo-dl": ("device",), "loihi": ("engine",)}
+#: Test images a target, unless told otherwise.
+SAMPLES = 100
 #: Samples recorded in full for the report's pictures.
 TRACES = 3
 
@@ -32,10 +35,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="TARGET=N",
         help="fewer samples on a slow target; repeatable",
     )
+    parser.add_argument(
+        "--until",
+        metavar="POINTS",
+        help="stop each run once its difference to the rate model is known to so many points "
+        "either way, such as ±0.5, or after --samples (default then: the whole test set)",
+    )
     parser.add_argument("--report", type=Path, help="write an HTML page")
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--markdown", type=Path, help="write the table")
     add_samples(parser)
+    parser.set_defaults(samples=None)
 
 
 def run(options: Namespace) -> int:
@@ -90,6 +100,7 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
                 name, got=f"a model for {model.task}", expected="classification",
                 fix="compare reports accuracies; use spiking_lmu.run_reference for regression",
             )  # fmt: skip
+    until = None if options.until is None else parse_points(options.until)
     jobs = _jobs(options)
     preflight(models, [job.target for job in jobs])
     memory = None if options.memory is None else parse_size(options.memory)
@@ -112,6 +123,7 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
                 dataset,
                 journal=journal,
                 seed=options.seed,
+                until=until,
                 images=_pictures(options, dataset.indices[:TRACES]),
                 traces=TRACES,
                 workers=workers,
@@ -137,7 +149,10 @@ def _jobs(options: Namespace) -> list[Job]:
     from ..registry import get_target
     from .common import require_at_least
 
-    require_at_least("--samples", options.samples, 1)
+    wanted = options.samples
+    if wanted is None:
+        wanted = SAMPLES if options.until is None else _all_samples(options)
+    require_at_least("--samples", wanted, 1)
     require_at_least("--verify", options.verify, 0)
     fewer = dict(_pair(text) for text in options.samples_on)
     jobs = []
@@ -145,7 +160,7 @@ def _jobs(options: Namespace) -> list[Job]:
         target = get_target(name.strip())
         known = TARGET_OPTIONS.get(target.name, ())
         chosen = {key: getattr(options, key) for key in known if getattr(options, key) is not None}
-        samples = fewer.pop(target.name, options.samples)
+        samples = fewer.pop(target.name, wanted)
         jobs.append(Job(target, samples, chosen, options.verify))
     if fewer:
         raise SpecError(
@@ -155,6 +170,37 @@ def _jobs(options: Namespace) -> list[Job]:
             fix="check the name",
         )
     return jobs
+
+
+def _all_samples(options: Namespace) -> int:
+    from .. import datasets
+
+    return datasets.load(options.data, "test", folder=options.folder).total
+
+
+def parse_points(text: str) -> float:
+    """Percentage points either way.
+
+    Raises
+    ------
+    SpecError
+        Not a number above 0 and at most 100.
+
+    >>> parse_points("±0.5"), parse_points("+-0.5"), parse_points("0.5")
+    (0.5, 0.5, 0.5)
+    """
+    try:
+        points = float(text.removeprefix("±").removeprefix("+-"))
+    except ValueError:
+        points = math.nan
+    if not 0 < points <= 100:
+        raise SpecError(
+            "--until",
+            got=repr(text),
+            expected="percentage points above 0, at most 100",
+            fix="try --until ±0.5",
+        )
+    return points
 
 
 def _pair(text: str) -> tuple[str, int]:

@@ -18,5 +18,5 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Run and print the table."""
     options.models, options.targets, options.samples_on = [options.model], options.target, []
-    options.report = options.json = options.markdown = None
+    options.until = options.report = options.json = options.markdown = None
     return compare.run(options)

@@ -16,7 +16,7 @@ from ..stats import confusion
 from . import words
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
-from .table import NEGLIGIBLE_POINTS, RATE, Row, labels_of, rows_with_outcomes
+from .table import RATE, Row, labels_of, rows_with_outcomes
 from .traces import MAX_POPULATIONS, trace_plot
 
 #: Traced samples that are drawn; each takes one figure for each run.
@@ -57,6 +57,7 @@ def as_html(comparison: Comparison) -> str:
             "speed",
             "duration",
             "sentence",
+            "stopping",
             "verification",
         )
     }
@@ -70,7 +71,7 @@ def as_html(comparison: Comparison) -> str:
         rows=table_rows,
         models=list(dict.fromkeys(row.model for row in table_rows)),
         headline=words.headline(table_rows),
-        negligible=f"{NEGLIGIBLE_POINTS:g}",
+        method=" ".join(words.method(table_rows)),
         dash=words.NONE,
         wide=Markup(accuracy_plot(table_rows, "wide")) if ran else "",
         narrow=Markup(accuracy_plot(table_rows, "narrow", narrow=True)) if ran else "",

@@ -13,8 +13,8 @@ import numpy as np
 from ..artifact import write_atomically
 from ..results import Comparison, Outcome
 from ..stats import confusion
-from .table import NEGLIGIBLE_POINTS, Row, labels_of, rows_with_outcomes
-from .words import headline, sentence, verification
+from .table import Row, labels_of, rows_with_outcomes
+from .words import headline, method, sentence, stopping, verification
 
 SCHEMA = "spiking-lmu comparison"
 SCHEMA_VERSION = 1
@@ -46,7 +46,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "headline": headline(row for row, _ in pairs),
-        "negligible_points": NEGLIGIBLE_POINTS,
+        "method": method(row for row, _ in pairs),
         "data": comparison.data,
         "data_size": comparison.data_size,
         "classes": comparison.classes,
@@ -70,6 +70,7 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
     return {
         **entry,
         "says": "" if row.verdict == "rate" else sentence(row),
+        "stopping": stopping(row),
         "verification": verification(row),
         "partial": row.partial,
         "steps": outcome.steps,

@@ -8,18 +8,20 @@ from pathlib import Path
 
 from ..artifact import write_atomically
 from ..results import Comparison
-from .table import NEGLIGIBLE_POINTS, RATE, Row, rows
+from .table import RATE, Row, rows
 from .words import (
     NONE,
     count,
     difference,
     duration,
     headline,
+    method,
     p_value,
     percent,
     plain,
     sentence,
     speed,
+    stopping,
     verification,
 )
 
@@ -67,10 +69,7 @@ def write_markdown(comparison: Comparison, path: str | Path) -> None:
         _line(["---"] * 3 + ["---:"] * 8 + ["---"]),
         *(_line([_escape(cell) for cell in _cells(row)]) for row in table_rows),
         "",
-        "Accuracy has a Wilson interval. Points to rate is accuracy minus that of the rate model "
-        "on the same samples, with Newcombe's interval for paired proportions; p is McNemar's "
-        "exact test, not corrected for the number of rows. “No difference found” "
-        f"means that the interval lies within {NEGLIGIBLE_POINTS:g} point either way.",
+        _escape(" ".join(["Accuracy: with a Wilson interval.", *method(table_rows)])),
         "",
     ]
     problems = [row for row in table_rows if row.problem]
@@ -91,7 +90,7 @@ def write_markdown(comparison: Comparison, path: str | Path) -> None:
 
 
 def _checked(row: Row) -> str:
-    return f"; {verification(row)}" if row.verified else ""
+    return "".join(f"; {said}" for said in (stopping(row), verification(row)) if said)
 
 
 def _cells(row: Row) -> list[str]:

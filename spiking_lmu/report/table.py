@@ -8,17 +8,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..anytime import sequential
 from ..errors import SpecError
 from ..results import Comparison, Outcome
-from ..stats import Accuracy, Paired, accuracy, agreement, mcnemar
-from .words import count, difference, headline, p_value, percent, plain, speed, verification
+from ..stats import Accuracy, Paired, accuracy, agreement, mcnemar, samples_needed
+from .words import (
+    count,
+    difference,
+    headline,
+    method,
+    p_value,
+    percent,
+    plain,
+    speed,
+    stopping,
+    verification,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Array = np.ndarray
-#: A difference of at most this many points, either way, is called none.
-NEGLIGIBLE_POINTS = 1.0
+#: To find no difference takes an interval of at most so many points either way, unless another
+#: width was asked for.  Having 0 inside, it rules out any difference of twice as much.
+MARGIN_POINTS = 0.5
 SIGNIFICANT_P = 0.05
 RATE = "rate"
 
@@ -50,10 +63,20 @@ class Row:
     problem
         Why the target could not run or stopped, or empty.
     verdict
-        ``rate``, ``kept`` (a difference beyond NEGLIGIBLE_POINTS is ruled out), ``unclear``,
-        ``lost``, ``gained`` or ``absent``.
+        ``rate``; ``lost`` or ``gained`` (0 is outside the interval, and the test agrees);
+        ``kept`` (0 is inside, and the interval at most ``margin`` either way); ``unclear``, or
+        ``absent`` without samples.
     verified
         Samples that were identical on the backend's own simulator, spike for spike.
+    margin
+        Points either way to which a difference has to be known before it is called none.
+    sequential
+        Whether the run was to stop when the difference was known to ``margin``.
+    needed
+        About how many samples would make an interval that is too wide as narrow as that; else
+        None.
+    available
+        Samples in the data set.
     """
 
     model: str
@@ -72,6 +95,10 @@ class Row:
     problem: str
     verdict: str
     verified: int
+    margin: float
+    sequential: bool
+    needed: int | None
+    available: int
 
     @property
     def partial(self) -> bool:
@@ -132,8 +159,11 @@ def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
         labels = labels_of(comparison, outcome)
         kept = accuracy(outcome.decisions, labels)
         if rate is not None:
-            paired, alike, rate_kept = _against(outcome, rate, labels)
+            paired, alike, rate_kept = _against(outcome, rate, labels, comparison.data_size)
     timed = n > 0 and outcome.seconds > 0
+    margin = MARGIN_POINTS if outcome.until is None else outcome.until
+    verdict = _verdict(n, paired, is_rate, margin)
+    wide = verdict == "unclear" and paired is not None and paired.half_width > margin
     return Row(
         model=plain(outcome.model),
         neuron=plain(outcome.neuron),
@@ -149,37 +179,49 @@ def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
         samples_per_second=n / outcome.seconds if timed else None,
         where=plain(_where(outcome)),
         problem=plain(outcome.problem),
-        verdict=_verdict(n, paired, is_rate),
+        verdict=verdict,
         verified=outcome.verified,
+        margin=margin,
+        sequential=outcome.until is not None,
+        needed=samples_needed(paired, margin) if wide and paired else None,
+        available=comparison.data_size,
     )
 
 
 def _against(
-    outcome: Outcome, rate: Outcome, labels: Array
+    outcome: Outcome, rate: Outcome, labels: Array, available: int
 ) -> tuple[Paired | None, float | None, Accuracy | None]:
     """Compare with the rate model on the samples that both have."""
     decided = dict(zip(rate.indices.tolist(), rate.decisions.tolist(), strict=True))
     shared = np.array([index in decided for index in outcome.indices.tolist()], dtype=bool)
+    if outcome.until is not None:
+        # The first samples of a random order are a random choice; those with a gap may not be.
+        shared = np.logical_and.accumulate(shared)
     if not shared.any():
         return None, None, None
     theirs = np.array([decided[index] for index in outcome.indices[shared].tolist()])
     ours, labels = outcome.decisions[shared], labels[shared]
-    paired = mcnemar(ours == labels, theirs == labels)
+    if outcome.until is None:
+        paired = mcnemar(ours == labels, theirs == labels)
+    else:
+        paired = sequential(ours == labels, theirs == labels, available)
     return paired, agreement(ours, theirs), accuracy(theirs, labels)
 
 
-def _verdict(n: int, paired: Paired | None, is_rate: bool) -> str:
+def _verdict(n: int, paired: Paired | None, is_rate: bool, margin: float) -> str:
     if is_rate:
         return RATE
     if not n:
         return "absent"
     if paired is None:
         return "unclear"
-    if paired.p_value < SIGNIFICANT_P:
-        return "lost" if paired.difference < 0 else "gained"
-    if paired.low >= -NEGLIGIBLE_POINTS and paired.high <= NEGLIGIBLE_POINTS:
-        return "kept"
-    return "unclear"
+    differs = paired.low > 0 or paired.high < 0
+    # The exact test and the interval for a fixed number of samples can disagree at the border.
+    if paired.p_value is not None and (paired.p_value < SIGNIFICANT_P) != differs:
+        return "unclear"
+    if differs:
+        return "lost" if paired.high < 0 else "gained"
+    return "kept" if paired.half_width <= margin else "unclear"
 
 
 def _where(outcome: Outcome) -> str:
@@ -242,12 +284,11 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
         f"{plain(comparison.data)}: {len(comparison.indices):,} of "
         f"{comparison.data_size:,} samples. In brackets: 95 % intervals.",
         "Spikes: of all neurons in one sample. n/s: samples a second.",
-        "Points to rate: accuracy minus the rate model's on the same samples.",
-        "p: exact McNemar test, not corrected for the number of rows.",
+        *method(table_rows),
     ]
     neurons = {row.model: row.neuron for row in table_rows if row.target != RATE}
     lines += [f"{model}: {neuron} neurons" for model, neuron in neurons.items()]
     for row in table_rows:
-        said = filter(None, (verification(row), row.problem))
+        said = filter(None, (stopping(row), verification(row), row.problem))
         lines += [f"{row.model} on {row.target}: {text}" for text in said]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..stats import Accuracy
+from ..stats import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy
 
 if TYPE_CHECKING:
     from .table import Row
@@ -63,7 +63,7 @@ def signed(points: float, n: int) -> str:
 
 def p_value(row: Row) -> str:
     """The p value to two digits, or ``<0.001``."""
-    if row.paired is None:
+    if row.paired is None or row.paired.p_value is None:
         return NONE
     p = row.paired.p_value
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
@@ -118,11 +118,66 @@ def sentence(row: Row) -> str:
         "lost": f"loses {size} (95 % interval {low} to {high})",
         "gained": f"gains {size} (95 % interval {low} to {high})",
         "kept": f"no difference found (95 % interval {low} to {high} points)",
-        "unclear": f"too few samples to tell (anything from {low} to {high} points fits)",
+        "unclear": f"too few samples to tell (anything from {low} to {high} points fits"
+        f"{_more(row)})",
     }[row.verdict]
     here = _fixed(100 * (row.rate_accuracy.value + row.paired.difference / 100), row.n)
     partly = f" on {row.n:,} of {row.wanted:,} samples" if row.partial else ""
     return f"{here} % right where the rate model has {share(row.rate_accuracy)} %{partly}: {words}"
+
+
+def _more(row: Row) -> str:
+    if row.needed is None:
+        return ""
+    if row.needed > row.available:
+        return f"; all {row.available:,} would not narrow it to ±{row.margin:g}"
+    return f"; about {row.needed:,} samples would narrow it to ±{row.margin:g}"
+
+
+def stopping(row: Row) -> str:
+    """How a run ended that was to stop when the difference was known; empty for others."""
+    if not row.sequential or row.paired is None:
+        return ""
+    if row.n == row.available:
+        return f"all {row.n:,} samples, for which the difference is exact"
+    reached = "" if row.paired.half_width <= row.margin else "not "
+    return (
+        f"±{row.margin:g} points {reached}reached after {row.n:,} of {row.available:,} samples; "
+        "the interval is valid at every look"
+    )
+
+
+def method(table_rows: Iterable[Row]) -> list[str]:
+    """What the differences, their intervals and the verdicts are, in sentences."""
+    spiking = [row for row in table_rows if row.verdict != "rate"]
+    fixed = [row for row in spiking if not row.sequential]
+    until = [row for row in spiking if row.sequential]
+    lines = ["Points to rate: accuracy minus the rate model's on the same samples (paired)."]
+    if fixed:
+        lines += [
+            "Interval of the points: Newcombe's for paired proportions.",
+            "p: McNemar's exact test, not corrected for the number of rows.",
+        ]
+    if until:
+        lines.append(
+            "Interval of the points: a betting confidence sequence (Waudby-Smith and Ramdas), "
+            "valid at every look and wherever a run stops, for the difference on all "
+            f"{until[0].available:,} samples. No p: it would need a number of samples fixed "
+            "beforehand."
+        )
+    for margin in dict.fromkeys(row.margin for row in spiking):
+        lines.append(
+            "“No difference found”: 0 is in the interval, which is at most "
+            f"±{margin:g} points wide."
+        )
+    if any(row.needed for row in spiking):
+        size = f"{Z_SQUARED_SEQUENTIAL if until else Z_SQUARED:.3g} (s − d²) / h²"
+        limited = "; of M samples in all, N / (1 + N / M)" if until else ""
+        lines.append(
+            f"For ±h it takes about N = {size} samples{limited}, if exactly one model is right "
+            "on a share s of them and their difference is d."
+        )
+    return lines
 
 
 def verification(row: Row) -> str:
@@ -169,7 +224,7 @@ def _points(part: list[Row]) -> str:
 def _who(part: list[Row], spiking: list[Row]) -> str:
     """Name runs as briefly as is unambiguous: by target, with the neuron, or the model."""
     if len(part) == len(spiking) > 1:
-        return f"all {len(part)} runs"
+        return "both runs" if len(part) == 2 else f"all {len(part)} runs"
     # Targets with all their runs come last: "a (LIF) and b" is not "b and a (LIF)".
     names, whole = [], []
     for target_rows in _by_target(part):
