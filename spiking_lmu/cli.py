@@ -28,6 +28,7 @@ COMMANDS = {
     "check": "List what a target cannot do with a model, before running it.",
     "run": "Run a spiking model on one target.",
     "compare": "Run spiking models on several targets and report the differences.",
+    "explain": "Find where between the rate model and a target accuracy is lost.",
     "energy": "Estimate operations and energy from the spikes that compare counted.",
 }
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .cli import main as command_line
 
+#: Test images on which the report says where accuracy is lost.
+EXPLAINED = 200
 MODELS = {"psmnist-ff-relu": "relu", "psmnist-ff-lif": "lif"}
 
 
@@ -33,6 +35,7 @@ def main() -> int:
     reports = {"--report": "report.html", "--json": "report.json", "--markdown": "report.md"}
     outputs = [part for flag, name in reports.items() for part in (flag, str(folder / name))]
     samples = ["--samples", str(options.samples), "--journal", str(folder / "finished.journal")]
+    samples += ["--explain", str(min(options.samples, EXPLAINED))]
     code = command_line(["compare", *spiking, *samples, *outputs])
     if code == 0:
         page = (folder / "report.html").resolve()

@@ -75,6 +75,9 @@ class Problem:
     severity
         ``error``: the target cannot run the model; ``hardware``: it runs on the emulator and
         would not on the chip; ``warning``: it runs, not quite as it was trained.
+    rung
+        For a warning: the `Rung` (or the rung of :mod:`spiking_lmu.explain`) on which it would
+        show; empty if it costs no accuracy.
     """
 
     where: str
@@ -82,6 +85,7 @@ class Problem:
     limit: str
     fix: str
     severity: str = "error"
+    rung: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: got {self.got}, limit {self.limit}; {self.fix}"
@@ -263,5 +267,6 @@ def count_spikes(trains: Array, amplitude_over_dt: float) -> Array:
 
 
 def raster_of(counts: Array) -> Array:
-    """Step and neuron of each spike, shape (spikes, 2), from counts (steps, size)."""
-    return np.argwhere(counts > 0).astype(np.int32)
+    """Step and neuron of each spike, shape (spikes, 2), from counts (steps, size) of integers."""
+    fired = counts > 0
+    return np.repeat(np.argwhere(fired), counts[fired], axis=0).astype(np.int32)

@@ -18,10 +18,15 @@ from spiking_lmu.target import Problem
 from .loihi_discretisation import Scale, find_scale
 from .loihi_layout import ChipUse, current_ranges, from_host, held_on_host, lay_out
 
+Array = np.ndarray
 #: Kinds of neurons that have a model on the chip.
 ON_CHIP = ("spiking_relu", "lif")
 #: What nengo-loihi's hardware interface takes if it is told nothing else.
 CORES_A_CHIP, CHIPS, SPIKES_A_STEP = 128, 2, 50
+#: The rungs of this target on which a warning shows (:meth:`.loihi.LoihiTarget.rungs`).
+DYNAMICS, WEIGHTS = "chip dynamics", "quantised weights"
+#: A weight this many times the 99th percentile leaves four bits to nearly all others.
+OUTLIER = 8
 #: Longest refractory period of a compartment, in steps.
 REFRACTORY_STEPS = 63
 
@@ -138,17 +143,28 @@ def _weights(name: str, use: ChipUse, found: list[Scale]) -> Iterator[Problem]:
         if enlarged > 1:
             got, limit = f"weights about {enlarged} times too large", "1/64 of the largest weight"
             fix = "make its weights, or the rates of its sources, more alike to the others'"
-            yield Problem(synapses.name, got, limit, fix, "warning")
+            yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
         elif lost:
             got, fix = f"weights of {7 - lost} bits and a sign", "raise --max-rate"
-            yield Problem(synapses.name, got, "7 bits", fix, "warning")
+            yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
+        if synapses.source and (ratio := _outlier(synapses.weights)) > OUTLIER:
+            got = f"a weight {ratio:.0f} times the 99th percentile of all"
+            limit = f"{OUTLIER}: the largest sets the scale of all, and the others lose bits"
+            fix = "cut outliers off: --clip-weights 99"
+            yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
+
+
+def _outlier(weights: Array) -> float:
+    """The largest weight over the 99th percentile of those that are not zero."""
+    sizes = np.abs(weights[weights != 0])
+    return float(sizes.max() / np.percentile(sizes, 99)) if sizes.size else 1.0
 
 
 def _overflow(model: Model, p: Population, limit: float) -> Iterator[Problem]:
     largest = _largest_current(model, p)
     if largest >= limit:
         got, fix = f"a current of {largest:.3g}", "lower --max-rate, or train with smaller weights"
-        yield Problem(p.name, got, f"{limit:.3g}, where its sign flips", fix, "warning")
+        yield Problem(p.name, got, f"{limit:.3g}, where its sign flips", fix, "warning", "loihi")
 
 
 def _largest_current(model: Model, p: Population) -> float:
@@ -217,7 +233,8 @@ def _rates(model: Model) -> Iterator[Problem]:
             usual = hertz * measured.p999
             got = f"{largest:,.0f} Hz at most, {usual:,.0f} Hz at the 99.9th percentile"
             fix = f"--max-rate {usual * most / largest:,.0f} keeps all below"
-            yield Problem(p.name, got, f"{most:,.0f} Hz, one spike a step", fix, "warning")
+            limit = f"{most:,.0f} Hz, one spike a step"
+            yield Problem(p.name, got, limit, fix, "warning", "response curve")
 
 
 def _ranges(model: Model) -> Iterator[Problem]:
@@ -231,14 +248,14 @@ def _ranges(model: Model) -> Iterator[Problem]:
         if largest > coded:
             got, limit = f"a current of {largest:.3g} from the host", f"{coded:.3g}"
             fix = "none: 99.9 % in training are below, the rest is cut off"
-            yield Problem(p.name, got, limit, fix, "warning")
+            yield Problem(p.name, got, limit, fix, "warning", DYNAMICS)
     for q in graph.projections:
         pre = graph[q.pre]
         if pre.neuron.spiking and graph[q.post].neuron.spiking and held_on_host(model, q):
             height = pre.neuron.amplitude / pre.scale / model.timing.dt
             if height > 1:
                 got, fix = f"spikes of height {height:.3g} over the host", "convert the model again"
-                yield Problem(q.name, got, "1, or they are cut off", fix, "warning")
+                yield Problem(q.name, got, "1, or they are cut off", fix, "warning", DYNAMICS)
 
 
 def _synapses(model: Model, use: ChipUse) -> Iterator[Problem]:
@@ -248,8 +265,8 @@ def _synapses(model: Model, use: ChipUse) -> Iterator[Problem]:
             if synapses.tau != tau:
                 got = f"a lowpass of {1000 * synapses.tau:g} ms"
                 limit = f"{1000 * tau:g} ms, the longest onto {p.name}"
-                fix = "give all the same; what comes from the host has 5 ms"
-                yield Problem(synapses.name, got, limit, fix, "warning")
+                fix = "give all the same, --synapse-tau 0.005: what comes from the host has 5 ms"
+                yield Problem(synapses.name, got, limit, fix, "warning", DYNAMICS)
 
 
 def _on_host(graph: Graph) -> Iterator[Problem]:

@@ -197,3 +197,20 @@ def test_a_trained_filter_gets_a_copy_where_an_input_takes_several_steps():
     (copy,) = graph.incoming("lmu.h.filtered")
     assert (copy.pre, copy.tau) == ("lmu.h", 0.005)
     assert "lmu.h.filtered" in {p.pre for p in graph.incoming("lmu.h.trace")}
+
+
+def test_clipping_cuts_off_only_weights_between_spiking_neurons():
+    from spiking_lmu.conversion.passes import clip_weights
+
+    from .faulty import two_layers
+
+    spiking = convert(two_layers(), Options())
+    before = {p.name: p.weights for p in spiking.graph.projections}
+    clipped = {p.name: p.weights for p in clip_weights(spiking.graph, 90.0).projections}
+    sizes = np.abs(before["between"])
+    limit = np.percentile(sizes, 90)
+    np.testing.assert_array_equal(
+        clipped["between"][sizes <= limit], before["between"][sizes <= limit]
+    )
+    assert np.abs(clipped["between"]).max() == pytest.approx(limit)
+    assert all(np.array_equal(clipped[n], before[n]) for n in before if n != "between")

@@ -22,11 +22,11 @@ from spiking_lmu.energy import (
     parameter_count,
 )
 from spiking_lmu.energy.report import RATE, RATE_LAST_STEP
-from spiking_lmu.energy.table import as_json
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph import Graph, Population, Projection
 from spiking_lmu.model import Model
 from spiking_lmu.neurons import Neuron
+from spiking_lmu.report.energy_table import as_json
 from spiking_lmu.simulate import run_reference
 from spiking_lmu.timing import Timing
 from tests.counted import counted_lmu

@@ -9,8 +9,8 @@ import pytest
 from spiking_lmu import artifact, datasets
 from spiking_lmu.cli import main
 from spiking_lmu.energy import active_shares, counts_of, energy_report, load_devices, read_counts
-from spiking_lmu.energy.table import as_json
 from spiking_lmu.errors import FileError
+from spiking_lmu.report.energy_table import as_json
 from spiking_lmu.report.json_report import as_json as comparison_as_json
 from spiking_lmu.results import Comparison
 from tests.counted import counted_lmu

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
-import subprocess
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from spiking_lmu.report import rows, write_html, write_json, write_markdown
 from spiking_lmu.results import Comparison, Trace
 
 from .made_up import CLASSES, hostile, make_comparison, one
+from .report_page import Tags, screenshot
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +30,6 @@ def page(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Pa
     assert time.perf_counter() - started < 20
     assert path.stat().st_size < 3_000_000
     return path
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.refs: list[str] = []
-        self.unnamed: list[str] = []
-        self.names: set[str] = set()
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.names.add(tag)
-        self.ids += [values["id"]] if "id" in values else []
-        self.refs += [values[k] for k in ("src", "href", "xlink:href", "action") if k in values]
-        if (tag == "svg" and not values.get("aria-label")) or (
-            tag == "img" and not values.get("alt")
-        ):
-            self.unnamed.append(tag)
 
 
 def test_html_fetches_nothing_and_names_its_figures(page):
@@ -108,21 +87,7 @@ def test_odd_traces_are_drawn(comparison, tmp_path):
 
 @pytest.mark.parametrize("width", [1200, 400])
 def test_html_renders(page, tmp_path, width):
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no chromium on the path: the page is not rendered here")
-    shot = tmp_path / "shot.png"
-    flags = [
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},3000",
-        f"--screenshot={shot}",
-    ]  # fmt: skip
-    subprocess.run([browser, *flags, page.as_uri()], check=True, timeout=120, capture_output=True)
-    from matplotlib.image import imread
-
-    pixels = imread(shot)[..., :3]
-    assert pixels.shape[1] == width
+    pixels = screenshot(page, tmp_path, width, 3000)
     dark = (pixels.min(axis=2) < 0.5).mean(axis=1)
     # Text or figures in every 300 rows, nothing cut off at the right edge.
     assert all(dark[top : top + 300].any() for top in range(0, 2700, 300))

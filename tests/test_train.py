@@ -56,7 +56,7 @@ def train(chosen, path, total=4, stop=None, settings=None):
         )
     with simulator:
         schedule = Schedule(total, 10, 1e-2, 0)
-        arguments = (simulator, parts["memory"], epochs(chosen), schedule, 4, path)
+        arguments = (simulator, parts["input"], epochs(chosen), schedule, 4, path)
         curve = fit(*arguments, settings or {"seed": 0}, report)
         return feedforward.trained_graph(chosen, simulator, parts), curve, told
 

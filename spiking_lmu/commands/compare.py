@@ -13,6 +13,8 @@ from .arguments import add_samples
 
 if TYPE_CHECKING:
     from ..compare import Job
+    from ..model import Model
+    from ..report.explanation import Explanation
     from ..results import Comparison
 
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 TARGET_OPTIONS = {"reference": ("engine",), "nengo-dl": ("device",), "loihi": ("engine",)}
 #: Test images a target, unless told otherwise.
 SAMPLES = 100
+#: Test images with which ``--explain`` climbs each ladder.
+EXPLAINED = 200
 #: Samples recorded in full for the report's pictures.
 TRACES = 3
 
@@ -42,6 +46,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         "either way, such as ±0.5, or after --samples (default then: the whole test set)",
     )
     parser.add_argument("--report", type=Path, help="write an HTML page")
+    parser.add_argument(
+        "--explain",
+        type=int,
+        nargs="?",
+        const=EXPLAINED,
+        default=0,
+        metavar="N",
+        help="say in the page where accuracy is lost, and what it would be with fewer or more "
+        f"steps, on N test images (default {EXPLAINED})",
+    )
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--markdown", type=Path, help="write the table")
     add_samples(parser)
@@ -60,6 +74,8 @@ def run(options: Namespace) -> int:
     for outcome in comparison.outcomes:
         for note in outcome.options.get("notes", ()):
             print(f"{outcome.model} on {outcome.target}: {note}")
+    if interrupted:
+        options.explain = 0
     write_reports(options, comparison)
     if interrupted:
         print("Interrupted: finished samples are kept; the same command goes on from here.")
@@ -69,9 +85,15 @@ def run(options: Namespace) -> int:
 
 def require_outputs(options: Namespace) -> None:
     """Check the reports' folders before anything runs."""
-    from .common import require_folder
+    from .common import require_at_least, require_folder
 
     require_folder(options.report, options.json, options.markdown)
+    require_at_least("--explain", options.explain, 0)
+    if options.explain and options.report is None:
+        raise SpecError(
+            "--explain", got="no --report", expected="a page to explain in",
+            fix="add --report report.html, or use: spiking-lmu explain",
+        )  # fmt: skip
 
 
 def execute(options: Namespace) -> tuple[Comparison, bool]:
@@ -82,24 +104,11 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
     from ..compare import Interrupted, compare
     from ..memory import parse_size
     from ..progress import RichProgress
-    from ..zoo import find_model, load_model
+    from ..zoo import find_model
     from .check import preflight
     from .common import command_line, environment, workers_of
 
-    models = [(Path(name).stem, load_model(name)) for name in options.models]
-    for name, model in models:
-        if not model.graph.spiking:
-            raise SpecError(
-                name,
-                got="a rate model",
-                expected="a spiking model",
-                fix=f"run: spiking-lmu convert {name} -o {name}-spiking.slmu",
-            )
-        if model.task != "classification":
-            raise SpecError(
-                name, got=f"a model for {model.task}", expected="classification",
-                fix="compare reports accuracies; use spiking_lmu.run_reference for regression",
-            )  # fmt: skip
+    models = _models(options)
     until = None if options.until is None else parse_points(options.until)
     jobs = _jobs(options)
     preflight(models, [job.target for job in jobs])
@@ -133,6 +142,42 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
             ), False
         except Interrupted as stopped:
             return stopped.comparison, True
+
+
+def _models(options: Namespace) -> list[tuple[str, Model]]:
+    from .sources import load_spiking
+
+    return [(Path(name).stem, load_spiking(name)) for name in options.models]
+
+
+def explanation_of(options: Namespace, comparison: Comparison) -> Explanation:
+    """What the page says besides: costs, and with ``--explain`` ladders and trade-offs.
+
+    On Ctrl-C what is explained so far stays out, and the page is written without it.
+    """
+    from rich.console import Console
+
+    from .. import datasets
+    from ..progress import RichProgress
+    from ..registry import get_target
+    from ..report.explanation import Explanation
+    from .explanation import costs, explain
+
+    models = _models(options)
+    alone = Explanation(energies=costs(models, comparison))
+    if not options.explain:
+        return alone
+    targets = [get_target(name.strip()) for name in options.targets.split(",")]
+    dataset = datasets.load(
+        options.data, "test", folder=options.folder, samples=options.explain, seed=options.seed
+    )
+    try:
+        with RichProgress(Console(stderr=True)) as progress:
+            return explain(
+                models, targets, dataset, comparison, seed=options.seed, progress=progress
+            )
+    except KeyboardInterrupt:
+        return alone
 
 
 def _pictures(options: Namespace, indices: Any) -> dict[int, Any]:
@@ -214,12 +259,10 @@ def write_reports(options: Namespace, comparison: Comparison) -> None:
     """Write each report that was asked for and say where."""
     from ..report import write_html, write_json, write_markdown
 
-    writers = (
-        (options.report, write_html),
-        (options.json, write_json),
-        (options.markdown, write_markdown),
-    )
-    for path, write in writers:
+    if options.report is not None:
+        write_html(comparison, options.report, explanation_of(options, comparison))
+        print(f"wrote {options.report}")
+    for path, write in ((options.json, write_json), (options.markdown, write_markdown)):
         if path is not None:
             write(comparison, path)
             print(f"wrote {path}")

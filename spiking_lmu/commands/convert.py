@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ..errors import SpecError
 from .arguments import DATA_NAMES
 
 if TYPE_CHECKING:
+    from ..conversion import Options
     from ..model import Model
 
 
@@ -31,6 +33,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--synapse-tau", type=float, help="lowpass between spiking neurons, seconds"
     )
+    parser.add_argument(
+        "--clip-weights", type=float, metavar="PERCENTILE",
+        help="cut weights between spiking neurons off there, for chips with one scale for all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="search firing rates, readout filter and settle steps that suit the one --target, on "
+        "training images; what is given by other options stays as it is",
+    )
+    parser.add_argument(
+        "--pick",
+        choices=["best", "knee", "fastest"],
+        help="calibrate: the most accurate timing (default), the one where more steps begin to "
+        "pay less, or the fastest within half a point of the best",
+    )
+    parser.add_argument(
+        "--calibration-samples",
+        type=int,
+        metavar="N",
+        help="calibrate: so many training images (default 256)",
+    )
     parser.add_argument("--data", help=f"measure activity on this training set: {DATA_NAMES}")
     parser.add_argument("--training-samples", type=int, default=1000, help="how much of --data")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
@@ -43,11 +67,13 @@ def run(options: Namespace) -> int:
 
     from .. import datasets
     from ..artifact import save
-    from ..conversion import convert, default_options
+    from ..conversion import convert, default_options, measure_activity
     from ..registry import target_names
+    from .calibration import calibrate, require_consistent
     from .common import environment, require_folder
 
     require_folder(options.output)
+    require_consistent(options)
     unknown = [name for name in options.target if name not in target_names()]
     if unknown:
         raise SpecError(
@@ -75,7 +101,13 @@ def run(options: Namespace) -> int:
         settle_steps=options.settle_steps,
         readout_tau=options.readout_tau,
         synapse_tau=options.synapse_tau,
+        clip_weights=options.clip_weights,
     )
+    record = None
+    if options.calibrate:
+        if training is not None:
+            model = replace(model, activity=measure_activity(model.graph, training.x))
+        chosen, record = calibrate(model, chosen, options)
     spiking = convert(
         model,
         chosen,
@@ -87,17 +119,24 @@ def run(options: Namespace) -> int:
         "training_data": None if training is None else f"{training.name} train",
         "seed": options.seed,
     }
+    if record is not None:
+        spiking.provenance["conversion"]["calibration"] = record
     save(spiking, options.output)
     console = Console(highlight=False, markup=False)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.spiking)
     timing = spiking.timing
     console.print(
-        f"{options.output}: {neurons}; {chosen.max_rate:g} Hz at the 99.9th percentile of "
+        f"{options.output}: {neurons}; {_rates(chosen)} Hz at the 99.9th percentile of "
         f"activation; {timing.steps_per_input} step(s) an input, {timing.settle_steps} to settle, "
         f"readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
     return 0
+
+
+def _rates(options: Options) -> str:
+    named = ", ".join(f"{name} {rate:g}" for name, rate in options.rates.items())
+    return named or f"{options.max_rate:g}"
 
 
 def _natural_neuron(model: Model) -> str:

@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
 
     from ..artifact import write_atomically
     from ..energy import energy_report, load_devices, read_counts
-    from ..energy.table import LEFT_OUT, as_json, energy_table, operations_table, remarks
+    from ..report.energy_table import LEFT_OUT, as_json, energy_table, operations_table, remarks
     from ..report.words import plain
     from ..zoo import load_model
     from .common import require_folder

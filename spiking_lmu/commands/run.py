@@ -19,4 +19,5 @@ def run(options: Namespace) -> int:
     """Run and print the table."""
     options.models, options.targets, options.samples_on = [options.model], options.target, []
     options.until = options.report = options.json = options.markdown = None
+    options.explain = 0
     return compare.run(options)

@@ -1,4 +1,4 @@
-"""``spiking-lmu train``: train an LMU and write it as a rate ``.slmu`` file."""
+"""``spiking-lmu train``: train a network and write it as a rate ``.slmu`` file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from ..errors import SpecError
 if TYPE_CHECKING:
     from ..graph import Graph
     from ..lmu import LmuSpec
+    from ..neurons import Neuron
+    from ..train.dense import DenseSpec
 
-#: Sizes of the two cells: Chilkuri & Eliasmith (2021) and the NengoDL example.
+#: Data sets by whether a sample is a sequence of pixels, or one input.
+SEQUENCES, IMAGES = ("psmnist", "smnist", "psfashion"), ("mnist", "fashion-mnist")
+#: Sizes of the two LMU cells: Chilkuri & Eliasmith (2021) and the NengoDL example.
 SIZES = {"feedforward": (468, 346), "recurrent": (256, 212)}
-DEFAULT_EPOCHS = {"feedforward": 30, "recurrent": 10}
-DEFAULT_DROPOUT = {"feedforward": 0.2, "recurrent": 0.0}
+DENSE_UNITS = 128
+DEFAULT_EPOCHS = {"feedforward": 30, "recurrent": 10, "dense": 20}
+DEFAULT_RATE = {"feedforward": 2e-3, "recurrent": 1e-3, "dense": 1e-3}
+DEFAULT_DROPOUT = {"feedforward": 0.2, "recurrent": 0.0, "dense": 0.0}
+DEFAULT_SHIFT = {"feedforward": 1, "recurrent": 1, "dense": 0}
 DEFAULT_WARM_UP = 20
 #: Training images on which activity is measured for conversion.
 ACTIVITY_SAMPLES = 1000
@@ -25,8 +32,13 @@ TRAINING_SET, PIXELS = 60_000, 784
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("data", choices=["psmnist", "smnist", "psfashion"], help="data set")
-    parser.add_argument("--cell", choices=["feedforward", "recurrent"], default="feedforward")
+    parser.add_argument("data", choices=[*SEQUENCES, *IMAGES], help="data set")
+    parser.add_argument(
+        "--cell",
+        choices=["feedforward", "recurrent", "dense"],
+        default="feedforward",
+        help=f"an LMU's, for sequences; or dense, without a memory, for {' and '.join(IMAGES)}",
+    )
     parser.add_argument("--neuron", choices=["relu", "lif", "tanh"], help="hidden neurons")
     parser.add_argument("--order", type=int, help="dimensions of the memory")
     parser.add_argument("--units", type=int, help="hidden neurons")
@@ -35,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--learning-rate", type=float, help="Adam's, at the start")
     parser.add_argument("--dropout", type=float, help="share of hidden outputs (by cell)")
-    parser.add_argument("--shift", type=int, default=1, help="largest random shift in pixels")
+    parser.add_argument("--shift", type=int, help="largest random shift in pixels (by cell)")
     parser.add_argument("--held-out", type=int, default=0, help="training images not trained on")
     parser.add_argument(
         "--trainer",
@@ -67,17 +79,20 @@ def run(options: Namespace) -> int:
     from ..conversion import measure_activity
     from ..model import Model
     from ..train.curve import plot_curve
+    from ..train.dense import DenseSpec
     from ..train.fast_loop import FastSchedule
     from ..train.loop import Schedule
     from .common import command_line, environment, require_folder
-    from .train_runs import train_fast, train_feedforward, train_recurrent
+    from .train_runs import train_dense, train_fast, train_feedforward, train_recurrent
 
     require_folder(options.output)
+    if options.shift is None:
+        options.shift = DEFAULT_SHIFT[options.cell]
     spec = _spec(options)
     schedule = Schedule(
         epochs=_positive("--epochs", options.epochs or DEFAULT_EPOCHS[options.cell]),
         batch_size=_positive("--batch-size", options.batch_size),
-        learning_rate=options.learning_rate or (2e-3 if options.cell == "feedforward" else 1e-3),
+        learning_rate=options.learning_rate or DEFAULT_RATE[options.cell],
         seed=options.seed,
     )
     _check(options)
@@ -90,7 +105,10 @@ def run(options: Namespace) -> int:
     }
     dropout = DEFAULT_DROPOUT[options.cell] if options.dropout is None else options.dropout
     settings |= {"dropout": dropout, "shift": options.shift}
-    if options.cell == "feedforward":
+    if isinstance(spec, DenseSpec):
+        settings["cell"] = "dense"
+        graph, curve = train_dense(options, spec, schedule, settings)
+    elif options.cell == "feedforward":
         graph, curve = train_feedforward(options, spec, schedule, settings)
     elif options.trainer == "nengo-dl":
         graph, curve = train_recurrent(options, spec, schedule, settings)
@@ -123,20 +141,21 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _spec(options: Namespace) -> LmuSpec:
-    from ..lmu import LmuSpec
+def _spec(options: Namespace) -> LmuSpec | DenseSpec:
+    """The network that is asked for; an error if an option does not apply to it."""
     from ..neurons import Neuron
     from ..train.feedforward import hidden_neuron
 
-    order, units = SIZES[options.cell]
-    kind = options.neuron or ("relu" if options.cell == "feedforward" else "tanh")
     fast = options.cell == "recurrent" and options.trainer == "fast"
-    possible = {"feedforward": ["relu", "lif"], "recurrent": ["tanh", "relu"] if fast else ["tanh"]}
-    if kind not in possible[options.cell]:
+    possible = ["tanh", "relu"] if fast else ["tanh"]
+    if options.cell != "recurrent":
+        possible = ["relu", "lif"]
+    kind = options.neuron or possible[0]
+    if kind not in possible:
         raise SpecError(
             "--neuron",
             got=f"{kind} for the {options.cell} cell",
-            expected=" or ".join(possible[options.cell]),
+            expected=" or ".join(possible),
             fix="leave --neuron out for the default",
         )
     filtered = bool(options.current_tau or options.recurrence_tau)
@@ -147,14 +166,48 @@ def _spec(options: Namespace) -> LmuSpec:
             expected="--cell recurrent with --trainer fast",
             fix="leave them out",
         )
+    neuron = Neuron("tanh") if kind == "tanh" else hidden_neuron(kind)
+    return _dense_spec(options, neuron) if options.cell == "dense" else _lmu_spec(options, neuron)
+
+
+def _dense_spec(options: Namespace, neuron: Neuron) -> DenseSpec:
+    from ..train.dense import DenseSpec
+
+    if options.data not in IMAGES:
+        raise _wrong_data(options, IMAGES, "choose one, or leave --cell out")
+    if options.order is not None or options.steps is not None:
+        raise SpecError(
+            "--order, --steps",
+            got="one of them for the dense cell",
+            expected="neither: it has no memory, and trains whole epochs",
+            fix="leave them out",
+        )
+    return DenseSpec(DENSE_UNITS if options.units is None else options.units, neuron)
+
+
+def _lmu_spec(options: Namespace, neuron: Neuron) -> LmuSpec:
+    from ..lmu import LmuSpec
+
+    if options.data not in SEQUENCES:
+        raise _wrong_data(options, SEQUENCES, "choose one, or pass --cell dense")
+    order, units = SIZES[options.cell]
     return LmuSpec(
         order=order if options.order is None else options.order,
         units=units if options.units is None else options.units,
         theta=float(PIXELS),
         cell=options.cell,
-        neuron=Neuron("tanh") if kind == "tanh" else hidden_neuron(kind),
+        neuron=neuron,
         current_tau=options.current_tau,
         recurrence_tau=options.recurrence_tau,
+    )
+
+
+def _wrong_data(options: Namespace, expected: tuple[str, ...], fix: str) -> SpecError:
+    return SpecError(
+        f"data for the {options.cell} cell",
+        got=options.data,
+        expected=" or ".join(expected),
+        fix=fix,
     )
 
 

@@ -1,4 +1,4 @@
-"""The three ways in which ``spiking-lmu train`` trains: data, network, loop and progress."""
+"""The ways in which ``spiking-lmu train`` trains: data, network, loop and progress."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..graph import Graph
     from ..lmu import LmuSpec
+    from ..train.dense import DenseSpec
     from ..train.fast_loop import FastSchedule
     from ..train.loop import Schedule
 
@@ -24,10 +25,37 @@ def train_feedforward(
 ) -> Trained:
     """Hidden layer and readout on the memory alone, in NengoDL."""
     from ..train.feedforward import MemoryEpochs, build_trainable, trained_graph
-    from ..train.loop import fit
 
     epochs = _epochs(MemoryEpochs, options, spec)
     network, parts = build_trainable(spec, settings["dropout"], schedule.seed)
+    with _trained_layer(options, schedule, settings, epochs, network, parts) as (simulator, curve):
+        return trained_graph(spec, simulator, parts), curve
+
+
+def train_dense(
+    options: Namespace, spec: DenseSpec, schedule: Schedule, settings: dict[str, Any]
+) -> Trained:
+    """A hidden layer and a readout on whole images, in NengoDL."""
+    from ..train.dense import DenseEpochs, build_trainable, trained_graph
+
+    epochs = _epochs(DenseEpochs, options)
+    network, parts = build_trainable(spec, settings["dropout"], schedule.seed)
+    with _trained_layer(options, schedule, settings, epochs, network, parts) as (simulator, curve):
+        return trained_graph(spec, simulator, parts), curve
+
+
+@contextmanager
+def _trained_layer(
+    options: Namespace,
+    schedule: Schedule,
+    settings: dict[str, Any],
+    epochs: Any,
+    network: Any,
+    parts: dict[str, Any],
+) -> Iterator[tuple[Any, Curve]]:
+    """The simulator of a network of one hidden layer, trained, and its learning curve."""
+    from ..train.loop import fit
+
     with (
         _quiet_simulator(
             network, minibatch_size=schedule.batch_size, seed=schedule.seed
@@ -36,9 +64,8 @@ def train_feedforward(
     ):
         steps = epochs.samples // schedule.batch_size
         checkpoint = _checkpoint(options)
-        memory = parts["memory"]
-        curve = fit(simulator, memory, epochs, schedule, steps, checkpoint, settings, report)
-        return trained_graph(spec, simulator, parts), curve
+        node = parts["input"]
+        yield simulator, fit(simulator, node, epochs, schedule, steps, checkpoint, settings, report)
 
 
 def train_recurrent(
@@ -92,10 +119,11 @@ def _epochs(kind: Any, options: Namespace, *arguments: Any, **limits: Any) -> An
 
     from .. import datasets
 
-    family = "fashion-mnist" if options.data == "psfashion" else "mnist"
+    family = "fashion-mnist" if options.data in ("psfashion", "fashion-mnist") else "mnist"
     data = datasets.load(family, "train", folder=options.folder)
     images = data.x.reshape(-1, 28, 28)
-    permutation = np.arange(28 * 28) if options.data == "smnist" else datasets.permutation(0)
+    permuted = options.data in ("psmnist", "psfashion")
+    permutation = datasets.permutation(0) if permuted else np.arange(28 * 28)
     limits |= {"shift": options.shift, "held_out": options.held_out}
     return kind(images, data.y, permutation, *arguments, **limits)
 

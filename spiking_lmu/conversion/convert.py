@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..errors import SpecError
+from ..graph import Graph
 from ..model import Activity, Model
 from ..timing import Timing
 from .measure import measure_activity
-from .passes import add_synapses, leaky_populations, scale_rates, swap_neurons
+from .passes import add_synapses, clip_weights, leaky_populations, scale_rates, swap_neurons
 
 NEURONS = {"relu": "spiking_relu", "lif": "lif"}
 
@@ -24,10 +26,16 @@ class Options:
         ``relu`` (SpikingRectifiedLinear) or ``lif``.
     max_rate
         Firing rate in Hz at the 99.9th percentile of activation on training data.
+    rates
+        The same for single populations, by their name in the rate graph; LIF neurons that were
+        trained as such fire as they were trained.
     steps_per_input, settle_steps, readout_tau
         See :class:`spiking_lmu.timing.Timing`; seconds for the filter.
     synapse_tau
         Lowpass in seconds between spiking populations and wherever spikes feed back.
+    clip_weights
+        Weights between spiking populations are cut off at this percentile of their sizes; 100
+        leaves them alone.
     """
 
     neuron: str = "relu"
@@ -36,20 +44,27 @@ class Options:
     settle_steps: int = 50
     readout_tau: float = 0.010
     synapse_tau: float = 0.005
+    rates: Mapping[str, float] = field(default_factory=dict)
+    clip_weights: float = 100.0
 
     def __post_init__(self) -> None:
         if self.neuron not in NEURONS:
             raise SpecError(
                 "--neuron", got=repr(self.neuron), expected=" or ".join(NEURONS), fix="choose one"
             )
-        if not 1.0 <= self.max_rate <= 100_000.0:
-            raise SpecError(
-                "--max-rate", got=f"{self.max_rate}", expected="1 to 100000 Hz", fix="try 250"
-            )
+        named = {f"rate of {name}": rate for name, rate in self.rates.items()}
+        for name, rate in {"--max-rate": self.max_rate, **named}.items():
+            if not 1.0 <= rate <= 100_000.0:
+                raise SpecError(name, got=f"{rate}", expected="1 to 100000 Hz", fix="try 250")
         if not 0.0 < self.synapse_tau <= 10.0:
             raise SpecError(
                 "--synapse-tau", got=f"{self.synapse_tau}", expected="0 to 10 s", fix="try 0.005"
             )
+        if not 50.0 <= self.clip_weights <= 100.0:
+            raise SpecError(
+                "--clip-weights", got=f"{self.clip_weights}", expected="a percentile of 50 to 100",
+                fix="try 99",
+            )  # fmt: skip
 
 
 #: Highest useful --max-rate by target: a neuron on the chip spikes at most once a step and
@@ -100,7 +115,7 @@ def convert(
     ------
     SpecError
         The model spikes already, has neurons without a spiking counterpart, or no activity is
-        known.
+        known; or a rate is for a population that it does not have.
     """
     if model.graph.spiking:
         raise SpecError(
@@ -112,9 +127,7 @@ def convert(
     activity: dict[str, Activity] = dict(model.activity)
     if training_inputs is not None:
         activity = measure_activity(model.graph, training_inputs)
-    kind = NEURONS[options.neuron]
-    graph, known = swap_neurons(model.graph, kind, activity, options.max_rate)
-    graph = scale_rates(graph, known, options.max_rate)
+    graph, known = spiking_graph(model, options, activity)
     graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
     timing = Timing(
         options.steps_per_input, options.settle_steps, options.readout_tau, model.timing.dt
@@ -133,3 +146,35 @@ def convert(
         rate_graph=model.graph,
         provenance={**model.provenance, "conversion": record},
     )
+
+
+def spiking_graph(
+    model: Model, options: Options, activity: Mapping[str, Activity]
+) -> tuple[Graph, dict[str, Activity]]:
+    """The graph that spikes, with its rates and before it gets synapses; and its activity.
+
+    Raises
+    ------
+    SpecError
+        As `convert`.
+    """
+    _check_names(model, options)
+    kind = NEURONS[options.neuron]
+    graph, known = swap_neurons(model.graph, kind, activity, options.max_rate, options.rates)
+    if options.clip_weights < 100.0:
+        graph = clip_weights(graph, options.clip_weights)
+    # What took the place of a population has its rate too.
+    rates = {**{f"{name}.spikes": rate for name, rate in options.rates.items()}, **options.rates}
+    return scale_rates(graph, known, options.max_rate, rates), known
+
+
+def _check_names(model: Model, options: Options) -> None:
+    names = [p.name for p in model.graph.populations if p.neuron.kind != "linear"]
+    unknown = sorted(set(options.rates) - set(names))
+    if unknown:
+        raise SpecError(
+            "rates of single populations",
+            got=repr(unknown[0]),
+            expected="one of " + ", ".join(names),
+            fix="correct the name",
+        )

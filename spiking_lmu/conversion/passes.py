@@ -22,16 +22,20 @@ BECOMES = {
     "sigmoid": ("spiking_relu", "lif"),
 }
 Activities = Mapping[str, Activity]
+#: Rates of single populations by name, in Hz.
+Rates = Mapping[str, float]
+NONE: Rates = {}
 
 
 def swap_neurons(
-    graph: Graph, spiking: str, activity: Activities, max_rate: float
+    graph: Graph, spiking: str, activity: Activities, max_rate: float, rates: Rates = NONE
 ) -> tuple[Graph, dict[str, Activity]]:
     """Put spiking neurons in the place of rate neurons.
 
     relu → spiking_relu keeps gain and bias; relu → lif fits them; lif_rate and soft_lif →
     lif keep everything (they are already curves of LIF neurons); tanh and sigmoid become on/off
-    neurons ``<name>.spikes`` that a linear population of the old name adds up again.
+    neurons ``<name>.spikes`` that a linear population of the old name adds up again.  ``rates``
+    are those of populations for which ``max_rate`` does not hold.
 
     Returns the graph and the activity of its populations.
 
@@ -44,18 +48,19 @@ def swap_neurons(
     known = dict(activity)
     for population in graph.populations:
         kind, name = population.neuron.kind, population.name
+        rate = rates.get(name, max_rate)
         if kind == "linear" or population.neuron.spiking:
             continue
         if kind == "relu" and spiking == "spiking_relu":
             graph = graph.with_populations([_with_kind(population, "spiking_relu")])
         elif kind == "relu":
-            graph = graph.with_populations([_relu_as_lif(population, activity[name], max_rate)])
+            graph = graph.with_populations([_relu_as_lif(population, activity[name], rate)])
         elif kind in ("lif_rate", "soft_lif"):
             graph = graph.with_populations([_with_kind(population, "lif")])
         else:
             measured = known.pop(name)
             top = _largest_input(population, measured)
-            graph = _expand(graph, population, spiking, top, max_rate)
+            graph = _expand(graph, population, spiking, top, rate)
             known[f"{name}.spikes"] = replace(measured, p999=top, largest=top)
     return graph, known
 
@@ -151,16 +156,18 @@ def _dense(projection: Projection, size: int) -> np.ndarray:
     return projection.weights if projection.weights.ndim == 2 else np.diag(projection.weights)
 
 
-def scale_rates(graph: Graph, activity: Activities, max_rate: float) -> Graph:
+def scale_rates(graph: Graph, activity: Activities, max_rate: float, rates: Rates = NONE) -> Graph:
     """Let rectified linear populations fire ``max_rate`` Hz at the 99.9th percentile of activation.
 
+    Those named in ``rates`` fire at the rate that is given there.
     Only ``scale`` changes; gain and bias stay as they were trained.
     """
     changed = []
     for population in graph.spiking:
         if population.neuron.kind == "spiking_relu":
             top = activity[population.name].p999 / population.neuron.amplitude
-            changed.append(replace(population, scale=max_rate / top))
+            rate = rates.get(population.name, max_rate)
+            changed.append(replace(population, scale=rate / top))
     return graph.with_populations(changed)
 
 
@@ -187,6 +194,23 @@ def add_synapses(graph: Graph, tau: float, steps_per_input: int) -> Graph:
         populations.append(Population(copy, graph[source].size))
         projections.append(Projection(source, copy, tau=tau, name=f"{copy}_synapse"))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def clip_weights(graph: Graph, percentile: float) -> Graph:
+    """Cut weights between spiking populations off at a percentile of their sizes, zeros left out.
+
+    A chip with one scale for all weights of a core gives its few bits to the largest.  What the
+    network computes changes; for outliers of little use that costs less than the bits.
+    """
+    spiking = {population.name for population in graph.spiking}
+    projections = []
+    for projection in graph.projections:
+        weights = projection.weights
+        if weights is not None and {projection.pre, projection.post} <= spiking and weights.any():
+            largest = np.percentile(np.abs(weights[weights != 0]), percentile)
+            projection = replace(projection, weights=np.clip(weights, -largest, largest))
+        projections.append(projection)
+    return replace(graph, projections=tuple(projections))
 
 
 def leaky_populations(graph: Graph) -> set[str]:

@@ -14,6 +14,7 @@ from ..artifact import write_atomically
 from ..results import Comparison, Outcome, Trace
 from ..stats import confusion
 from . import words
+from .explanation import Explanation, as_sections
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
 from .table import RATE, Row, labels_of, rows_with_outcomes
@@ -24,8 +25,10 @@ MAX_SAMPLES = 3
 Pair = tuple[Row, Outcome]
 
 
-def write_html(comparison: Comparison, path: str | Path) -> None:
-    """Write the page.
+def write_html(
+    comparison: Comparison, path: str | Path, explanation: Explanation | None = None
+) -> None:
+    """Write the page, with what was found out besides the comparison.
 
     Raises
     ------
@@ -34,12 +37,12 @@ def write_html(comparison: Comparison, path: str | Path) -> None:
     SpecError
         As `report.rows`.
     """
-    page = as_html(comparison)
+    page = as_html(comparison, explanation or Explanation())
     with write_atomically(path) as file:
         file.write(page.encode("utf-8", "replace"))
 
 
-def as_html(comparison: Comparison) -> str:
+def as_html(comparison: Comparison, explanation: Explanation) -> str:
     """The page as text; every name and value is escaped by the template."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -75,6 +78,7 @@ def as_html(comparison: Comparison) -> str:
         dash=words.NONE,
         wide=Markup(accuracy_plot(table_rows, "wide")) if ran else "",
         narrow=Markup(accuracy_plot(table_rows, "narrow", narrow=True)) if ran else "",
+        explanation=as_sections(explanation),
         matrices=_matrices(comparison, pairs),
         samples=_samples(comparison, pairs),
         undrawn=max(0, len(_traced(pairs)) - MAX_SAMPLES),

@@ -39,36 +39,53 @@ class MemoryEpochs(ImageEpochs):
 
 
 def build_trainable(spec: LmuSpec, dropout: float, seed: int) -> tuple[Any, dict[str, Any]]:
-    """The NengoDL network from memory to readout, and its parts by name.
+    """The NengoDL network from memory to readout, and its parts by name."""
+    names = ("lmu.m", "lmu.h")
+    return one_hidden_layer(
+        spec.order, spec.units, spec.neuron, spec.output_size, names, dropout, seed
+    )
+
+
+def one_hidden_layer(
+    inputs: int,
+    units: int,
+    neuron: Neuron,
+    outputs: int,
+    names: tuple[str, str],
+    dropout: float,
+    seed: int,
+) -> tuple[Any, dict[str, Any]]:
+    """A NengoDL network of input, hidden layer and readout, and its parts by name.
 
     Hidden neurons have a trained bias and dropout on their output; the readout has a bias.
+    ``names`` are those of input and hidden layer.
     """
     nengo, nengo_dl = import_nengo(), import_nengo_dl()
     import tensorflow as tf
 
     with nengo.Network(seed=seed) as network:
         nengo_dl.configure_settings(trainable=None, stateful=False, keep_history=False)
-        memory = nengo.Node(np.zeros(spec.order), label="lmu.m")
+        memory = nengo.Node(np.zeros(inputs), label=names[0])
         hidden = nengo.Ensemble(
-            spec.units,
+            units,
             1,
-            neuron_type=_neuron_type(nengo, spec.neuron),
-            gain=np.ones(spec.units),
-            bias=np.full(spec.units, _resting_bias(spec.neuron)),
-            label="lmu.h",
+            neuron_type=_neuron_type(nengo, neuron),
+            gain=np.ones(units),
+            bias=np.full(units, _resting_bias(neuron)),
+            label=names[1],
         )
         glorot = nengo_dl.dists.Glorot()
         weights = nengo.Connection(memory, hidden.neurons, transform=glorot, synapse=None)
         dropped = nengo_dl.Layer(tf.keras.layers.Dropout(dropout))(hidden.neurons)
-        readout = nengo.Node(size_in=spec.output_size, label="readout")
+        readout = nengo.Node(size_in=outputs, label="readout")
         readout_weights = nengo.Connection(dropped, readout, transform=glorot, synapse=None)
         one = nengo.Node([1.0], label="one")
         readout_bias = nengo.Connection(
-            one, readout, transform=np.zeros((spec.output_size, 1)), synapse=None
+            one, readout, transform=np.zeros((outputs, 1)), synapse=None
         )
         nengo.Probe(readout, label="probe")
     parts = {
-        "memory": memory,
+        "input": memory,
         "hidden": hidden,
         "weights": weights,
         "readout_weights": readout_weights,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..report.words import NONE, count, plain
-from .report import RATE, EnergyReport, Entry
+from ..energy.report import RATE, EnergyReport, Entry
+from .words import NONE, count, plain
 
 if TYPE_CHECKING:
     from rich.table import Table

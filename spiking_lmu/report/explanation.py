@@ -1,0 +1,126 @@
+"""The part of the page that says why: ladders, trade-offs, and what a sample costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from ..energy.report import EnergyReport
+from ..explain.advice import Advice
+from ..explain.ladder import Ladder
+from ..tradeoff import Tradeoff
+from .energy_table import LEFT_OUT, amount, joules
+from .ladder_plot import rate_histogram, waterfall
+from .ladder_words import MEANING, layer_cells, points, verdict
+from .tradeoff_plot import tradeoff_plot
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+#: Whose energy is drawn beside the spikes.
+DEVICE = "loihi alone"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What was found out besides the comparison; any part may be empty.
+
+    Parameters
+    ----------
+    ladders
+        With the advice that follows from each.
+    tradeoffs
+        With the name of the model.
+    energies
+        By the name of the model.
+    """
+
+    ladders: tuple[tuple[Ladder, tuple[Advice, ...]], ...] = ()
+    tradeoffs: tuple[tuple[str, Tradeoff], ...] = ()
+    energies: tuple[tuple[str, EnergyReport], ...] = ()
+
+
+def as_sections(explanation: Explanation) -> Markup:
+    """Sections for the page; every name and value is escaped by the template."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = resources.files(__package__).joinpath("explanation.html.j2").read_text("utf-8")
+    return Markup(
+        environment.from_string(template).render(
+            ladders=[_ladder(i, *one) for i, one in enumerate(explanation.ladders)],
+            tradeoffs=[_tradeoff(i, *one) for i, one in enumerate(explanation.tradeoffs)],
+            energies=[_energy(*one) for one in explanation.energies],
+            meaning=MEANING,
+            left_out=LEFT_OUT,
+        )
+    )
+
+
+def _ladder(number: int, ladder: Ladder, advice: Iterable[Advice]) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    name = f"ladder{number}"
+    return {
+        "model": ladder.model,
+        "target": ladder.target,
+        "n": f"{len(ladder.indices):,}",
+        "data": ladder.data,
+        "verdict": verdict(ladder),
+        "advice": [str(one) for one in advice],
+        "wide": Markup(waterfall(ladder, f"{name}-wide")),
+        "narrow": Markup(waterfall(ladder, f"{name}-narrow", narrow=True)),
+        "rungs": [
+            (s.name, s.change, f"{100 * s.accuracy:.1f} %", points(s.step), f"{s.error:.1%}")
+            for s in ladder.steps
+        ],
+        "layers": [
+            {
+                "name": layer.name,
+                "rows": [layer_cells(s, s.layers[i]) for s in ladder.steps[1:]],
+                "histogram": Markup(rate_histogram(layer, f"{name}-rates{i}")),
+            }
+            for i, layer in enumerate(ladder.steps[-1].layers)
+        ],
+    }
+
+
+def _tradeoff(number: int, model: str, tradeoff: Tradeoff) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    name = f"tradeoff{number}"
+    wide = tradeoff_plot(tradeoff, f"{name}-wide", device=DEVICE)
+    narrow = tradeoff_plot(tradeoff, f"{name}-narrow", device=DEVICE, narrow=True)
+    return {
+        "model": model,
+        "target": tradeoff.target,
+        "n": f"{tradeoff.samples:,}",
+        "wide": Markup(wide),
+        "narrow": Markup(narrow),
+    }
+
+
+def _energy(model: str, report: EnergyReport) -> dict[str, Any]:
+    entries = report.entries
+    rows = [
+        ("Effective accumulates (synops)", [amount(e.operations.effective_acs) for e in entries]),
+        (
+            "Effective multiply-accumulates",
+            [amount(e.operations.effective_macs) for e in entries],
+        ),
+        ("Neuron updates", [amount(e.operations.neuron_updates) for e in entries]),
+    ]
+    estimates = [
+        (device, [joules(e.joules[device]) for e in entries]) for device in entries[0].joules
+    ]
+    return {
+        "model": model,
+        "labels": [entry.label for entry in entries],
+        "rows": rows,
+        "estimates": estimates,
+    }

@@ -1,0 +1,151 @@
+"""What a ladder says, as tables for a terminal, sentences, and JSON-safe values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..explain.advice import Advice
+from ..explain.ladder import Ladder, Step
+from ..explain.layers import Layer
+from ..stats import Paired, accuracy
+from .words import NONE, plain, signed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def verdict(ladder: Ladder) -> str:
+    """The finding in one sentence."""
+    last, blamed = ladder.steps[-1], ladder.blamed
+    assert last.total is not None
+    n, total = last.total.n, last.total
+    interval = f"(95 % interval {signed(total.low, n)} to {signed(total.high, n)})"
+    whole = f"{ladder.target} against the rate model: {signed(total.difference, n)} points"
+    if blamed is None:
+        text = f"{whole} {interval} on {n:,} samples: no rung loses more than chance explains."
+        if ladder.suspected is not None:
+            return f"{text} But the outputs move far on the rung “{ladder.suspected.name}”."
+        return f"{text} Use more samples to see smaller losses." if total.low < -1 else text
+    assert blamed.step is not None
+    if blamed.step.high < 0:
+        lost = f"{signed(blamed.step.difference, n)} points"
+        return f"{whole} {interval}. Most is lost on the rung “{blamed.name}”: {lost}."
+    where = f"the outputs change most on the rung “{blamed.name}”"
+    return f"{whole} {interval}. No single rung explains it; {where}."
+
+
+def points(paired: Paired | None) -> str:
+    """Points with their interval: ``'−1.5 (−4.3 to +1.1)'``."""
+    if paired is None:
+        return NONE
+    low, high = signed(paired.low, paired.n), signed(paired.high, paired.n)
+    return f"{signed(paired.difference, paired.n)} ({low} to {high})"
+
+
+def ladder_table(ladder: Ladder) -> Table:
+    """One row a rung."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    n = len(ladder.indices)
+    title = f"{plain(ladder.model)}, from the rate model to {ladder.target}: {n:,} samples"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("Rung")
+    for heading in ("Right", "Points to the rung before", "Output error"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    suspected = ladder.suspected
+    for step in ladder.steps:
+        style = "bold red" if step is suspected else ""
+        right = f"{100 * step.accuracy:.1f} %"
+        cells = [step.name, right, points(step.step), f"{step.error:.1%}"]
+        table.add_row(*(Text(plain(cell), style=style) for cell in cells))
+    return table
+
+
+def layer_table(ladder: Ladder) -> Table:
+    """One row for each layer and rung."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Hidden layers at the last step", title_justify="left",
+        pad_edge=False, padding=0,
+    )  # fmt: skip
+    table.add_column("Layer")
+    table.add_column("Rung", no_wrap=True)
+    for heading in ("r", "Error", "Silent", "Saturated", "Mean Hz", "Max Hz"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = [layer.name for layer in ladder.steps[-1].layers]
+    for i, name in enumerate(names):
+        for step in ladder.steps[1:]:
+            layer = step.layers[i]
+            table.add_row(plain(name) if step is ladder.steps[1] else "", *layer_cells(step, layer))
+    return table
+
+
+def layer_cells(step: Step, layer: Layer) -> list[str]:
+    """A row of the table of layers, as text."""
+    return [
+        plain(step.name),
+        f"{layer.correlation:.3f}",
+        f"{layer.relative_error:.1%}",
+        f"{layer.silent:.0%}",
+        f"{layer.saturated:.0%}",
+        f"{layer.mean_rate:,.0f}",
+        f"{layer.highest_rate:,.0f}",
+    ]
+
+
+def changes(ladder: Ladder) -> str:
+    """What is new on each rung."""
+    return "\n".join(f"{plain(step.name)}: {plain(step.change)}" for step in ladder.steps)
+
+
+MEANING = (
+    "Output error: RMS distance from the rate model's outputs, over their spread. r, error: of a "
+    "layer's decoded activity with the rate network's. Silent: neurons that never fire. Saturated: "
+    "at 95 % of the highest possible rate in 1 % of the samples or more."
+)
+
+
+def as_json(ladder: Ladder, advice: tuple[Advice, ...]) -> dict[str, Any]:
+    """JSON-safe: everything but the outputs."""
+    return {
+        "schema": "spiking-lmu ladder",
+        "schema_version": 1,
+        "model": ladder.model,
+        "target": ladder.target,
+        "data": ladder.data,
+        "samples": len(ladder.indices),
+        "verdict": verdict(ladder),
+        "blamed": None if ladder.blamed is None else ladder.blamed.name,
+        "suspected": None if ladder.suspected is None else ladder.suspected.name,
+        "rungs": [_rung(step, ladder) for step in ladder.steps],
+        "advice": [
+            {"rung": a.rung, "finding": a.finding, "fix": a.fix, "options": a.options}
+            for a in advice
+        ],
+        "provenance": ladder.provenance,
+    }
+
+
+def _rung(step: Step, ladder: Ladder) -> dict[str, Any]:
+    kept = accuracy(step.correct, step.correct | True)
+    return {
+        "name": step.name,
+        "change": step.change,
+        "accuracy": {"correct": kept.correct, "n": kept.n, "low": kept.low, "high": kept.high},
+        "step": None if step.step is None else vars(step.step),
+        "total": None if step.total is None else vars(step.total),
+        "output_error": step.error,
+        "layers": [
+            {
+                **vars(layer),
+                "ceiling": layer.ceiling if layer.ceiling < float("inf") else None,
+                "histogram": layer.histogram.tolist(),
+                "edges": layer.edges.tolist(),
+            }
+            for layer in step.layers
+        ],
+    }

@@ -1,0 +1,138 @@
+"""Accuracy against latency against energy, as a picture: one line for each readout filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..tradeoff import Point, Tradeoff, pick
+from .canvas import BAND, BLUE, GREY, INK, VERMILLION, style, to_svg
+from .energy_table import PREFIXES, joules
+from .words import count, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Of Okabe and Ito's palette; dashes and labels repeat what colours say.
+LINES = ((VERMILLION, (0, (1, 1))), ("#E69F00", (0, (4, 1, 1, 1))), ("#009E73", (0, (4, 1))),
+         (BLUE, "-"))  # fmt: skip
+#: Points below the rate model at which the lowest drawn accuracy is cut off.
+DEPTH = 12.0
+
+
+def tradeoff_plot(tradeoff: Tradeoff, name: str, *, device: str = "", narrow: bool = False) -> str:
+    """Accuracy by settle steps with the knee marked, and below it what a sample costs.
+
+    Parameters
+    ----------
+    tradeoff
+        With at least one point.
+    name
+        Prefix of the element's ids, unique in the page.
+    device
+        Whose energy is drawn beside the spikes; none if not given.
+    narrow
+        Drawn for a phone.
+
+    Raises
+    ------
+    SpecError
+        No points.
+    """
+    from matplotlib.figure import Figure
+
+    knee = pick(tradeoff.points, "knee")
+    with style():
+        figure = Figure(figsize=(3.7, 4.2) if narrow else (7.6, 4.4), layout="constrained")
+        figure.patch.set_alpha(0)
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        _accuracy(above, tradeoff, knee)
+        _cost(below, tradeoff, knee, device)
+        return to_svg(figure, name, _words(tradeoff, knee, device))
+
+
+def _accuracy(axes: Axes, tradeoff: Tradeoff, knee: Point) -> None:
+    rate = 100.0 * tradeoff.rate_correct / tradeoff.samples
+    axes.axhline(rate, color=INK, linewidth=0.9)
+    taus = sorted({point.readout_tau for point in tradeoff.points})
+    for place, tau in enumerate(taus):
+        colour, dashes = LINES[place % len(LINES)]
+        points = [point for point in tradeoff.points if point.readout_tau == tau]
+        axes.plot(
+            [point.settle_steps for point in points],
+            [100 * point.accuracy for point in points],
+            color=colour, linestyle=dashes, linewidth=1.4, marker="o", markersize=2.5,
+            label=_filter(tau),
+        )  # fmt: skip
+    axes.plot(
+        [knee.settle_steps], [100 * knee.accuracy], "o", markersize=9, color=INK,
+        markerfacecolor="none", label="knee", linestyle="none",
+    )  # fmt: skip
+    lowest = min(100 * point.accuracy for point in tradeoff.points)
+    highest = max(rate, *(100 * point.accuracy for point in tradeoff.points))
+    bottom = max(lowest, min(rate, 100 * knee.accuracy) - DEPTH)
+    room = 0.08 * max(highest - bottom, 1.0)
+    axes.set_ylim(bottom - room, highest + room)
+    axes.annotate(
+        "rate model", (1, rate), xycoords=("axes fraction", "data"), xytext=(0, 2),
+        textcoords="offset points", ha="right", va="bottom", color=INK, fontsize=7,
+    )  # fmt: skip
+    axes.grid(axis="y", color=BAND, linewidth=0.6)
+    axes.set_ylabel("accuracy, %")
+    axes.legend(
+        title="readout filter", loc="lower left", bbox_to_anchor=(0, 1), ncols=len(taus) + 1,
+        frameon=False, fontsize=7, title_fontsize=7, alignment="left", borderaxespad=0.2,
+        columnspacing=1.0, handlelength=1.8, handletextpad=0.4,
+    )  # fmt: skip
+
+
+def _cost(axes: Axes, tradeoff: Tradeoff, knee: Point, device: str) -> None:
+    points = _by_settle(tradeoff.points)
+    steps = [point.settle_steps for point in points]
+    axes.plot(steps, [point.spikes for point in points], color=GREY, marker="o", markersize=2.5)
+    axes.axvline(knee.settle_steps, color=INK, linewidth=0.6, linestyle=(0, (2, 2)))
+    axes.set_ylim(0)
+    axes.set_ylabel("spikes a sample")
+    axes.set_xlabel("settle steps after the last input")
+    axes.grid(axis="y", color=BAND, linewidth=0.6)
+    energies = [point.joules.get(device) for point in points]
+    known = [energy for energy in energies if energy is not None]
+    if known and len(known) == len(points):
+        other = axes.twinx()
+        other.spines["right"].set_visible(True)
+        scale, unit = next((p for p in PREFIXES if max(known) >= p[0]), PREFIXES[-1])
+        other.plot(steps, [energy / scale for energy in known], color=BLUE, linestyle=(0, (4, 1)))
+        other.set_ylim(0)
+        other.set_ylabel(f"{unit}, {plain(device)} (dashed)")
+
+
+def _by_settle(points: Sequence[Point]) -> list[Point]:
+    """One point for each number of settle steps: filters cost no spikes."""
+    found = {point.settle_steps: point for point in points}
+    return [found[steps] for steps in sorted(found)]
+
+
+def _filter(tau: float) -> str:
+    return f"{1000 * tau:g} ms" if tau else "none"
+
+
+def _words(tradeoff: Tradeoff, knee: Point, device: str) -> str:
+    best = pick(tradeoff.points, "best")
+    first, last = (_by_settle(tradeoff.points)[i] for i in (0, -1))
+    energy = knee.joules.get(device)
+    cost = "" if energy is None else f" and {joules(energy)} on {plain(device)}"
+    return (
+        f"Accuracy by settle steps on {plain(tradeoff.target)}, one line for each readout filter; "
+        f"{tradeoff.samples:,} samples. Rate model: "
+        f"{100 * tradeoff.rate_correct / tradeoff.samples:.1f} %. Knee: {_point(knee)}, "
+        f"{count(knee.spikes)} spikes a sample{cost}. Best: {_point(best)}. Spikes a sample grow "
+        f"from {count(first.spikes)} at {first.settle_steps} steps to {count(last.spikes)} at "
+        f"{last.settle_steps}."
+    )
+
+
+def _point(point: Point) -> str:
+    return (
+        f"{100 * point.accuracy:.1f} % at {point.settle_steps} settle steps with a filter of "
+        f"{_filter(point.readout_tau)}"
+    )

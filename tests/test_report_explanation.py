@@ -1,0 +1,93 @@
+"""The page's sections that say why: from a real ladder and trade-off of a small model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from spiking_lmu import datasets
+from spiking_lmu.conversion import convert, default_options
+from spiking_lmu.energy import Counts, energy_report, load_devices
+from spiking_lmu.explain import advise, climb
+from spiking_lmu.registry import get_target
+from spiking_lmu.report import write_html
+from spiking_lmu.report.explanation import Explanation, as_sections
+from spiking_lmu.report.ladder_plot import waterfall
+from spiking_lmu.report.ladder_words import as_json, verdict
+from spiking_lmu.tradeoff_run import Grid, run_tradeoff
+from spiking_lmu.zoo import load_model
+
+from .made_up import make_comparison
+from .report_page import Tags, screenshot
+
+SAMPLES = 40
+
+
+@pytest.fixture(scope="module")
+def explanation() -> Explanation:
+    rate = load_model("mnist-dense")
+    model = convert(rate, default_options(rate, max_rate=5.0))
+    target = get_target("reference")
+    dataset = datasets.load("mnist", "test", samples=SAMPLES)
+    ladder = climb("<b>dense", model, target, dataset)
+    devices = load_devices(None)
+    curve = run_tradeoff(
+        model, target, dataset.x, dataset.y, Grid((10, 50), (0.01,)), devices=devices
+    )
+    counts = Counts("reference", SAMPLES, 51, {"hidden": 100.0}, {"hidden": "nengo"})
+    costs = energy_report(model, [counts], devices)
+    return Explanation(
+        ((ladder, advise(ladder, model)),), (("<b>dense", curve),), (("<b>dense", costs),)
+    )
+
+
+def test_sections_name_their_figures_and_escape_names(explanation):
+    text = str(as_sections(explanation))
+    tags = Tags()
+    tags.feed(text)
+    assert "script" not in tags.names
+    assert "b" not in tags.names
+    assert not tags.unnamed
+    assert len(tags.ids) == len(set(tags.ids))
+    assert all(ref.startswith("#") for ref in tags.refs)
+    # A waterfall and a curve, wide and narrow, and a histogram.
+    assert text.count("<svg") == 5
+
+
+def test_sections_say_what_was_found(explanation):
+    text = str(as_sections(explanation))
+    ladder, advice = explanation.ladders[0]
+    assert ladder.blamed.name == "spikes"
+    assert "raise --max-rate" in advice[0].fix
+    assert advice[0].fix in text
+    assert "spikes" in verdict(ladder)
+    assert "loihi alone" in text
+    for step in ladder.steps:
+        assert step.name in waterfall(ladder, "x")
+
+
+def test_a_ladder_is_safe_as_json(explanation):
+    import json
+
+    ladder, advice = explanation.ladders[0]
+    document = json.loads(json.dumps(as_json(ladder, advice), allow_nan=False))
+    assert document["blamed"] == "spikes"
+    assert document["rungs"][0]["step"] is None
+    assert document["rungs"][-1]["accuracy"]["n"] == SAMPLES
+    (layer,) = document["rungs"][-1]["layers"]
+    assert sum(layer["histogram"]) == SAMPLES * 128
+
+
+def test_a_page_without_explanation_has_no_such_sections():
+    assert not str(as_sections(Explanation())).strip()
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_the_whole_page_renders(explanation, tmp_path, width):
+    path = tmp_path / "report.html"
+    write_html(replace(make_comparison(), images={}), path, explanation)
+    pixels = screenshot(path, tmp_path, width, 5000)
+    dark = (pixels.min(axis=2) < 0.5).mean(axis=1)
+    assert all(dark[top : top + 300].any() for top in range(0, 4500, 300))
+    assert (pixels[:, -8:] > 0.9).all()
