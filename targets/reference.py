@@ -9,6 +9,7 @@ import numpy as np
 
 from spiking_lmu.batched.host import BatchedHost
 from spiking_lmu.compat import import_nengo
+from spiking_lmu.compat.quiet import no_warnings
 from spiking_lmu.graph import Graph
 from spiking_lmu.model import Model
 from spiking_lmu.network import Presenter, build_network
@@ -119,9 +120,12 @@ class Built:
 
     def simulator(self, **options: Any) -> Any:
         """A new ``nengo.Simulator``."""
-        return import_nengo().Simulator(
-            self.parts.network, dt=self.timing.dt, seed=self.seed, progress_bar=False, **options
-        )
+        # Nengo works out the rates that given gains and biases amount to, and warns where a
+        # neuron never reaches them; nothing here uses those.
+        with no_warnings():
+            return import_nengo().Simulator(
+                self.parts.network, dt=self.timing.dt, seed=self.seed, progress_bar=False, **options
+            )
 
 
 class StockEngine:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu import registry
+from spiking_lmu.conversion import Options, convert
 from spiking_lmu.errors import TargetError
 from spiking_lmu.lmu import LmuSpec, build
 from spiking_lmu.model import Model
@@ -15,6 +16,7 @@ from spiking_lmu.network import Presenter, build_network
 from spiking_lmu.simulate import run_reference
 from spiking_lmu.testing import TargetContract, small_lmu
 from spiking_lmu.timing import Timing
+from spiking_lmu.zoo import load_model
 
 
 def builtin(name):
@@ -195,3 +197,11 @@ def test_unknown_and_missing_targets(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(TargetError, match=r"pip install 'spiking-lmu\[loihi\]'"):
         registry.get_target("loihi")
+
+
+def test_pairs_of_lif_neurons_are_built_without_a_warning():
+    """Nengo warns about rates that their gains never reach; here a warning is an error."""
+    model = load_model("psmnist-rec-tanh")
+    spiking = convert(model, Options(neuron="lif", steps_per_input=1, settle_steps=0))
+    with registry.get_target("reference").deploy(spiking, 1) as deployment:
+        assert deployment.run(np.zeros((1, 1, 1))).outputs.shape == (1, 1, 10)
