@@ -32,7 +32,7 @@ class _Rate(ProgressColumn):
 def bars(console: Console, unit: str) -> Progress:
     """Bars with the share done, ``unit`` a second, and time left."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         _Rate(unit),
@@ -77,7 +77,7 @@ class RichProgress:
 
     def __init__(self, console: Console) -> None:
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _SinceStart(),

@@ -6,6 +6,7 @@ by the same workers as the others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -67,7 +68,7 @@ class RateDeployment:
     def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
         graph = model.rate
         self._graph = graph
-        self._last = last_delivered(graph, inputs)
+        self._short, self._fed = last_step_alone(graph, inputs)
         self.placement = {p.name: "numpy" for p in graph.populations}
         # Inputs and outputs of every step; each population's values now and one step ago.
         sequences = inputs * (graph.input_size + graph.output_size)
@@ -84,29 +85,26 @@ class RateDeployment:
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
         """Run ``x``; nothing spikes."""
         started = perf_counter()
-        if self._last is None:
-            outputs = run_reference(self._graph, x)
-        else:
-            x = check_input(self._graph, x)
-            rest, weights, constant = self._last
-            outputs = run_reference(rest, (x.reshape(len(x), -1) @ weights + constant)[:, None])
+        outputs = run_reference(self._short, self._fed(check_input(self._graph, x)))
         return Run(outputs, {}, perf_counter() - started)
 
     def verify(self, x: np.ndarray, run: Run) -> None:
         """The rate model is the definition itself."""
 
 
-def last_delivered(graph: Graph, inputs: int) -> tuple[Graph, Array, Array] | None:
-    """The rest of a graph whose only memory is linear, and what is delivered to it at last.
+def last_step_alone(graph: Graph, inputs: int) -> tuple[Graph, Callable[[Array], Array]]:
+    """A graph with the same last step, and what to feed it in the place of (batch, inputs, size).
 
-    That is ``inputs @ weights + constant``, with weights (inputs · input size, delivered).
+    Of a graph whose only memory is linear it is the rest, fed with one input: the last that the
+    linear part delivers.  Any other graph is returned as it is, with inputs as they are.
     """
     front = split(graph)
     if front is None or not all(p.immediate for p in front.rest.projections):
-        return None
-    response, constant = front.impulse_response(inputs)
+        return graph, lambda x: x
+    response, constants = front.impulse_response(inputs)
     weights = np.moveaxis(response[::-1], 1, 2).reshape(-1, front.size)
-    return front.rest, weights, constant[-1]
+    constant = constants[-1]
+    return front.rest, lambda x: (x.reshape(len(x), -1) @ weights + constant)[:, None]
 
 
 RATE = RateTarget()

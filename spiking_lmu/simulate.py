@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .cells import NengoCells
 from .errors import SpecError
 from .graph import Graph, Population, Projection
-from .neurons import Neuron, SpikingState, response
+from .neurons import Neuron, response
 from .timing import Timing, lowpass_decay
 
 Array = np.ndarray
@@ -19,7 +20,7 @@ Array = np.ndarray
 Observer = Callable[[int, dict[str, Array], dict[str, Array]], None]
 #: From a spiking neuron, a shape and dt in seconds: a function from one step's current to the
 #: number of spikes in that step (or its expectation), starting at rest.
-Cells = Callable[[Neuron, tuple[int, ...], float], Callable[[Array], Array]]
+MakeStepper = Callable[[Neuron, tuple[int, ...], float], Callable[[Array], Array]]
 
 
 def run_reference(
@@ -27,7 +28,7 @@ def run_reference(
     x: Array,
     timing: Timing | None = None,
     observe: Observer | None = None,
-    cells: Cells | None = None,
+    cells: MakeStepper | None = None,
 ) -> Array:
     """Run ``graph`` on a batch of input sequences.
 
@@ -58,7 +59,7 @@ def run_reference(
     timing = timing or Timing()
     x = check_input(graph, x)
     batch, inputs, _ = x.shape
-    state = _State(graph, batch, timing, cells or _nengo)
+    state = _State(graph, batch, timing, cells or NengoCells().stepper)
     decay = lowpass_decay(timing.readout_tau, timing.dt)
     filtered = np.zeros((batch, graph.output_size))
     outputs = np.empty((batch, timing.total_steps(inputs), graph.output_size))
@@ -89,14 +90,10 @@ def check_input(graph: Graph, x: Array) -> Array:
     return x
 
 
-def _nengo(neuron: Neuron, shape: tuple[int, ...], dt: float) -> Callable[[Array], Array]:
-    return SpikingState(neuron, shape, dt).step
-
-
 class _State:
     """What one batch carries from step to step; everything starts at zero."""
 
-    def __init__(self, graph: Graph, batch: int, timing: Timing, cells: Cells) -> None:
+    def __init__(self, graph: Graph, batch: int, timing: Timing, cells: MakeStepper) -> None:
         self.graph, self.dt = graph, timing.dt
         sizes = {p.name: p.size for p in graph.populations}
         self.values = {name: np.zeros((batch, size)) for name, size in sizes.items()}

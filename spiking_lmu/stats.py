@@ -189,6 +189,17 @@ def samples_needed(paired: Paired, half_width: float) -> int:
     return int(-(-number // step) * step)
 
 
+def relative_error(got: Array, wanted: Array) -> float:
+    """Root of the summed squared difference over that of the squares of what is wanted.
+
+    If all that is wanted is zero, the first alone.
+
+    >>> relative_error(np.array([3.0, 4.5]), np.array([3.0, 4.0]))
+    0.1
+    """
+    return float(np.linalg.norm(got - wanted) / (np.linalg.norm(wanted) or 1.0))
+
+
 def agreement(a: Array, b: Array) -> float:
     """Share of samples on which two models decide alike, right or wrong.
 

@@ -144,12 +144,12 @@ class LoihiTarget:
         deploy = partial(self.deploy, model, inputs, seed=seed)
         return (
             Rung(
-                "chip dynamics",
+                loihi_limits.DYNAMICS,
                 "chip synapses, host values sent as spikes, lags; real numbers",
                 partial(deploy, arithmetic=REAL),
             ),
             Rung(
-                "quantised weights",
+                loihi_limits.WEIGHTS,
                 "8-bit weights and 12-bit biases, scaled core by core",
                 partial(deploy, arithmetic=ROUNDED),
             ),

@@ -163,6 +163,8 @@ COMPARE = [
     "out.html",
 ]
 CONVERT = ["convert", "rate.slmu", "-o", "out.slmu"]
+CALIBRATE = [*CONVERT, "--calibrate", "--target", "reference", "--data", "psmnist"]
+EXPLAIN = ["explain", "spiking.slmu", "--target", "reference", "--json", "out.json"]
 TRAIN = ["train", "psmnist", "-o", "out.slmu"]
 BAD = {
     "truncated file": (truncated, ["convert", "bad.slmu", "-o", "out.slmu"], "whole ZIP"),
@@ -211,11 +213,28 @@ BAD = {
         ["compare", "rate.slmu", "--report", "out.html"],
         "a rate model",
     ),
+    "models of the same name": (None, ["compare", "spiking.slmu", *COMPARE[1:]], "called spiking"),
     "spiking model to convert": (
         None,
         ["convert", "spiking.slmu", "-o", "out.slmu"],
         "spiking model",
     ),
+    "rate model to explain": (None, ["explain", "rate.slmu"], "a rate model"),
+    "no samples to explain": (None, [*EXPLAIN, "--samples", "-3"], "got -3"),
+    "too many samples to explain": (None, [*EXPLAIN, "--samples", "20000"], "20000"),
+    "data of another shape": (None, [*EXPLAIN, "--data", "mnist", "--samples", "2"], "(2, 1, 784)"),
+    "picture into a missing folder": (None, [*EXPLAIN, "--picture", "none/a.svg"], "none/a.svg"),
+    "less than nothing to explain": (None, [*COMPARE, "--explain", "-1"], "--explain"),
+    "too much to explain": (None, [*COMPARE, "--explain", "20000"], "20000"),
+    "explanation without a page": (None, [*COMPARE[:-2], "--explain"], "--report"),
+    "no calibration samples": (None, [*CALIBRATE, "--calibration-samples", "-1"], "got -1"),
+    "calibration of a negative seed": (None, [*CALIBRATE, "--seed", "-1"], "--seed"),
+    "spiking model to calibrate": (
+        None,
+        ["convert", "spiking.slmu", *CALIBRATE[2:]],
+        "a spiking model",
+    ),
+    "weights cut off too low": (None, [*CONVERT, "--clip-weights", "10"], "--clip-weights"),
     "rate above all bounds": (None, [*CONVERT, "--max-rate", "0"], "--max-rate"),
     "no steps": (None, [*CONVERT, "--steps-per-input", "0"], "steps per input"),
     "negative filter": (None, [*CONVERT, "--readout-tau", "-1"], "readout filter"),

@@ -7,8 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spiking_lmu.conversion import convert, default_options
+from spiking_lmu import datasets
+from spiking_lmu.conversion import convert, default_options, measure_activity
+from spiking_lmu.errors import SpecError
 from spiking_lmu.explain import advise, climb
+from spiking_lmu.graph import Graph, Population, Projection
+from spiking_lmu.model import Model
+from spiking_lmu.neurons import Neuron
 from spiking_lmu.registry import get_target
 
 from .faulty import dense, images, row_by_row, two_layers
@@ -136,3 +141,67 @@ def test_warnings_of_the_target_name_rungs_that_it_has():
     rungs = {problem.rung for problem in target.check(model)} - {""}
     assert rungs
     assert rungs <= names
+
+
+@pytest.fixture(scope="module")
+def saturating():
+    """A small random classifier with tanh neurons, and inputs for it."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, (30, 1, 5)).astype(np.float32)
+    graph = Graph(
+        (Population("x", 5), Population("hidden", 8, Neuron("tanh")), Population("out", 3)),
+        (
+            Projection("x", "hidden", rng.normal(size=(8, 5))),
+            Projection("hidden", "out", rng.normal(size=(3, 8))),
+        ),
+        "x",
+        "out",
+    )
+    model = Model(graph, activity=measure_activity(graph, x))
+    y = rng.integers(0, 3, 30)
+    return model, datasets.Dataset("random", "test", 30, x, y, 3, "", "", np.arange(30))
+
+
+@pytest.mark.parametrize("neuron", ["relu", "lif"])
+def test_a_layer_that_became_on_and_off_neurons_is_one_layer(saturating, neuron):
+    rate, data = saturating
+    model = convert(rate, default_options(rate, neuron=neuron, settle_steps=400, readout_tau=0.05))
+    found = climb("tanh", model, get_target("reference"), data)
+    units = model.graph["hidden.spikes"].size
+    for step in found.steps[1:]:
+        (layer,) = step.layers
+        assert layer.name == "hidden"
+        assert layer.histogram.sum() == units * len(data.y)
+        assert layer.correlation > 0.97
+        assert layer.relative_error < 0.2
+
+
+def test_another_kind_of_model_is_refused(saturating):
+    rate, data = saturating
+    model = convert(rate, default_options(rate))
+    renamed = Graph(
+        tuple(replace(p, name="h") if p.name == "hidden" else p for p in rate.graph.populations),
+        tuple(
+            replace(q, **{end: "h" for end in ("pre", "post") if getattr(q, end) == "hidden"})
+            for q in rate.graph.projections
+        ),
+        "x",
+        "out",
+    )
+    for wrong, says in (
+        (rate, "a rate model"),
+        (replace(model, rate_graph=None), "no rate graph"),
+        (replace(model, rate_graph=renamed), "population h"),
+        (replace(model, task="regression"), "regression"),
+    ):
+        with pytest.raises(SpecError, match=says):
+            climb("wrong", wrong, get_target("reference"), data)
+
+
+def test_advice_without_a_filter_names_one():
+    model = spiking(dense(), max_rate=900.0, settle_steps=0, readout_tau=0.0)
+    found = ladder(model)
+    assert found.blamed.name in ("spikes", "synapses and timing")
+    for one in advise(found, model):
+        assert one.options.get("readout_tau", 1) > 0
+        assert one.options.get("settle_steps", 1) > 0

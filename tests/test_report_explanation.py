@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from spiking_lmu import datasets
+from spiking_lmu.cli import main
 from spiking_lmu.conversion import convert, default_options
 from spiking_lmu.energy import Counts, energy_report, load_devices
 from spiking_lmu.explain import advise, climb
@@ -91,3 +93,40 @@ def test_the_whole_page_renders(explanation, tmp_path, width):
     dark = (pixels.min(axis=2) < 0.5).mean(axis=1)
     assert all(dark[top : top + 300].any() for top in range(0, 4500, 300))
     assert (pixels[:, -8:] > 0.9).all()
+
+
+REPORTS = ["--report", "r.html", "--json", "r.json", "--markdown", "r.md"]
+
+
+def compared(tmp_path, monkeypatch, error):
+    """Compare with an explanation that fails with ``error``; returns the exit code and the page."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("spiking_lmu.explain.climb", fail)
+    assert main(["convert", "mnist-dense", "-o", "spiking.slmu", "--settle-steps", "5"]) == 0
+    command = ["compare", "spiking.slmu", "--targets", "reference", "--data", "mnist"]
+    code = main([*command, "--samples", "2", "--workers", "1", "--explain", "2", *REPORTS])
+    return code, Path("r.html").read_text("utf-8")
+
+
+def test_a_failing_explanation_costs_no_report(tmp_path, monkeypatch, capsys):
+    code, page = compared(tmp_path, monkeypatch, RuntimeError("no reason"))
+    assert code == 0
+    assert "spiking on reference is not explained: RuntimeError: no reason" in (
+        capsys.readouterr().out
+    )
+    assert Path("r.json").exists()
+    assert Path("r.md").exists()
+    assert 'id="h-energy"' in page
+    assert 'id="h-ladder"' not in page
+
+
+def test_an_interrupted_explanation_costs_no_report(tmp_path, monkeypatch, capsys):
+    code, page = compared(tmp_path, monkeypatch, KeyboardInterrupt())
+    assert code == 130
+    assert "Interrupted" in capsys.readouterr().out
+    assert Path("r.json").exists()
+    assert 'id="h-ladder"' not in page

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
+from .common import require_at_least
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,6 +39,10 @@ def require_consistent(options: Namespace) -> None:
             expected="one --target: what suits one does not suit another",
             fix="pass --target loihi, and convert again for others",
         )
+    else:
+        require_at_least("--seed", options.seed, 0)
+        if options.calibration_samples is not None:
+            require_at_least("--calibration-samples", options.calibration_samples, 1)
 
 
 def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options, dict[str, Any]]:
@@ -48,7 +53,8 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
     Raises
     ------
     SpikingLmuError
-        The target cannot run here or refuses the model; no training data.
+        A model that spikes or does not classify; the target cannot run here or refuses it; no
+        training data.
     """
     from rich.console import Console
 
@@ -58,6 +64,7 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
     from ..registry import get_target
     from ..tradeoff_run import Grid
 
+    _require_classifier(model)
     target = get_target(options.target[0])
     data = training_images(model, options)
     grid = Grid(**_timings(usual, options))
@@ -86,6 +93,17 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
     }
     Console(highlight=False).print(table(found, target.name, len(data.y)))
     return chosen_options(usual, found), record
+
+
+def _require_classifier(model: Model) -> None:
+    got = "a spiking model" if model.graph.spiking else f"a model for {model.task}"
+    if model.graph.spiking or model.task != "classification":
+        raise SpecError(
+            "--calibrate",
+            got=got,
+            expected="a rate model for classification",
+            fix="leave --calibrate out, or choose the rate model",
+        )
 
 
 def chosen_options(usual: Options, found: Calibration) -> Options:

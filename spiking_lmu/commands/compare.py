@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from .arguments import add_samples
 
 if TYPE_CHECKING:
     from ..compare import Job
-    from ..model import Model
-    from ..report.explanation import Explanation
+    from ..datasets import Dataset
     from ..results import Comparison
+    from .explanation import Models
 
 
 #: Options of the command line by the targets that take them.
@@ -69,14 +70,18 @@ def run(options: Namespace) -> int:
     from ..report import to_rich
 
     require_outputs(options)
-    comparison, interrupted = execute(options)
+    models = _models(options)
+    # Loaded before anything runs, so that a wrong number of samples costs no time.
+    explained = _explained(options)
+    comparison, interrupted = execute(options, models)
     Console(highlight=False).print(to_rich(comparison))
     for outcome in comparison.outcomes:
         for note in outcome.options.get("notes", ()):
             print(f"{outcome.model} on {outcome.target}: {note}")
-    if interrupted:
-        options.explain = 0
-    write_reports(options, comparison)
+    write_data(options, comparison)
+    if options.report is not None:
+        explained = None if interrupted else explained
+        interrupted = write_page(options, models, comparison, explained) or interrupted
     if interrupted:
         print("Interrupted: finished samples are kept; the same command goes on from here.")
         return 130
@@ -96,7 +101,7 @@ def require_outputs(options: Namespace) -> None:
         )  # fmt: skip
 
 
-def execute(options: Namespace) -> tuple[Comparison, bool]:
+def execute(options: Namespace, models: Models) -> tuple[Comparison, bool]:
     """Run every model on every target; also whether it was interrupted."""
     from rich.console import Console
 
@@ -108,7 +113,6 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
     from .check import preflight
     from .common import command_line, environment, workers_of
 
-    models = _models(options)
     until = None if options.until is None else parse_points(options.until)
     jobs = _jobs(options)
     preflight(models, [job.target for job in jobs])
@@ -144,40 +148,29 @@ def execute(options: Namespace) -> tuple[Comparison, bool]:
             return stopped.comparison, True
 
 
-def _models(options: Namespace) -> list[tuple[str, Model]]:
+def _models(options: Namespace) -> Models:
+    """By the names of their files, under which the reports pair them with their rate models."""
     from .sources import load_spiking
 
+    names = [Path(name).stem for name in options.models]
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(
+                "models", got=f"several files called {name}", expected="a name for each model",
+                fix="copy one to a file of another name",
+            )  # fmt: skip
     return [(Path(name).stem, load_spiking(name)) for name in options.models]
 
 
-def explanation_of(options: Namespace, comparison: Comparison) -> Explanation:
-    """What the page says besides: costs, and with ``--explain`` ladders and trade-offs.
-
-    On Ctrl-C what is explained so far stays out, and the page is written without it.
-    """
-    from rich.console import Console
-
+def _explained(options: Namespace) -> Dataset | None:
+    """The samples with which ``--explain`` climbs each ladder."""
     from .. import datasets
-    from ..progress import RichProgress
-    from ..registry import get_target
-    from ..report.explanation import Explanation
-    from .explanation import costs, explain
 
-    models = _models(options)
-    alone = Explanation(energies=costs(models, comparison))
     if not options.explain:
-        return alone
-    targets = [get_target(name.strip()) for name in options.targets.split(",")]
-    dataset = datasets.load(
+        return None
+    return datasets.load(
         options.data, "test", folder=options.folder, samples=options.explain, seed=options.seed
     )
-    try:
-        with RichProgress(Console(stderr=True)) as progress:
-            return explain(
-                models, targets, dataset, comparison, seed=options.seed, progress=progress
-            )
-    except KeyboardInterrupt:
-        return alone
 
 
 def _pictures(options: Namespace, indices: Any) -> dict[int, Any]:
@@ -255,14 +248,35 @@ def _pair(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def write_reports(options: Namespace, comparison: Comparison) -> None:
-    """Write each report that was asked for and say where."""
-    from ..report import write_html, write_json, write_markdown
+def write_data(options: Namespace, comparison: Comparison) -> None:
+    """Write the reports for machines and editors that were asked for, and say where."""
+    from ..report import write_json, write_markdown
 
-    if options.report is not None:
-        write_html(comparison, options.report, explanation_of(options, comparison))
-        print(f"wrote {options.report}")
     for path, write in ((options.json, write_json), (options.markdown, write_markdown)):
         if path is not None:
             write(comparison, path)
             print(f"wrote {path}")
+
+
+def write_page(
+    options: Namespace, models: Models, comparison: Comparison, explained: Dataset | None
+) -> bool:
+    """Write the page with what a sample costs and, on ``explained``, ladders and trade-offs.
+
+    Returns whether the explanation was interrupted; the page is written without it then.
+    """
+    from ..report import write_html
+    from ..report.explanation import Explanation
+    from .explanation import costs, explain
+
+    explanation, interrupted = Explanation(energies=costs(models, comparison)), False
+    if explained is not None:
+        targets = [job.target for job in _jobs(options)]
+        try:
+            ladders, tradeoffs = explain(models, targets, explained, comparison, options.seed)
+            explanation = replace(explanation, ladders=ladders, tradeoffs=tradeoffs)
+        except KeyboardInterrupt:
+            interrupted = True
+    write_html(comparison, options.report, explanation)
+    print(f"wrote {options.report}")
+    return interrupted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .arguments import DATA_NAMES
 
@@ -33,7 +33,7 @@ def run(options: Namespace) -> int:
     from ..explain import advise, climb
     from ..progress import RichProgress
     from ..registry import get_target
-    from ..report.ladder_words import MEANING, changes, ladder_table, layer_table, verdict
+    from ..report.ladder_words import MEANING, changes, ladder_table, layer_tables, verdict
     from .check import preflight
     from .common import command_line, environment, require_folder
     from .sources import load_spiking
@@ -53,7 +53,8 @@ def run(options: Namespace) -> int:
     console = Console(highlight=False)
     console.print(ladder_table(ladder))
     console.print(changes(ladder), style="dim", markup=False)
-    console.print(layer_table(ladder))
+    for table in layer_tables(ladder):
+        console.print(table)
     console.print(MEANING, style="dim")
     console.print(f"\n{verdict(ladder)}", markup=False)
     for one in advice:
@@ -68,14 +69,12 @@ def _write(options: Namespace, ladder: Ladder, advice: tuple[Advice, ...]) -> No
     from ..artifact import write_atomically
     from ..report.ladder_words import as_json
 
-    written: list[tuple[Any, str]] = []
+    written: list[tuple[Path, str]] = []
     if options.picture is not None:
+        from ..report.canvas import as_file
         from ..report.ladder_plot import waterfall
 
-        svg = waterfall(ladder, "ladder")
-        written.append(
-            (options.picture, svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
-        )
+        written.append((options.picture, as_file(waterfall(ladder, "ladder"))))
     if options.json is not None:
         document = json.dumps(as_json(ladder, advice), allow_nan=False, indent=1)
         written.append((options.json, document + "\n"))

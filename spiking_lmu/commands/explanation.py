@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..energy import EnergyReport
+    from ..explain import Advice, Ladder
     from ..model import Model
     from ..progress import RichProgress
-    from ..report.explanation import Explanation
     from ..results import Comparison
     from ..target import Target
+    from ..tradeoff import Tradeoff
 
-Models = Sequence[tuple[str, "Model"]]
+    Models = Sequence[tuple[str, Model]]
+    Explained = tuple[Ladder, tuple[Advice, ...]]
 
 
 def costs(models: Models, comparison: Comparison) -> tuple[tuple[str, EnergyReport], ...]:
@@ -31,32 +33,45 @@ def costs(models: Models, comparison: Comparison) -> tuple[tuple[str, EnergyRepo
 
 
 def explain(
-    models: Models,
-    targets: Sequence[Target],
-    dataset: Dataset,
-    comparison: Comparison,
-    *,
-    seed: int,
-    progress: RichProgress,
-) -> Explanation:
-    """Climb the ladder and draw the trade-off of every model on every target that ran it."""
-    from ..energy import load_devices
-    from ..explain import advise, climb
-    from ..report.explanation import Explanation
-    from ..tradeoff_run import run_tradeoff
+    models: Models, targets: Sequence[Target], dataset: Dataset, comparison: Comparison, seed: int
+) -> tuple[tuple[Explained, ...], tuple[tuple[str, Tradeoff], ...]]:
+    """Ladder, advice and trade-off of every model on every target that ran it.
 
-    ladders, tradeoffs, devices = [], [], load_devices(None)
+    What cannot be explained is said, and left out.
+    """
+    from rich.console import Console
+
+    from ..progress import RichProgress
+    from ..workers.shards import one_line
+
+    ladders, tradeoffs = [], []
     ran = {(o.model, o.target) for o in comparison.outcomes if len(o.indices)}
-    for name, model in models:
-        for target in targets:
+    pairs = [(name, model, target) for name, model in models for target in targets]
+    with RichProgress(Console(stderr=True)) as progress:
+        for name, model, target in pairs:
             if (name, target.name) not in ran:
                 continue
-            ladder = climb(name, model, target, dataset, seed=seed, progress=progress)
-            ladders.append((ladder, advise(ladder, model)))
-            progress.start(f"{name} · {target.name} · settle times", 0, len(dataset.y))
-            curve = run_tradeoff(
-                model, target, dataset.x, dataset.y, seed=seed, devices=devices,
-                advance=progress.advance,
-            )  # fmt: skip
+            try:
+                ladder, curve = _one(name, model, target, dataset, seed, progress)
+            except Exception as error:
+                print(f"{name} on {target.name} is not explained: {one_line(error)}")
+                continue
+            ladders.append(ladder)
             tradeoffs.append((name, curve))
-    return Explanation(tuple(ladders), tuple(tradeoffs), costs(models, comparison))
+    return tuple(ladders), tuple(tradeoffs)
+
+
+def _one(
+    name: str, model: Model, target: Target, dataset: Dataset, seed: int, progress: RichProgress
+) -> tuple[Explained, Tradeoff]:
+    from ..energy import load_devices
+    from ..explain import advise, climb
+    from ..tradeoff_run import run_tradeoff
+
+    ladder = climb(name, model, target, dataset, seed=seed, progress=progress)
+    progress.start(f"{name} · {target.name} · settle times", 0, len(dataset.y))
+    curve = run_tradeoff(
+        model, target, dataset.x, dataset.y, seed=seed, devices=load_devices(None),
+        advance=progress.advance,
+    )  # fmt: skip
+    return (ladder, advise(ladder, model)), curve

@@ -34,7 +34,7 @@ CRITERION = (
 )
 Rates = dict[str, float]
 Report = Callable[[str, int | None], None]
-Any_ = TypeVar("Any_", bound="Result")
+Compared = TypeVar("Compared", bound="Result")
 
 
 class Result(Protocol):
@@ -230,14 +230,14 @@ def search(
     return Calibration(rates, point, tuple(screened), tuple(rounds))
 
 
-def ranked(results: Sequence[Any_]) -> list[Any_]:
+def ranked(results: Sequence[Compared]) -> list[Compared]:
     """Best first, by the criterion of this module."""
     if not results:
         return []
     best = min(results, key=lambda result: (_lost(result), result.relative_error))
     noise = sqrt(best.disagreements + 1)
 
-    def key(result: Any_) -> tuple[int, float]:
+    def key(result: Compared) -> tuple[int, float]:
         more = _lost(result) - _lost(best)
         return more if more > noise else 0, result.relative_error
 

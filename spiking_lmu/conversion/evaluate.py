@@ -8,11 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ..cells import cells_of
 from ..graph import Graph
 from ..model import Model
-from ..neurons import Neuron, response
-from ..rate import RATE, last_delivered
-from ..simulate import Cells, run_reference
+from ..neurons import Neuron
+from ..rate import RATE, last_step_alone
+from ..simulate import MakeStepper, run_reference
+from ..stats import relative_error
 from ..target import Target
 from ..timing import Timing
 from ..tradeoff import Point
@@ -87,12 +89,11 @@ class TargetEvaluator:
         parts = [response_outputs(graph, self._x[i : i + BATCH], dt, cells) for i in starts]
         got, wanted = np.concatenate(parts), self._wanted
         right, rate_right = got.argmax(axis=1) == self._y, wanted.argmax(axis=1) == self._y
-        error = np.linalg.norm(got - wanted) / (np.linalg.norm(wanted) or 1.0)
         return Screened(
             rates=dict(rates),
             lost=int(rate_right.sum()) - int(right.sum()),
             disagreements=int((right != rate_right).sum()),
-            relative_error=float(error),
+            relative_error=relative_error(got, wanted),
         )
 
     def run(self, rates: Mapping[str, float], samples: int) -> tuple[Point, ...]:
@@ -114,20 +115,15 @@ def window(grid: Grid, dt: float) -> float:
     return max(min(longest, max(1.0, 2 * tau / dt)) for tau in grid.readout_taus)
 
 
-def response_cells(target: Target, steps: float, seed: int) -> Cells:
+def response_cells(target: Target, steps: float, seed: int) -> MakeStepper:
     """Neurons that give, at once, the mean number of spikes a step over ``steps`` steps.
 
     The rate is that of the target's response curve, or else of Nengo's.  In a window a regular
     train has one of two whole numbers of spikes, n or n+1, by chance of phase: with mean n+f
     a variance of f(1-f).  Normal noise of that variance is added.
     """
-    own = getattr(target, "cells", None)
+    curve = cells_of(target).response
     rng = np.random.default_rng(seed)
-
-    def nengo(neuron: Neuron, current: Array, dt: float) -> Array:
-        return response(neuron, current) / neuron.amplitude
-
-    curve = nengo if own is None else own.response
 
     def cells(neuron: Neuron, shape: tuple[int, ...], dt: float) -> Callable[[Array], Array]:
         def step(current: Array) -> Array:
@@ -142,14 +138,11 @@ def response_cells(target: Target, steps: float, seed: int) -> Cells:
     return cells
 
 
-def response_outputs(graph: Graph, x: Array, dt: float, cells: Cells) -> Array:
+def response_outputs(graph: Graph, x: Array, dt: float, cells: MakeStepper) -> Array:
     """Outputs after the last input, (batch, outputs), of a spiking graph without synapses.
 
     Without dynamics one step an input is enough; and where the linear part at the front is all
     that remembers anything, one step in all.
     """
-    last = last_delivered(graph, x.shape[1])
-    if last is not None:
-        graph, weights, constant = last
-        x = (x.reshape(len(x), -1) @ weights + constant)[:, None]
-    return run_reference(graph, x, Timing(dt=dt), cells=cells)[:, -1]
+    short, fed = last_step_alone(graph, x.shape[1])
+    return run_reference(short, fed(x), Timing(dt=dt), cells=cells)[:, -1]

@@ -141,7 +141,7 @@ def _spikes(model: Model, step: Step) -> Iterator[Advice]:
         if usual is None:
             continue
         counted = usual * window
-        silent = f"; {layer.silent:.0%} of its neurons never fire" if layer.silent else ""
+        silent = f"; {layer.silent:.0%} of its neurons fire for no sample" if layer.silent else ""
         what = (
             f"the most active neurons of {layer.name} send {counted:.2g} spikes in the "
             f"{1000 * window:g} ms that the readout averages over{silent}"
@@ -150,15 +150,18 @@ def _spikes(model: Model, step: Step) -> Iterator[Advice]:
         if rate > 1.2 * usual:
             yield Advice(step.name, what, f"raise --max-rate to about {rate:g}", {"max_rate": rate})
             continue
-        tau, settle = 2 * timing.readout_tau, 2 * timing.settle_steps
+        tau = 2 * timing.readout_tau or USUAL_READOUT
+        settle = 2 * timing.settle_steps or int(np.ceil(SETTLED * tau / timing.dt))
         fix = f"average for longer: --readout-tau {tau:g} --settle-steps {settle}"
         yield Advice(step.name, what, fix, {"readout_tau": tau, "settle_steps": settle})
 
 
 def _unknown(step: Step) -> Advice:
+    lost = -step.step.difference if step.step else 0.0
+    cost = f"costs {lost:.1f} points" if lost > 0 else f"leaves an output error of {step.error:.0%}"
     return Advice(
         step.name,
-        f"{step.change} costs {-step.step.difference if step.step else 0:.1f} points",
+        f"{step.change}: this {cost}",
         "see what spiking-lmu check says about the model, and try spiking-lmu convert --calibrate",
     )
 

@@ -13,8 +13,8 @@ import numpy as np
 from ..front_end import split
 from ..graph import Graph
 from ..model import Model
-from ..neurons import Neuron, SpikingState, response
-from ..simulate import run_reference
+from ..neurons import Neuron
+from ..simulate import MakeStepper, run_reference
 from ..target import Cells
 from ..timing import Timing, lowpass_decay
 from .seen import Seen, window
@@ -22,21 +22,7 @@ from .seen import Seen, window
 Array = np.ndarray
 
 
-class NengoCells:
-    """Nengo's neurons, which every target has that names no others."""
-
-    def response(self, neuron: Neuron, current: Array, dt: float) -> Array:
-        """Spikes a second; dt plays no part."""
-        return response(replace(neuron, amplitude=1.0), current)
-
-    def stepper(
-        self, neuron: Neuron, shape: tuple[int, ...], dt: float
-    ) -> Callable[[Array], Array]:
-        """Nengo's update of one step."""
-        return SpikingState(neuron, shape, dt).step
-
-
-def steady(cells: Cells) -> Callable[..., Callable[[Array], Array]]:
+def steady(cells: Cells) -> MakeStepper:
     """What ``cells`` would fire at if their current never changed, as `run_reference` takes it."""
 
     def expected(neuron: Neuron, shape: tuple[int, ...], dt: float) -> Callable[[Array], Array]:
@@ -75,7 +61,7 @@ class IdealRun:
         self,
         model: Model,
         inputs: int,
-        cells: Callable[..., Callable[[Array], Array]],
+        cells: MakeStepper,
         late: int | None = None,
     ) -> None:
         self._model, self._inputs, self._cells = model, inputs, cells

@@ -12,12 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..cells import cells_of
+from ..errors import SpecError
 from ..model import Model
 from ..rate import RATE
-from ..stats import Paired, mcnemar
+from ..simulate import check_input
+from ..stats import Paired, mcnemar, relative_error
 from ..target import Problem, Rung, Target
-from .ideal import IdealRun, NengoCells, steady, without_synapses
-from .layers import Layer, layers, rate_activity
+from .ideal import IdealRun, steady, without_synapses
+from .layers import Layer, hidden, layers, rate_activity, sources
 from .seen import Seen, seen_of
 
 Array = np.ndarray
@@ -146,11 +149,14 @@ def climb(
 
     Raises
     ------
+    SpecError
+        Another kind of model, or data of another shape.
     TargetError
         The target refuses the model.
     """
-    x, y = dataset.x, dataset.y
-    cells = getattr(target, "cells", None) or NengoCells()
+    _check(model)
+    x, y = check_input(model.graph, dataset.x), dataset.y
+    cells = cells_of(target)
     rate = _batches(x, lambda part: rate_activity(model.rate, part))
     activity = {n: np.concatenate([part[n] for part in rate]) for n in rate[0]}
     steps: list[Step] = []
@@ -172,6 +178,31 @@ def climb(
         problems=tuple(target.check(model)),
         provenance={"seed": seed, "model_digest": model.digest, "data_digest": dataset.digest},
     )
+
+
+def _check(model: Model) -> None:
+    """Raise a SpecError unless ``model`` spikes, classifies, and has the layers of a rate graph."""
+    reason, rate = "", model.rate_graph
+    if not model.graph.spiking:
+        reason = "a rate model"
+    elif model.task != "classification":
+        reason = f"a model for {model.task}"
+    elif rate is None or rate.spiking:
+        reason = "no rate graph in the model"
+    elif (rate.input_size, rate.output_size) != (model.graph.input_size, model.graph.output_size):
+        reason = "a rate graph with other inputs or outputs"
+    else:
+        sizes = {p.name: p.size for p in model.graph.populations}
+        for p in hidden(rate):
+            if sizes.get(p.name) != p.size or not sources(model.graph, p.name):
+                reason = f"no spiking neurons for population {p.name} of the rate graph"
+    if reason:
+        raise SpecError(
+            "model to explain",
+            got=reason,
+            expected="a spiking classifier with the rate graph that it was converted from",
+            fix="convert the rate model again with spiking-lmu convert",
+        )
 
 
 #: How to make what runs a batch, and to close it again.
@@ -231,5 +262,4 @@ def _step(name: str, change: str, seen: Seen, y: Array, before: list[Step]) -> S
 
 def _distance(outputs: Array, rate: Array) -> float:
     ours, theirs = (o - o.mean(axis=1, keepdims=True) for o in (outputs, rate))
-    spread = float(np.sqrt((theirs**2).mean()))
-    return float(np.sqrt(((ours - theirs) ** 2).mean())) / spread if spread else 0.0
+    return relative_error(ours, theirs)

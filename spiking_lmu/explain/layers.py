@@ -8,7 +8,9 @@ import numpy as np
 
 from ..graph import Graph, Population
 from ..model import Model
+from ..rate import last_step_alone
 from ..simulate import run_reference
+from ..stats import relative_error
 from ..target import Cells
 from .seen import Seen
 
@@ -35,10 +37,11 @@ class Layer:
         Of the activity decoded at the last step with the rate network's: Pearson's coefficient
         over samples and neurons, and RMS error over the RMS of the rate network's activity.
     silent, saturated
-        Share of its spiking neurons that never fire, and of those that fire at 95 % or more of
-        the highest possible rate in at least 1 % of the samples.
+        Share of its spiking neurons that fire in no sample, and of those that fire at 95 % or
+        more of the highest possible rate in at least 1 % of the samples.
     mean_rate, highest_rate, ceiling
-        Hz, over samples and neurons; the ceiling is infinite where nothing bounds a rate.
+        Hz, over samples and neurons; the ceiling is infinite where nothing bounds a rate.  All
+        rates are of the steps at the end, see :func:`spiking_lmu.explain.seen.window`.
     histogram, edges
         Neurons × samples by firing rate, and the edges of the bins in Hz.
     """
@@ -62,7 +65,8 @@ def rate_activity(graph: Graph, x: Array) -> dict[str, Array]:
     def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
         last.update(values)
 
-    run_reference(graph, x, observe=observe)
+    short, fed = last_step_alone(graph, x.shape[1])
+    run_reference(short, fed(x), observe=observe)
     return {p.name: last[p.name] for p in hidden(graph)}
 
 
@@ -79,11 +83,14 @@ def layers(model: Model, cells: Cells, rate: dict[str, Array], seen: Seen) -> tu
     )
 
 
-def _sources(graph: Graph, name: str) -> list[str]:
-    """The spiking populations that stand for a population of the rate network."""
+def sources(graph: Graph, name: str) -> list[str]:
+    """The spiking populations that stand for one of the rate network.
+
+    Itself; or, where a linear population has its name, those that this adds up.
+    """
     if graph[name].neuron.spiking:
         return [name]
-    return [q.pre for q in graph.incoming(name) if q.immediate and graph[q.pre].neuron.spiking]
+    return [q.pre for q in graph.incoming(name) if graph[q.pre].neuron.spiking]
 
 
 def _decoded(graph: Graph, name: str, seen: Seen) -> Array:
@@ -97,13 +104,13 @@ def _decoded(graph: Graph, name: str, seen: Seen) -> Array:
 
 def _rates(model: Model, cells: Cells, name: str, seen: Seen) -> tuple[Array, float]:
     """Firing rates (batch, neurons), and the highest that any of them could have."""
-    sources = _sources(model.graph, name)
+    spiking = sources(model.graph, name)
     ceilings = [
         float(cells.response(model.graph[s].neuron, np.array(HUGE), model.timing.dt))
-        for s in sources
+        for s in spiking
     ]
     highest = max(ceilings)
-    rates = np.concatenate([seen.rates[s] for s in sources], axis=1)
+    rates = np.concatenate([seen.rates[s] for s in spiking], axis=1)
     return rates, highest if highest < HUGE / 2 else np.inf
 
 
@@ -114,7 +121,7 @@ def _layer(name: str, wanted: Array, got: Array, rates: tuple[Array, float]) -> 
     return Layer(
         name=name,
         correlation=_correlation(wanted.ravel(), got.ravel()),
-        relative_error=_relative(got - wanted, wanted),
+        relative_error=relative_error(got, wanted),
         silent=float((hertz == 0).all(axis=0).mean()),
         saturated=float((near >= OFTEN).mean()),
         mean_rate=float(hertz.mean()),
@@ -130,8 +137,3 @@ def _correlation(a: Array, b: Array) -> float:
     if not (np.ptp(a) and np.ptp(b)):
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
-
-
-def _relative(error: Array, scale: Array) -> float:
-    root = float(np.sqrt((scale**2).mean()))
-    return float(np.sqrt((error**2).mean())) / root if root else 0.0

@@ -73,3 +73,8 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     opening = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}">'
     text = opening + text[text.index(">") + 1 :]
     return text.replace("xlink:href", "href")
+
+
+def as_file(element: str) -> str:
+    """What `to_svg` gave, as the text of a file of its own."""
+    return element.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ..energy.report import EnergyReport
@@ -13,8 +12,10 @@ from ..explain.ladder import Ladder
 from ..tradeoff import Tradeoff
 from .energy_table import LEFT_OUT, amount, joules
 from .ladder_plot import rate_histogram, waterfall
-from .ladder_words import MEANING, layer_cells, points, verdict
+from .ladder_words import MEANING, layer_cells, verdict
+from .templates import render
 from .tradeoff_plot import tradeoff_plot
+from .words import points
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -44,15 +45,11 @@ class Explanation:
 
 def as_sections(explanation: Explanation) -> Markup:
     """Sections for the page; every name and value is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = resources.files(__package__).joinpath("explanation.html.j2").read_text("utf-8")
     return Markup(
-        environment.from_string(template).render(
+        render(
+            "explanation.html.j2",
             ladders=[_ladder(i, *one) for i, one in enumerate(explanation.ladders)],
             tradeoffs=[_tradeoff(i, *one) for i, one in enumerate(explanation.tradeoffs)],
             energies=[_energy(*one) for one in explanation.energies],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from .explanation import Explanation, as_sections
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
 from .table import RATE, Row, labels_of, rows_with_outcomes
+from .templates import render
 from .traces import MAX_POPULATIONS, trace_plot
 
 #: Traced samples that are drawn; each takes one figure for each run.
@@ -44,31 +44,13 @@ def write_html(
 
 def as_html(comparison: Comparison, explanation: Explanation) -> str:
     """The page as text; every name and value is escaped by the template."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        name: getattr(words, name)
-        for name in (
-            "percent",
-            "difference",
-            "p_value",
-            "count",
-            "speed",
-            "duration",
-            "sentence",
-            "stopping",
-            "verification",
-        )
-    }
-    template = resources.files(__package__).joinpath("template.html.j2").read_text("utf-8")
     pairs = rows_with_outcomes(comparison)
     table_rows = [row for row, _ in pairs]
     ran = any(row.n for row in table_rows)
-    return environment.from_string(template).render(
+    return render(
+        "template.html.j2",
         comparison=comparison,
         n=len(comparison.indices),
         rows=table_rows,

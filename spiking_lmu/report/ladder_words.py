@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..explain.advice import Advice
 from ..explain.ladder import Ladder, Step
 from ..explain.layers import Layer
-from ..stats import Paired, accuracy
-from .words import NONE, plain, signed
+from ..stats import accuracy
+from .words import plain, points, signed
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+Array = np.ndarray
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def verdict(ladder: Ladder) -> str:
@@ -34,14 +39,6 @@ def verdict(ladder: Ladder) -> str:
     return f"{whole} {interval}. No single rung explains it; {where}."
 
 
-def points(paired: Paired | None) -> str:
-    """Points with their interval: ``'−1.5 (−4.3 to +1.1)'``."""
-    if paired is None:
-        return NONE
-    low, high = signed(paired.low, paired.n), signed(paired.high, paired.n)
-    return f"{signed(paired.difference, paired.n)} ({low} to {high})"
-
-
 def ladder_table(ladder: Ladder) -> Table:
     """One row a rung."""
     from rich import box
@@ -50,7 +47,9 @@ def ladder_table(ladder: Ladder) -> Table:
 
     n = len(ladder.indices)
     title = f"{plain(ladder.model)}, from the rate model to {ladder.target}: {n:,} samples"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False
+    )  # fmt: skip
     table.add_column("Rung")
     for heading in ("Right", "Points to the rung before", "Output error"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -63,25 +62,28 @@ def ladder_table(ladder: Ladder) -> Table:
     return table
 
 
-def layer_table(ladder: Ladder) -> Table:
-    """One row for each layer and rung."""
+def layer_tables(ladder: Ladder) -> list[Table]:
+    """A table for each layer, one row a rung."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(
-        box=box.SIMPLE_HEAD, title="Hidden layers at the last step", title_justify="left",
-        pad_edge=False, padding=0,
-    )  # fmt: skip
-    table.add_column("Layer")
-    table.add_column("Rung", no_wrap=True)
-    for heading in ("r", "Error", "Silent", "Saturated", "Mean Hz", "Max Hz"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    names = [layer.name for layer in ladder.steps[-1].layers]
-    for i, name in enumerate(names):
+    tables = []
+    for i, name in enumerate(layer.name for layer in ladder.steps[-1].layers):
+        table = Table(
+            box=box.SIMPLE_HEAD, title=Text(f"Layer {plain(name)} at the last step"),
+            title_justify="left", pad_edge=False, padding=0,
+        )  # fmt: skip
+        table.add_column("Rung", no_wrap=True)
+        for heading in ("r", "Error", "Silent", "Saturated", "Mean", "Max Hz"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("0 to max", no_wrap=True)
         for step in ladder.steps[1:]:
             layer = step.layers[i]
-            table.add_row(plain(name) if step is ladder.steps[1] else "", *layer_cells(step, layer))
-    return table
+            cells = [*layer_cells(step, layer), sparkline(layer.histogram)]
+            table.add_row(*(Text(cell) for cell in cells))
+        tables.append(table)
+    return tables
 
 
 def layer_cells(step: Step, layer: Layer) -> list[str]:
@@ -97,15 +99,29 @@ def layer_cells(step: Step, layer: Layer) -> list[str]:
     ]
 
 
+def sparkline(histogram: Array) -> str:
+    """Counts as bars of text, two bins in one, on a scale of logarithms; nothing for none.
+
+    >>> sparkline(np.array([900, 100, 3, 0, 0, 0]))
+    '█▂ '
+    """
+    counts = histogram.reshape(-1, 2).sum(axis=1)
+    height = np.log1p(counts) / np.log1p(max(int(counts.max()), 1))
+    bars = np.ceil(height * len(BARS)).astype(int)
+    return "".join(BARS[bar - 1] if bar else " " for bar in bars)
+
+
 def changes(ladder: Ladder) -> str:
     """What is new on each rung."""
     return "\n".join(f"{plain(step.name)}: {plain(step.change)}" for step in ladder.steps)
 
 
 MEANING = (
-    "Output error: RMS distance from the rate model's outputs, over their spread. r, error: of a "
-    "layer's decoded activity with the rate network's. Silent: neurons that never fire. Saturated: "
-    "at 95 % of the highest possible rate in 1 % of the samples or more."
+    "Points: paired, with Newcombe's 95 % interval for each rung by itself, not corrected for the "
+    "number of rungs. Output error: RMS distance from the rate model's outputs, over their spread. "
+    "r, error: of a layer's decoded activity with the rate network's. Rates: of the steps at the "
+    "end. Silent: neurons that fire for no sample. Saturated: at 95 % of the highest possible rate "
+    "in 1 % of the samples or more."
 )
 
 

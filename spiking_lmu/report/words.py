@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..stats import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy
+from ..stats import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy, Paired
 
 if TYPE_CHECKING:
     from .table import Row
@@ -42,23 +42,28 @@ def share(value: Accuracy) -> str:
 
 
 def difference(row: Row) -> str:
-    """Points to the rate model with their interval: ``'−1.5 (−4.3 to +1.1)'``."""
-    if row.paired is None:
+    """Points to the rate model, see `points`."""
+    return points(row.paired)
+
+
+def points(paired: Paired | None) -> str:
+    """Points with their interval: ``'−1.5 (−4.3 to +1.1)'``."""
+    if paired is None:
         return NONE
-    low, high = signed(row.paired.low, row.n), signed(row.paired.high, row.n)
-    return f"{signed(row.paired.difference, row.n)} ({low} to {high})"
+    low, high = signed(paired.low, paired.n), signed(paired.high, paired.n)
+    return f"{signed(paired.difference, paired.n)} ({low} to {high})"
 
 
-def signed(points: float, n: int) -> str:
+def signed(value: float, n: int) -> str:
     """Points with a sign, as finely as ``n`` samples deserve.
 
     >>> signed(-1.5, 200), signed(0.004, 10_000)
     ('−1.5', '0.00')
     """
-    text = _fixed(abs(points), n)
+    text = _fixed(abs(value), n)
     if not float(text):
         return text
-    return ("+" if points > 0 else "−") + text
+    return ("+" if value > 0 else "−") + text
 
 
 def p_value(row: Row) -> str:

@@ -1,0 +1,33 @@
+"""The page's templates."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from . import words
+
+#: Functions of :mod:`.words` that templates use as filters.
+FILTERS = (
+    "percent",
+    "difference",
+    "p_value",
+    "count",
+    "speed",
+    "duration",
+    "sentence",
+    "stopping",
+    "verification",
+)
+
+
+def render(name: str, **values: Any) -> str:
+    """A template beside this module, filled in; every value that is not Markup is escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {filter_name: getattr(words, filter_name) for filter_name in FILTERS}
+    template = resources.files(__package__).joinpath(name).read_text("utf-8")
+    return environment.from_string(template).render(**values)
