@@ -119,14 +119,19 @@ def _text(step: Step) -> str:
 
 def rate_histogram(layer: Layer, name: str) -> str:
     """Neurons × samples by firing rate on one rung; counts on a scale of logarithms."""
+    from matplotlib.ticker import NullLocator
+
     with style():
         figure, axes = new_figure(3.4, 1.6)
-        axes.set_position((0.14, 0.27, 0.82, 0.68))
+        axes.set_position((0.2, 0.27, 0.76, 0.68))
         counts: Sequence[float] = layer.histogram.tolist()
         axes.bar(
             layer.edges[:-1], counts, np.diff(layer.edges), align="edge", color=BLUE, linewidth=0
         )
-        axes.set_yscale("symlog", linthresh=1)
+        axes.set_yscale("log")
+        axes.set_ylim(0.5)
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.yaxis.set_minor_locator(NullLocator())
         if layer.ceiling <= 1.2 * layer.edges[-1]:
             axes.axvline(layer.ceiling, color=VERMILLION, linewidth=1.2, linestyle="--")
         axes.set_xlabel("spikes a second")
