@@ -12,8 +12,6 @@ from pathlib import Path
 
 from .cli import main as command_line
 
-#: Test images on which the report says where accuracy is lost.
-EXPLAINED = 200
 #: Conversions as `spiking-lmu convert --calibrate --target loihi` chooses them.
 MODELS = {
     "psmnist-ff-relu": ("--max-rate", "125", "--settle-steps", "200", "--readout-tau", "0.04"),
@@ -39,8 +37,7 @@ def main() -> int:
     reports = {"--report": "report.html", "--json": "report.json", "--markdown": "report.md"}
     outputs = [part for flag, name in reports.items() for part in (flag, str(folder / name))]
     samples = ["--samples", str(options.samples), "--journal", str(folder / "finished.journal")]
-    samples += ["--explain", str(min(options.samples, EXPLAINED))]
-    code = command_line(["compare", *spiking, *samples, *outputs])
+    code = command_line(["compare", *spiking, *samples, "--explain", *outputs])
     if code == 0:
         page = (folder / "report.html").resolve()
         print(f"Open the report in a browser: {page.as_uri()}")

@@ -1,19 +1,17 @@
-"""The fast trainer's loop: warm-up on the memory alone, then through time; checkpoints."""
+"""The fast trainer: warm-up on the memory alone, then through time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .fast import FastCell
 from .images import ImageEpochs
-from .loop import Schedule
+from .loop import Report, Schedule, train
 
 Array = np.ndarray
 #: Held-out samples evaluated at once.
@@ -49,54 +47,55 @@ def fit_fast(
     extra: FastSchedule,
     checkpoint: Path,
     settings: dict[str, Any],
-    report: Callable[[int, int, int, dict[str, float]], None],
+    report: Report,
 ) -> list[dict[str, float]]:
     """Train ``cell`` as a classifier; returns the learning curve, warm-up included.
 
-    Goes on from ``checkpoint`` if it belongs to the same ``settings``, and writes it after
-    each epoch.  ``report(epoch, step, steps, values)`` is called after every step.
-
-    Raises
-    ------
-    FileError
-        The checkpoint is damaged or of another run.
+    See :func:`spiking_lmu.train.loop.train`.  ``report(epoch, step, steps, values)`` is called
+    after every step.
     """
-    import tensorflow as tf
+    learner = _Fast(cell, epochs, schedule, extra, report)
+    return train(learner, extra.warm_up + schedule.epochs, checkpoint, settings)
 
-    steps = epochs.samples // schedule.batch_size
-    start = load_checkpoint(checkpoint, settings)
-    curve = list(start.curve) if start else []
-    if extra.warm_up and not curve:
-        cell.weights["lmu.h_to_h"].assign(tf.zeros_like(cell.weights["lmu.h_to_h"]))
-    trainer = Trainer(cell, schedule, extra, steps, warm=len(curve) < extra.warm_up)
-    if start:
-        _restore(trainer, start)
-    for epoch in range(len(curve), extra.warm_up + schedule.epochs):
-        warm = epoch < extra.warm_up
-        if epoch and epoch == extra.warm_up:
-            trainer = Trainer(cell, schedule, extra, steps, warm)
-        began = perf_counter()
-        x, y = epochs.training(np.random.default_rng([schedule.seed, epoch]))
+
+@dataclass
+class _Fast:
+    """Warm-up, then training through time, as one `Learner`."""
+
+    cell: FastCell
+    epochs: ImageEpochs
+    schedule: Schedule
+    extra: FastSchedule
+    report: Report
+
+    def prepare(self, epoch: int) -> None:
+        recurrent = self.cell.weights["lmu.h_to_h"]
+        if self.extra.warm_up and epoch == 0:
+            recurrent.assign(np.zeros(recurrent.shape))
+        self._begin(warm=epoch < self.extra.warm_up)
+
+    def _begin(self, warm: bool) -> None:
+        self._steps = self.epochs.samples // self.schedule.batch_size
+        self._trainer = Trainer(self.cell, self.schedule, self.extra, self._steps, warm)
+
+    @property
+    def variables(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        return self.cell.variables, self._trainer.optimizer.variables
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        if epoch and epoch == self.extra.warm_up:
+            self._begin(warm=False)
+        size, steps = self.schedule.batch_size, self._steps
+        x, y = self.epochs.training(np.random.default_rng([self.schedule.seed, epoch]))
         loss, correct = 0.0, 0
         for step in range(steps):
-            chosen = slice(step * schedule.batch_size, (step + 1) * schedule.batch_size)
-            seed = (schedule.seed, epoch * steps + step)
-            found = trainer.step(x[chosen], y[chosen], seed)
+            chosen = slice(step * size, (step + 1) * size)
+            seed = (self.schedule.seed, epoch * steps + step)
+            found = self._trainer.step(x[chosen], y[chosen], seed)
             loss, correct = loss + float(found[0]), correct + int(found[1])
-            report(epoch, step + 1, steps, {"loss": loss / (step + 1)})
-        entry = {"loss": loss / steps, "accuracy": correct / (steps * schedule.batch_size)}
-        entry |= _held_out(trainer, epochs)
-        curve.append({**entry, "seconds": perf_counter() - began})
-        save_checkpoint(
-            checkpoint,
-            Checkpoint(
-                settings,
-                curve,
-                [variable.numpy() for variable in cell.variables],
-                [variable.numpy() for variable in trainer.optimizer.variables],
-            ),
-        )
-    return curve
+            self.report(epoch, step + 1, steps, {"loss": loss / (step + 1)})
+        entry = {"loss": loss / steps, "accuracy": correct / (steps * size)}
+        return entry | _held_out(self._trainer, self.epochs)
 
 
 def _optimizer(schedule: Schedule, extra: FastSchedule, steps: int, warm: bool) -> Any:
@@ -107,13 +106,6 @@ def _optimizer(schedule: Schedule, extra: FastSchedule, steps: int, warm: bool) 
     )
     rate = tf.keras.optimizers.schedules.CosineDecay(first, epochs * steps)
     return tf.keras.optimizers.Adam(rate)
-
-
-def _restore(trainer: Trainer, start: Checkpoint) -> None:
-    for variable, value in zip(trainer.cell.variables, start.weights, strict=True):
-        variable.assign(value)
-    for variable, value in zip(trainer.optimizer.variables, start.optimizer, strict=True):
-        variable.assign(value)
 
 
 class Trainer:

@@ -1,8 +1,8 @@
-"""The training loop: epochs of a NengoDL simulator, checkpoints, a learning curve."""
+"""The training loop: epochs, checkpoints, a learning curve; and NengoDL's simulator in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +13,8 @@ import numpy as np
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 Array = np.ndarray
+#: Called after every step with epoch, step, steps an epoch, and values.
+Report = Callable[[int, int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,51 @@ class Epochs(Protocol):
         """The same for samples that are never trained on; may be empty."""
 
 
+class Learner(Protocol):
+    """What is trained, an epoch at a time."""
+
+    def prepare(self, epoch: int) -> None:
+        """Make ready to go on with epoch ``epoch``; called once, before anything is restored."""
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        """Train for one epoch; loss and accuracies, on held-out samples too if there are any."""
+
+    @property
+    def variables(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        """TensorFlow's variables of the network and of the optimizer."""
+
+
+def train(
+    learner: Learner, epochs: int, checkpoint: Path, settings: dict[str, Any]
+) -> list[dict[str, float]]:
+    """Train until ``epochs`` epochs are done; returns the learning curve.
+
+    Goes on from ``checkpoint`` if it belongs to the same ``settings``, and writes it after
+    each epoch.
+
+    Raises
+    ------
+    FileError
+        The checkpoint is damaged or of another run.
+    """
+    start = load_checkpoint(checkpoint, settings)
+    curve = list(start.curve) if start else []
+    learner.prepare(len(curve))
+    if start:
+        for variables, values in zip(
+            learner.variables, (start.weights, start.optimizer), strict=True
+        ):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+    for epoch in range(len(curve), epochs):
+        began = perf_counter()
+        entry = learner.epoch(epoch)
+        curve.append({**entry, "seconds": perf_counter() - began})
+        weights, optimizer = ([v.numpy() for v in part] for part in learner.variables)
+        save_checkpoint(checkpoint, Checkpoint(settings, curve, weights, optimizer))
+    return curve
+
+
 def fit(
     simulator: Any,
     node: Any,
@@ -53,73 +100,70 @@ def fit(
     steps_an_epoch: int,
     checkpoint: Path,
     settings: dict[str, Any],
-    report: Callable[[int, int, int, dict[str, float]], None],
+    report: Report,
 ) -> list[dict[str, float]]:
-    """Train ``simulator`` (NengoDL), fed at ``node``, as a classifier; returns the learning curve.
+    """Train ``simulator`` (NengoDL), fed at ``node``, as a classifier; see :func:`train`.
 
-    Goes on from ``checkpoint`` if it belongs to the same ``settings``, and writes it after
-    each epoch.  ``report(epoch, step, steps, values)`` is called after every step.
-
-    Raises
-    ------
-    FileError
-        The checkpoint is damaged or of another run.
+    ``report(epoch, step, steps, values)`` is called after every step.
     """
-    import tensorflow as tf
+    learner = _Simulation(simulator, node, epochs, schedule, steps_an_epoch, report)
+    return train(learner, schedule.epochs, checkpoint, settings)
 
-    rate = tf.keras.optimizers.schedules.CosineDecay(
-        schedule.learning_rate, schedule.epochs * steps_an_epoch
-    )
-    optimizer = tf.keras.optimizers.Adam(rate)
-    simulator.compile(
-        optimizer=optimizer,
-        loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    model = simulator.keras_model
-    start = load_checkpoint(checkpoint, settings)
-    curve = list(start.curve) if start else []
-    if start:
-        optimizer.build(model.trainable_variables)
-        for variable, value in zip(model.variables, start.weights, strict=True):
-            variable.assign(value)
-        for variable, value in zip(optimizer.variables, start.optimizer, strict=True):
-            variable.assign(value)
-    for epoch in range(len(curve), schedule.epochs):
-        began = perf_counter()
-        x, y = epochs.training(np.random.default_rng([schedule.seed, epoch]))
-        tf.keras.utils.set_random_seed(schedule.seed + 1000 * (epoch + 1))
 
-        class Report(tf.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
-            def on_train_batch_end(self, batch: int, logs: Any = None, epoch: int = epoch) -> None:
-                report(epoch, batch + 1, steps_an_epoch, {k: float(v) for k, v in logs.items()})
+@dataclass
+class _Simulation:
+    """A NengoDL simulator as a `Learner`."""
 
-        history = simulator.fit(
-            {node: x},
+    simulator: Any
+    node: Any
+    epochs: Epochs
+    schedule: Schedule
+    steps: int
+    report: Report
+
+    def prepare(self, epoch: int) -> None:
+        import tensorflow as tf
+
+        rate = tf.keras.optimizers.schedules.CosineDecay(
+            self.schedule.learning_rate, self.schedule.epochs * self.steps
+        )
+        self._optimizer = tf.keras.optimizers.Adam(rate)
+        self.simulator.compile(
+            optimizer=self._optimizer,
+            loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        self._optimizer.build(self.simulator.keras_model.trainable_variables)
+
+    @property
+    def variables(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        return self.simulator.keras_model.variables, self._optimizer.variables
+
+    def epoch(self, epoch: int) -> dict[str, float]:
+        import tensorflow as tf
+
+        report, steps = self.report, self.steps
+        x, y = self.epochs.training(np.random.default_rng([self.schedule.seed, epoch]))
+        tf.keras.utils.set_random_seed(self.schedule.seed + 1000 * (epoch + 1))
+
+        class Reporting(tf.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                report(epoch, batch + 1, steps, {k: float(v) for k, v in logs.items()})
+
+        history = self.simulator.fit(
+            {self.node: x},
             y[:, None, None],
             epochs=1,
             shuffle=False,
             verbose=0,
-            callbacks=[Report()],
+            callbacks=[Reporting()],
         ).history
         entry = {"loss": history["loss"][-1], "accuracy": history["probe_accuracy"][-1]}
-        entry |= _held_out(simulator, node, epochs)
-        curve.append({**{k: float(v) for k, v in entry.items()}, "seconds": perf_counter() - began})
-        save_checkpoint(
-            checkpoint,
-            Checkpoint(
-                settings,
-                curve,
-                [variable.numpy() for variable in model.variables],
-                [variable.numpy() for variable in optimizer.variables],
-            ),
-        )
-    return curve
-
-
-def _held_out(simulator: Any, node: Any, epochs: Epochs) -> dict[str, float]:
-    x, y = epochs.held_out()
-    if not len(y):
-        return {}
-    found = simulator.evaluate({node: x}, y[:, None, None], verbose=0)
-    return {"held_out_accuracy": found["probe_accuracy"], "held_out_loss": found["loss"]}
+        x, y = self.epochs.held_out()
+        if len(y):
+            found = self.simulator.evaluate({self.node: x}, y[:, None, None], verbose=0)
+            entry |= {
+                "held_out_accuracy": found["probe_accuracy"],
+                "held_out_loss": found["loss"],
+            }
+        return {name: float(value) for name, value in entry.items()}
