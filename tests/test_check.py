@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -32,9 +31,6 @@ from tests.chip_models import (
     random_model,
     two,
 )
-
-if find_spec("nengo_loihi") is None:
-    pytest.skip("nengo-loihi is not installed", allow_module_level=True)
 
 
 def test_random_networks_build_where_the_check_passes_them():

@@ -16,6 +16,7 @@ from spiking_lmu.conversion import measure_activity
 from spiking_lmu.dataset_sources import SHIPPED
 from spiking_lmu.lmu import LmuSpec, build
 from spiking_lmu.model import Model
+from tests.fresh_python import needs
 
 HEAVY = ("numpy", "scipy", "nengo", "nengo_dl", "nengo_loihi", "tensorflow", "keras", "tf_keras")
 HEAVY += ("matplotlib", "jinja2", "rich", "dask", "distributed")
@@ -253,7 +254,11 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
+#: Names of networks are looked up once NengoDL is there.
+MARKS = {"no such network": needs("nengo-dl")}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=MARKS.get(case, ())) for case in BAD])
 def test_bad_input_gets_one_line_and_writes_nothing(small, capsys, case):
     prepare, arguments, message = BAD[case]
     if prepare:

@@ -8,15 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from spiking_lmu.errors import FileError, MissingExtraError
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
-
+from spiking_lmu.errors import FileError
 from spiking_lmu.importers import from_nengo_dl, parameters
 from tests import networks
 

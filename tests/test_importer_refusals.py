@@ -7,17 +7,9 @@ import functools
 import numpy as np
 import pytest
 
-from spiking_lmu.errors import ImportNetworkError, MissingExtraError, SpecError
-from spiking_lmu.simulate import run_reference
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
-
+from spiking_lmu.errors import ImportNetworkError, SpecError
 from spiking_lmu.importers import from_nengo_dl
+from spiking_lmu.simulate import run_reference
 from tests import networks
 
 

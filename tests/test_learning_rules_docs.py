@@ -8,17 +8,6 @@ import re
 import warnings
 from pathlib import Path
 
-import pytest
-
-from spiking_lmu.errors import MissingExtraError
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
-
 PAGE = Path(__file__).parent.parent / "docs" / "learning-rules.md"
 
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spiking_lmu.errors import MissingExtraError
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
-
 from spiking_lmu import parameters
+from spiking_lmu.compat import import_nengo
 from spiking_lmu.importers import from_nengo_dl
 from spiking_lmu.parameters.naming import NetworkNames
 from tests import networks, parameter_networks
@@ -56,7 +48,7 @@ def test_the_lmus_weights_have_names_and_are_nengo_dls(lmu):
 
 
 def test_a_label_names_the_cell_and_probes_do_not_rename_the_readout():
-    nengo = pytest.importorskip("nengo")
+    nengo = import_nengo()
     with nengo.Network(seed=0) as network:
         source = nengo.Node(np.zeros(1))
         cell = networks.lmu_cell_class()(3, 2, 4.0, 1, label="my cell")

@@ -9,20 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from spiking_lmu import artifact
-from spiking_lmu.errors import MissingExtraError
-from spiking_lmu.model import Model
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
-
-from spiking_lmu import parameters
+from spiking_lmu import artifact, parameters
 from spiking_lmu.cli import main
 from spiking_lmu.importers import from_nengo_dl
+from spiking_lmu.model import Model
 from tests.parameter_simulators import small_lmu
 
 

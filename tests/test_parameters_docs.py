@@ -10,17 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
-import pytest
-
 from spiking_lmu.cli import main
-from spiking_lmu.errors import MissingExtraError
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
 
 PAGE = Path(__file__).parent.parent / "docs" / "parameters.md"
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spiking_lmu.errors import FileError, ImportNetworkError, MissingExtraError, SpecError
-
-try:
-    from spiking_lmu.compat import import_nengo_dl
-
-    import_nengo_dl()
-except MissingExtraError:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
-
 from spiking_lmu import parameters
+from spiking_lmu.errors import FileError, ImportNetworkError, SpecError
 from spiking_lmu.parameters.layout import contents
 from spiking_lmu.parameters.mismatch import explain
 from spiking_lmu.parameters.source import open_source

@@ -1,12 +1,7 @@
 """Training on made-up data: what is learned lands in the graph, and a killed run goes on."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
-
-if find_spec("nengo_dl") is None:
-    pytest.skip("NengoDL is not installed", allow_module_level=True)
 
 from spiking_lmu.compat import import_nengo_dl
 from spiking_lmu.compat.quiet import quiet_import
