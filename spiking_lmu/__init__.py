@@ -10,35 +10,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .artifact import load, save
-    from .conversion import convert
-    from .errors import SpikingLmuError
-    from .graph import Graph, Population, Projection
-    from .importers import from_nengo_dl
-    from .lmu import LmuSpec
-    from .model import Model
-    from .neurons import Neuron
-    from .registry import find_targets, get_target
-    from .simulate import run_reference
-    from .timing import Timing
+    from spiking_lmu.backends.registry import find_targets, get_target
+    from spiking_lmu.conversion import convert
+    from spiking_lmu.errors import SpikingLmuError
+    from spiking_lmu.files.slmu import load, save
+    from spiking_lmu.graph.graph import Graph, Population, Projection
+    from spiking_lmu.graph.lmu import LmuSpec
+    from spiking_lmu.graph.model import Model
+    from spiking_lmu.graph.neurons import Neuron
+    from spiking_lmu.graph.reference import run_reference
+    from spiking_lmu.graph.timing import Timing
+    from spiking_lmu.importers import from_nengo_dl
 
 _HOME = {
-    "Graph": "graph",
-    "LmuSpec": "lmu",
-    "Model": "model",
-    "Neuron": "neurons",
-    "Population": "graph",
-    "Projection": "graph",
+    "Graph": "graph.graph",
+    "LmuSpec": "graph.lmu",
+    "Model": "graph.model",
+    "Neuron": "graph.neurons",
+    "Population": "graph.graph",
+    "Projection": "graph.graph",
     "SpikingLmuError": "errors",
-    "Timing": "timing",
+    "Timing": "graph.timing",
     "convert": "conversion",
-    "find_targets": "registry",
+    "find_targets": "backends.registry",
     "from_nengo_dl": "importers",
-    "get_target": "registry",
-    "load": "artifact",
-    "run_reference": "simulate",
-    "save": "artifact",
+    "get_target": "backends.registry",
+    "load": "files.slmu",
+    "run_reference": "graph.reference",
+    "save": "files.slmu",
 }
+
+#: Modules that stand at the top by a shorter name.
+_MODULES = {"parameters": "importers.parameters"}
 
 __version__ = "0.1.0"
 __all__ = [
@@ -61,6 +64,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module 'spiking_lmu' has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from spiking_lmu.batched.host import BatchedHost
+from spiking_lmu.backends.batched.host import BatchedHost
+from spiking_lmu.backends.engines import EngineDeployment, EngineRun, Makers
+from spiking_lmu.backends.feeding import FLOAT64, Feeding, Plain, plan_feeding
+from spiking_lmu.backends.network import Presenter, build_network
+from spiking_lmu.backends.rounding import rounding_margin
+from spiking_lmu.backends.target import Capabilities, OnlineLearning, Problem, count_spikes
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.compat.quiet import no_warnings
-from spiking_lmu.graph import Graph
-from spiking_lmu.model import Model
-from spiking_lmu.network import Presenter, build_network
-from spiking_lmu.target import Capabilities, Problem, count_spikes
-
-from . import learning
-from .engines import EngineDeployment, EngineRun, Makers
-from .feeding import FLOAT64, Feeding, Plain, plan_feeding
-from .rounding import rounding_margin
+from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.model import Model
 
 Array = np.ndarray
+
+
+@contextmanager
+def _learning_simulator(network: Any, dt: float, seed: int, decoder_range: float) -> Iterator[Any]:
+    with import_nengo().Simulator(network, dt=dt, seed=seed, progress_bar=False) as simulator:
+        yield simulator
+
+
+def _decoders(simulator: Any, connection: Any) -> Array:
+    return np.array(simulator.signals[simulator.model.sig[connection]["weights"]])
 
 
 class ReferenceTarget:
@@ -37,7 +47,7 @@ class ReferenceTarget:
         live_weights="read, write",
     )
     distributions = ("nengo", "numpy")
-    online_learning = learning.REFERENCE
+    online_learning = OnlineLearning(_learning_simulator, _decoders)
 
     def available(self) -> str:
         """Nengo is part of the base install."""

@@ -24,7 +24,8 @@ import warnings
 from importlib import metadata
 from types import ModuleType
 
-from ..errors import MissingExtraError, SpikingLmuError, missing_extra
+from spiking_lmu.errors import MissingExtraError, SpikingLmuError, missing_extra
+
 from . import patches
 from .quiet import no_warnings, quiet_import
 

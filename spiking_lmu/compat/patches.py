@@ -17,7 +17,7 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any
 
-from ..errors import SpikingLmuError, missing_extra
+from spiking_lmu.errors import SpikingLmuError, missing_extra
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 

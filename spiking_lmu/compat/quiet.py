@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
-from ..errors import SpikingLmuError
+from spiking_lmu.errors import SpikingLmuError
 
 # At 3 TensorFlow says only what ends the process; at 2 it reports a CUDA error without a GPU.
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..errors import SpecError
-from ..graph import Graph
-from ..model import Activity, Model
-from ..timing import Timing
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.model import Activity, Model
+from spiking_lmu.graph.timing import Timing
+
 from .measure import measure_activity
 from .passes import add_synapses, clip_weights, leaky_populations, scale_rates, swap_neurons
 
@@ -30,7 +31,7 @@ class Options:
         The same for single populations, by their name in the rate graph; LIF neurons that were
         trained as such fire as they were trained.
     steps_per_input, settle_steps, readout_tau
-        See :class:`spiking_lmu.timing.Timing`; seconds for the filter.
+        See :class:`spiking_lmu.graph.timing.Timing`; seconds for the filter.
     synapse_tau
         Lowpass in seconds between spiking populations and wherever spikes feed back.
     clip_weights
@@ -62,9 +63,11 @@ class Options:
             )
         if not 50.0 <= self.clip_weights <= 100.0:
             raise SpecError(
-                "--clip-weights", got=f"{self.clip_weights}", expected="a percentile of 50 to 100",
+                "--clip-weights",
+                got=f"{self.clip_weights}",
+                expected="a percentile of 50 to 100",
                 fix="try 99",
-            )  # fmt: skip
+            )
 
 
 #: Highest useful --max-rate by target: a neuron on the chip spikes at most once a step and

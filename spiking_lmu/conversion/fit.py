@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..neurons import Neuron, response
+from spiking_lmu.graph.neurons import Neuron, response
 
 Array = np.ndarray
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Graph
-from ..model import Activity
-from ..simulate import check_input, run_reference
+from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.model import Activity
+from spiking_lmu.graph.reference import check_input, run_reference
 
 Array = np.ndarray
 

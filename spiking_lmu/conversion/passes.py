@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import SpecError
-from ..graph import Graph, Population, Projection
-from ..model import Activity
-from ..neurons import LINEAR, Neuron
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Activity
+from spiking_lmu.graph.neurons import LINEAR, Neuron
+
 from .fit import Unit, fit_lif_to_relu, saturating_lif, saturating_relu
 
 #: Which spiking neurons can take the place of which rate neurons.

@@ -1,6 +1,6 @@
 """From networks made elsewhere to a :class:`~spiking_lmu.graph.Graph`."""
 
-from .nengo_dl import from_nengo_dl
-from .parameters import read_params
+from .nengo_dl.importer import from_nengo_dl
+from .nengo_dl.save_params import read_params
 
 __all__ = ["from_nengo_dl", "read_params"]

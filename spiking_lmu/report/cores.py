@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifact import write_atomically
+from spiking_lmu.files.writing import write_atomically
+
 from .words import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
 
-    from ..target import CoreUse
+    from spiking_lmu.backends.target import CoreUse
 
 #: Characters of a bar, and rows of the table; with more cores only the fullest are shown.
 BAR, ROWS = 6, 16

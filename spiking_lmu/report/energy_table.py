@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..energy.report import RATE, EnergyReport, Entry
+from spiking_lmu.analysis.energy.report import RATE, EnergyReport, Entry
+
 from .words import NONE, count, plain
 
 if TYPE_CHECKING:
@@ -134,8 +135,11 @@ def _table(title: str, first: str) -> Table:
     from rich.text import Text
 
     table = Table(
-        box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title=Text(title, style="bold"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+        title=Text(title, style="bold"),
         title_justify="left",
-    )  # fmt: skip
+    )
     table.add_column(first, overflow="fold")
     return table

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..energy.report import EnergyReport
-from ..explain.advice import Advice
-from ..explain.ladder import Ladder
-from ..tradeoff import Tradeoff
+from spiking_lmu.analysis.energy.report import EnergyReport
+from spiking_lmu.analysis.explain.advice import Advice
+from spiking_lmu.analysis.explain.ladder import Ladder
+from spiking_lmu.analysis.tradeoff import Tradeoff
+
 from .energy_table import LEFT_OUT, amount, joules
 from .ladder_plot import rate_histogram, waterfall
 from .ladder_words import MEANING, layer_cells, verdict

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..artifact import write_atomically
-from ..results import Comparison, Outcome, Trace
-from ..stats import confusion
+from spiking_lmu.analysis.statistics import confusion
+from spiking_lmu.files.writing import write_atomically
+from spiking_lmu.runs.results import Comparison, Outcome, Trace
+
 from . import words
 from .explanation import Explanation, as_sections
 from .json_report import json_safe
@@ -109,9 +110,14 @@ def _samples(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, 
                 continue
             decided = int(trace.readout[-1].argmax())
             svg = trace_plot(
-                trace, _sizes(pairs, row.model), label[index], decided, comparison.classes,
-                f"trace{index}-{k}", _who(row),
-            )  # fmt: skip
+                trace,
+                _sizes(pairs, row.model),
+                label[index],
+                decided,
+                comparison.classes,
+                f"trace{index}-{k}",
+                _who(row),
+            )
             figures.append(
                 {
                     "row": row,

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..artifact import write_atomically
-from ..results import Comparison, Outcome
-from ..stats import confusion
+from spiking_lmu.analysis.statistics import confusion
+from spiking_lmu.files.writing import write_atomically
+from spiking_lmu.runs.results import Comparison, Outcome
+
 from .table import Row, labels_of, rows_with_outcomes
 from .words import headline, method, sentence, stopping, verification
 

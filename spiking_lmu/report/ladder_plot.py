@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..explain.ladder import Ladder, Step
-from ..explain.layers import Layer
+from spiking_lmu.analysis.explain.ladder import Ladder, Step
+from spiking_lmu.analysis.explain.layers import Layer
+
 from .canvas import BAND, BLUE, GREY, INK, PALE, VERMILLION, new_figure, style, to_svg
 from .words import plain, signed
 
@@ -64,10 +65,15 @@ def _fall(axes: Axes, ladder: Ladder) -> None:
             ends += [low, high, share]
         axes.plot([share], [y], "D", color=INK, markersize=4)
         axes.annotate(
-            _text(step), (1, y), xycoords=("axes fraction", "data"), xytext=(6, 0),
-            textcoords="offset points", va="center", color=INK if y else GREY,
+            _text(step),
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK if y else GREY,
             weight="bold" if step is ladder.suspected else "normal",
-        )  # fmt: skip
+        )
     margin = 0.04 * (max(ends) - min(ends)) + 0.1
     axes.set_xlim(max(0.0, min(ends) - margin), max(ends) + margin)
     axes.set_xlabel("right, % of samples")
@@ -89,9 +95,13 @@ def _errors(axes: Axes, ladder: Ladder) -> None:
     for y, step in enumerate(ladder.steps):
         axes.barh(y, 100 * step.error, height=0.62, color=PALE)
         axes.annotate(
-            f"{step.error:.1%}", (100 * step.error, y), xytext=(4, 0),
-            textcoords="offset points", va="center", color=GREY,
-        )  # fmt: skip
+            f"{step.error:.1%}",
+            (100 * step.error, y),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=GREY,
+        )
     axes.set_ylim(len(ladder.steps) - 0.5, -0.6)
     axes.set_yticks([])
     axes.set_xlabel("output error, %")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..explain.advice import Advice
-from ..explain.ladder import Ladder, Step
-from ..explain.layers import Layer
-from ..stats import accuracy
+from spiking_lmu.analysis.explain.advice import Advice
+from spiking_lmu.analysis.explain.ladder import Ladder, Step
+from spiking_lmu.analysis.explain.layers import Layer
+from spiking_lmu.analysis.statistics import accuracy
+
 from .words import plain, points, signed
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ def ladder_table(ladder: Ladder) -> Table:
 
     n = len(ladder.indices)
     title = f"{plain(ladder.model)}, from the rate model to {ladder.target}: {n:,} samples"
-    table = Table(
-        box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False
-    )  # fmt: skip
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
     table.add_column("Rung")
     for heading in ("Right", "Points to the rung before", "Output error"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -71,9 +70,12 @@ def layer_tables(ladder: Ladder) -> list[Table]:
     tables = []
     for i, name in enumerate(layer.name for layer in ladder.steps[-1].layers):
         table = Table(
-            box=box.SIMPLE_HEAD, title=Text(f"Layer {plain(name)} at the last step"),
-            title_justify="left", pad_edge=False, padding=0,
-        )  # fmt: skip
+            box=box.SIMPLE_HEAD,
+            title=Text(f"Layer {plain(name)} at the last step"),
+            title_justify="left",
+            pad_edge=False,
+            padding=0,
+        )
         table.add_column("Rung", no_wrap=True)
         for heading in ("r", "Error", "Silent", "Saturated", "Mean", "Max Hz"):
             table.add_column(heading, justify="right", no_wrap=True)

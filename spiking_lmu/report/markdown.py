@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..artifact import write_atomically
-from ..results import Comparison
+from spiking_lmu.files.writing import write_atomically
+from spiking_lmu.runs.results import Comparison
+
 from .table import RATE, Row, rows
 from .words import (
     NONE,

@@ -50,10 +50,14 @@ def accuracy_plot(rows: list[Row], name: str, *, narrow: bool = False) -> str:
                 model = row.model
                 y += 1.25 if y else 0.9
                 axes.annotate(
-                    plain(model), (0, y - 0.95), xycoords=("axes fraction", "data"),
-                    xytext=(-left * 72 + 4, 0), textcoords="offset points",
-                    weight="bold", va="center",
-                )  # fmt: skip
+                    plain(model),
+                    (0, y - 0.95),
+                    xycoords=("axes fraction", "data"),
+                    xytext=(-left * 72 + 4, 0),
+                    textcoords="offset points",
+                    weight="bold",
+                    va="center",
+                )
             ticks.append(y)
             labels.append(_row_label(row, narrow))
             summary.append(_dot(axes, row, y))
@@ -126,9 +130,14 @@ def confusion_plot(counts: Array, classes: tuple[str, ...], most: int, name: str
         if numbered:
             for i, j in np.argwhere(counts):
                 axes.text(
-                    j, i, str(counts[i, j]), ha="center", va="center",
-                    fontsize=6.5 if i == j else 7, color=GREY if i == j else INK,
-                )  # fmt: skip
+                    j,
+                    i,
+                    str(counts[i, j]),
+                    ha="center",
+                    va="center",
+                    fontsize=6.5 if i == j else 7,
+                    color=GREY if i == j else INK,
+                )
             axes.set_xticks(range(size), [plain(c)[:4] for c in classes])
             axes.set_yticks(range(size), [plain(c)[:4] for c in classes])
         axes.tick_params(length=0, labelsize=7)

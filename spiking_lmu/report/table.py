@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..anytime import sequential
-from ..errors import SpecError
-from ..results import Comparison, Outcome
-from ..stats import Accuracy, Paired, accuracy, agreement, mcnemar, samples_needed
+from spiking_lmu.analysis.anytime import sequential
+from spiking_lmu.analysis.statistics import (
+    Accuracy,
+    Paired,
+    accuracy,
+    agreement,
+    mcnemar,
+    samples_needed,
+)
+from spiking_lmu.errors import SpecError
+from spiking_lmu.runs.results import Comparison, Outcome
+
 from .words import (
     count,
     difference,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..results import Trace
+from spiking_lmu.runs.results import Trace
+
 from .canvas import BLUE, GREY, PALE, VERMILLION, new_figure, style, to_svg
 from .words import plain
 
@@ -20,9 +21,14 @@ RASTER_COLUMNS, RASTER_ROWS = 420, 150
 
 
 def trace_plot(
-    trace: Trace, sizes: dict[str, int], label: int, decided: int, classes: tuple[str, ...],
-    name: str, who: str,
-) -> str:  # fmt: skip
+    trace: Trace,
+    sizes: dict[str, int],
+    label: int,
+    decided: int,
+    classes: tuple[str, ...],
+    name: str,
+    who: str,
+) -> str:
     """Spike raster of each population above the readout over time, of one sample.
 
     Parameters
@@ -46,9 +52,15 @@ def trace_plot(
         figure = new_figure(3.6, inches)[0]
         figure.clear()
         grid = figure.add_gridspec(
-            len(populations) + 1, 1, height_ratios=[*heights, 1.25], hspace=0.12,
-            left=0.12, right=0.86, top=1 - 0.05 / inches, bottom=0.38 / inches,
-        )  # fmt: skip
+            len(populations) + 1,
+            1,
+            height_ratios=[*heights, 1.25],
+            hspace=0.12,
+            left=0.12,
+            right=0.86,
+            top=1 - 0.05 / inches,
+            bottom=0.38 / inches,
+        )
         for k, population in enumerate(populations):
             _raster(figure.add_subplot(grid[k]), trace, population, sizes[population], steps)
         _readout(figure.add_subplot(grid[len(populations)]), trace.readout, label, decided, classes)
@@ -71,21 +83,35 @@ def _raster(axes: Axes, trace: Trace, population: str, size: int, steps: int) ->
     pixels[..., :3] = (27, 31, 36)
     pixels[..., 3] = np.round(255 * shade)
     axes.imshow(
-        pixels, aspect="auto", origin="lower", extent=(0, steps, 0, max(size, 1)),
+        pixels,
+        aspect="auto",
+        origin="lower",
+        extent=(0, steps, 0, max(size, 1)),
         interpolation="none",
-    )  # fmt: skip
+    )
     axes.set_xlim(0, steps)
     axes.set_xticks([])
     axes.set_yticks([0, size] if size > 20 else [])
     axes.tick_params(length=0, labelsize=6.5)
     axes.annotate(
-        plain(population), (1, 0.5), xycoords="axes fraction", xytext=(4, 0),
-        textcoords="offset points", va="center", fontsize=7,
-    )  # fmt: skip
+        plain(population),
+        (1, 0.5),
+        xycoords="axes fraction",
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7,
+    )
     axes.annotate(
-        f"{len(events):,}", (1, 0.5), xycoords="axes fraction", xytext=(4, -9),
-        textcoords="offset points", va="center", fontsize=6.5, color=GREY,
-    )  # fmt: skip
+        f"{len(events):,}",
+        (1, 0.5),
+        xycoords="axes fraction",
+        xytext=(4, -9),
+        textcoords="offset points",
+        va="center",
+        fontsize=6.5,
+        color=GREY,
+    )
 
 
 def _readout(
@@ -106,8 +132,15 @@ def _readout(
     axes.plot(at, values[:, label], color=BLUE, linewidth=1.2)
     colour = BLUE if label == decided else VERMILLION
     end = values[-1, decided]
-    axes.plot([steps - 1], [end], "o" if label == decided else "X", color=colour, markersize=5,
-              clip_on=False, zorder=5)  # fmt: skip
+    axes.plot(
+        [steps - 1],
+        [end],
+        "o" if label == decided else "X",
+        color=colour,
+        markersize=5,
+        clip_on=False,
+        zorder=5,
+    )
     _end_label(
         axes, end, f"{plain(classes[decided])[:8]} {'✓' if label == decided else '✗'}", colour
     )
@@ -123,6 +156,13 @@ def _readout(
 
 def _end_label(axes: Axes, y: float, text: str, colour: str) -> None:
     axes.annotate(
-        text, (1, y), xycoords=("axes fraction", "data"), xytext=(6, 0),
-        textcoords="offset points", va="center", color=colour, fontsize=7.5, weight="bold",
-    )  # fmt: skip
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        fontsize=7.5,
+        weight="bold",
+    )

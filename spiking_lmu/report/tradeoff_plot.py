@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..tradeoff import Point, Tradeoff, pick
+from spiking_lmu.analysis.tradeoff import Point, Tradeoff, pick
+
 from .canvas import BAND, BLUE, GREY, INK, VERMILLION, style, to_svg
 from .energy_table import PREFIXES, joules
 from .words import count, plain
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Of Okabe and Ito's palette; dashes and labels repeat what colours say.
-LINES = ((VERMILLION, (0, (1, 1))), ("#E69F00", (0, (4, 1, 1, 1))), ("#009E73", (0, (4, 1))),
-         (BLUE, "-"))  # fmt: skip
+LINES = (
+    (VERMILLION, (0, (1, 1))),
+    ("#E69F00", (0, (4, 1, 1, 1))),
+    ("#009E73", (0, (4, 1))),
+    (BLUE, "-"),
+)
 #: Points below the rate model at which the lowest drawn accuracy is cut off.
 DEPTH = 12.0
 
@@ -61,29 +66,55 @@ def _accuracy(axes: Axes, tradeoff: Tradeoff, knee: Point) -> None:
         axes.plot(
             [point.settle_steps for point in points],
             [100 * point.accuracy for point in points],
-            color=colour, linestyle=dashes, linewidth=1.4, marker="o", markersize=2.5,
+            color=colour,
+            linestyle=dashes,
+            linewidth=1.4,
+            marker="o",
+            markersize=2.5,
             label=_filter(tau),
-        )  # fmt: skip
+        )
     axes.plot(
-        [knee.settle_steps], [100 * knee.accuracy], "o", markersize=9, color=INK,
-        markerfacecolor="none", label="knee", linestyle="none",
-    )  # fmt: skip
+        [knee.settle_steps],
+        [100 * knee.accuracy],
+        "o",
+        markersize=9,
+        color=INK,
+        markerfacecolor="none",
+        label="knee",
+        linestyle="none",
+    )
     lowest = min(100 * point.accuracy for point in tradeoff.points)
     highest = max(rate, *(100 * point.accuracy for point in tradeoff.points))
     bottom = max(lowest, min(rate, 100 * knee.accuracy) - DEPTH)
     room = 0.08 * max(highest - bottom, 1.0)
     axes.set_ylim(bottom - room, highest + room)
     axes.annotate(
-        "rate model", (1, rate), xycoords=("axes fraction", "data"), xytext=(0, 2),
-        textcoords="offset points", ha="right", va="bottom", color=INK, fontsize=7,
-    )  # fmt: skip
+        "rate model",
+        (1, rate),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        color=INK,
+        fontsize=7,
+    )
     axes.grid(axis="y", color=BAND, linewidth=0.6)
     axes.set_ylabel("accuracy, %")
     axes.legend(
-        title="readout filter", loc="lower left", bbox_to_anchor=(0, 1), ncols=len(taus) + 1,
-        frameon=False, fontsize=7, title_fontsize=7, alignment="left", borderaxespad=0.2,
-        columnspacing=1.0, handlelength=1.8, handletextpad=0.4,
-    )  # fmt: skip
+        title="readout filter",
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=len(taus) + 1,
+        frameon=False,
+        fontsize=7,
+        title_fontsize=7,
+        alignment="left",
+        borderaxespad=0.2,
+        columnspacing=1.0,
+        handlelength=1.8,
+        handletextpad=0.4,
+    )
 
 
 def _cost(axes: Axes, tradeoff: Tradeoff, knee: Point, device: str) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..stats import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy, Paired
+from spiking_lmu.analysis.statistics import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy, Paired
 
 if TYPE_CHECKING:
     from .table import Row

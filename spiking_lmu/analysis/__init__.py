@@ -1,0 +1,1 @@
+"""What came out: comparisons, statistics, ladders, trade-offs, calibration and energy."""

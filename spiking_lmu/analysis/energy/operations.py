@@ -1,0 +1,248 @@
+"""Operations of one sample, counted on the graph.
+
+Names and definitions are those of NeuroBench (Yik et al., 2025, "The neurobench framework for
+benchmarking neuromorphic computing algorithms and systems", Nature Communications 16, and its
+code, ``neurobench/benchmarks/metrics``):
+
+- *dense* synaptic operations: every weight of every projection at every step;
+- *effective* ones: neither the weight nor the value that it multiplies is zero.  They are
+  accumulates (*ACs*, synops) where the values are spikes, multiply-accumulates (*MACs*) else;
+- *activation sparsity*: zeros among the outputs of all neurons at all steps.  Linear
+  populations have no neurons and do not count;
+- *connection sparsity*: zeros among the weights;
+- *footprint*: bytes of the parameters.
+
+As there, biases are no synaptic operations; nor are lowpass filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph, Projection
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.timing import Timing
+
+Array = np.ndarray
+FLOAT32_BYTES = 4
+NOTHING: Mapping[str, float] = {}
+
+
+@dataclass(frozen=True)
+class ProjectionOperations:
+    """One projection's operations in one sample.
+
+    Parameters
+    ----------
+    name, pre, post
+        As in the graph.
+    spikes
+        Whether it carries spikes, so that its effective operations are ACs, else MACs.
+    dense, effective
+        Mean numbers in a sample.
+    """
+
+    name: str
+    pre: str
+    post: str
+    spikes: bool
+    dense: float
+    effective: float
+
+
+@dataclass(frozen=True)
+class Operations:
+    """All operations of one sample.
+
+    Parameters
+    ----------
+    steps
+        Simulation steps of a sample.
+    projections
+        Synaptic operations, projection by projection.
+    spiking_updates, rate_updates
+        Neurons times steps, of spiking neurons and of nonlinear rate neurons.
+    activation_sparsity
+        Share of zeros among the outputs of all neurons, from 0 to 1; None where it was not
+        measured, or without neurons.
+    """
+
+    steps: int
+    projections: tuple[ProjectionOperations, ...]
+    spiking_updates: float
+    rate_updates: float
+    activation_sparsity: float | None
+
+    @property
+    def dense(self) -> float:
+        """Synaptic operations with zeros included."""
+        return sum(p.dense for p in self.projections)
+
+    @property
+    def effective_acs(self) -> float:
+        """Accumulates, or synops: each spike times its neuron's fan-out."""
+        return sum(p.effective for p in self.projections if p.spikes)
+
+    @property
+    def effective_macs(self) -> float:
+        """Multiply-accumulates without zeros; the memory's matrix products are among them."""
+        return sum(p.effective for p in self.projections if not p.spikes)
+
+    @property
+    def dense_macs(self) -> float:
+        """Multiply-accumulates with zeros included."""
+        return sum(p.dense for p in self.projections if not p.spikes)
+
+    @property
+    def neuron_updates(self) -> float:
+        """Updates of neurons of either kind."""
+        return self.spiking_updates + self.rate_updates
+
+
+def count_operations(
+    graph: Graph,
+    steps: int,
+    spikes: Mapping[str, float] = NOTHING,
+    shares: Mapping[str, float] = NOTHING,
+    *,
+    last_step_only: bool = False,
+) -> Operations:
+    """Count the operations of one sample of ``steps`` steps.
+
+    Every value counts once for each step in which it was put out, and every population is
+    computed at every step, as all targets do.  Effective counts are exact where the neurons of
+    a population have the same fan-out; else they are those of its mean fan-out.
+
+    Parameters
+    ----------
+    spikes
+        Spikes in a sample by spiking population.
+    shares
+        Share of nonzero outputs by other population, as `active_shares` measures it; those
+        left out count as never zero, which makes effective MACs an upper bound.
+    last_step_only
+        What nothing later depends on is computed in the last step alone: enough for a
+        rate graph's decision.
+
+    Raises
+    ------
+    SpecError
+        The spikes of a spiking population are missing.
+    """
+    lasting = _remembered(graph) if last_step_only else {p.name for p in graph.populations}
+    steps_of = {p.name: steps if p.name in lasting else 1 for p in graph.populations}
+    rows = []
+    for projection in graph.projections:
+        pre = graph[projection.pre]
+        if pre.neuron.spiking:
+            active = _spikes(spikes, pre.name)
+        else:
+            active = shares.get(pre.name, 1.0) * pre.size * steps_of[projection.post]
+        weights, nonzero = _weights(projection, pre.size)
+        rows.append(
+            ProjectionOperations(
+                projection.name,
+                pre.name,
+                projection.post,
+                pre.neuron.spiking,
+                float(weights * steps_of[projection.post]),
+                active * nonzero / pre.size,
+            )
+        )
+    updates = {
+        p.name: p.size * steps_of[p.name] for p in graph.populations if p.neuron.kind != "linear"
+    }
+    spiking = {p.name for p in graph.spiking}
+    return Operations(
+        steps,
+        tuple(rows),
+        float(sum(n for name, n in updates.items() if name in spiking)),
+        float(sum(n for name, n in updates.items() if name not in spiking)),
+        _activation_sparsity(updates, spiking, spikes, shares),
+    )
+
+
+def active_shares(graph: Graph, x: Array, timing: Timing | None = None) -> dict[str, float]:
+    """Share of nonzero outputs of each population on inputs of shape (batch, inputs, size).
+
+    Raises
+    ------
+    SpecError
+        As :func:`spiking_lmu.graph.reference.run_reference`.
+    """
+    nonzero = {p.name: 0 for p in graph.populations}
+    total = dict(nonzero)
+
+    def observe(_: int, values: dict[str, Array], __: dict[str, Array]) -> None:
+        for name, outputs in values.items():
+            nonzero[name] += int(np.count_nonzero(outputs))
+            total[name] += outputs.size
+
+    run_reference(graph, x, timing, observe)
+    return {name: nonzero[name] / total[name] for name in nonzero}
+
+
+def connection_sparsity(graph: Graph) -> float:
+    """Share of zeros among all weights; 0 without weights."""
+    weights = [p.weights for p in graph.projections if p.weights is not None]
+    total = sum(w.size for w in weights)
+    return sum(int((w == 0).sum()) for w in weights) / total if total else 0.0
+
+
+def parameter_count(graph: Graph) -> int:
+    """Weights, and the biases of populations that have any; gains are part of the weights."""
+    weights = sum(p.weights.size for p in graph.projections if p.weights is not None)
+    return weights + sum(p.size for p in graph.populations if p.bias.any())
+
+
+def footprint(graph: Graph, bytes_per_parameter: int = FLOAT32_BYTES) -> int:
+    """Bytes of the parameters, in float32 if nothing else is said."""
+    return parameter_count(graph) * bytes_per_parameter
+
+
+def _weights(projection: Projection, size: int) -> tuple[int, int]:
+    """Connections, and those that are not zero; one-to-one ones have one for each neuron."""
+    if projection.weights is None:
+        return size, size
+    return projection.weights.size, int(np.count_nonzero(projection.weights))
+
+
+def _remembered(graph: Graph) -> set[str]:
+    """Populations on which a later step depends: all upstream of a delay or a synapse."""
+    found = {p.pre for p in graph.projections if not p.immediate}
+    while more := {p.pre for p in graph.projections if p.post in found} - found:
+        found |= more
+    return found
+
+
+def _activation_sparsity(
+    updates: Mapping[str, int],
+    spiking: set[str],
+    spikes: Mapping[str, float],
+    shares: Mapping[str, float],
+) -> float | None:
+    active = 0.0
+    for name, outputs in updates.items():
+        if name in spiking:
+            # At most one nonzero output a step, however many spikes it stands for.
+            active += min(_spikes(spikes, name), outputs)
+        elif name in shares:
+            active += shares[name] * outputs
+        else:
+            return None
+    return 1.0 - active / sum(updates.values()) if updates else None
+
+
+def _spikes(spikes: Mapping[str, float], name: str) -> float:
+    if name not in spikes:
+        raise SpecError(
+            f"spikes of {name}",
+            got="no count",
+            expected="a number for each spiking population",
+            fix="count them with: spiking-lmu compare MODEL --json report.json",
+        )
+    return float(spikes[name])

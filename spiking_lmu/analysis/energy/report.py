@@ -1,0 +1,172 @@
+"""Operations and energy of a spiking model on each target, beside its rate model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.model import Model
+
+from .counts import Counts
+from .devices import Device
+from .operations import (
+    NOTHING,
+    Operations,
+    connection_sparsity,
+    count_operations,
+    footprint,
+    parameter_count,
+)
+
+RATE = "rate model"
+RATE_LAST_STEP = "rate model, last step only"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model's cost.
+
+    Parameters
+    ----------
+    label
+        A target's name, or one of RATE and RATE_LAST_STEP.
+    samples
+        Samples whose spikes were counted; 0 for a rate model.
+    spikes
+        Mean spikes of a sample.
+    operations
+        Those of one sample.
+    macs_by_place, acs_by_place
+        Effective operations by where they are done: MACs where the values that they read come
+        from, ACs where the spikes go to.
+    joules
+        Estimates for one sample by device; None where a device cannot run it.
+    connection_sparsity, parameters, footprint
+        Of the graph: share of zero weights, number of parameters, their bytes in float32.
+    """
+
+    label: str
+    samples: int
+    spikes: float
+    operations: Operations
+    macs_by_place: Mapping[str, float]
+    acs_by_place: Mapping[str, float]
+    joules: Mapping[str, float | None]
+    connection_sparsity: float
+    parameters: int
+    footprint: int
+
+
+@dataclass(frozen=True)
+class EnergyReport:
+    """All entries, the rate model's last, and the devices that the estimates are for."""
+
+    entries: tuple[Entry, ...]
+    devices: tuple[Device, ...]
+
+
+def energy_report(
+    model: Model,
+    counts: Iterable[Counts],
+    devices: Sequence[Device],
+    shares: Mapping[str, float] = NOTHING,
+) -> EnergyReport:
+    """Cost of ``model`` for each run that was counted, and of the rate graph it came from.
+
+    The rate graph runs one step an input.  For a classification there is a second entry for
+    it, which computes hidden layer and readout once, if nothing remembers them.
+
+    Parameters
+    ----------
+    counts
+        Runs of this model, see `counts_of` and `read_counts`.
+    devices
+        See `load_devices`.
+    shares
+        Shares of nonzero outputs in the rate graph, see `active_shares`; without them, rate
+        neurons and linear populations count as never zero.
+
+    Raises
+    ------
+    SpecError
+        The model does not spike; nothing was counted, or not all that spikes.
+    """
+    runs = tuple(counts)
+    if not model.graph.spiking or not runs:
+        raise SpecError(
+            "energy",
+            got="a model that does not spike" if runs else "no counted run",
+            expected="counted spikes of a spiking model",
+            fix="convert the model, and run: spiking-lmu compare MODEL --json report.json",
+        )
+    entries = []
+    for run in runs:
+        operations = count_operations(model.graph, run.steps, run.spikes, shares)
+        entries.append(_entry(run.target, model, run, operations, devices))
+    timing = model.timing
+    inputs = max(1, (runs[0].steps - timing.settle_steps) // timing.steps_per_input)
+    rate = count_operations(model.rate, inputs, shares=shares)
+    entries.append(_entry(RATE, model, None, rate, devices))
+    last = count_operations(model.rate, inputs, shares=shares, last_step_only=True)
+    if model.task == "classification" and last.dense < rate.dense:
+        entries.append(_entry(RATE_LAST_STEP, model, None, last, devices))
+    return EnergyReport(tuple(entries), tuple(devices))
+
+
+def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, float | None]:
+    """Joules for one sample by device.
+
+    A device that is not event-driven computes every weight at every step.  An event-driven one
+    has the spikes and the spiking neurons only; the rest (the memory, sums of graded values,
+    rate neurons) is left to a host: ``"loihi alone"`` is the chip's part, ``"loihi with cpu"``
+    all of it.
+    """
+    hosts = [device for device in devices if not device.event_driven]
+    joules: dict[str, float | None] = {}
+    for device in hosts:
+        joules[device.name] = (
+            operations.dense * device.joules_per_synop
+            + operations.neuron_updates * device.joules_per_neuron_update
+        )
+    for device in devices:
+        if not device.event_driven:
+            continue
+        chip = (
+            operations.effective_acs * device.joules_per_synop
+            + operations.spiking_updates * device.joules_per_neuron_update
+        )
+        spikes = operations.spiking_updates > 0
+        joules[f"{device.name} alone"] = chip if spikes else None
+        for host in hosts:
+            rest = (
+                operations.dense_macs * host.joules_per_synop
+                + operations.rate_updates * host.joules_per_neuron_update
+            )
+            joules[f"{device.name} with {host.name}"] = chip + rest if spikes else None
+    return joules
+
+
+def _entry(
+    label: str, model: Model, run: Counts | None, operations: Operations, devices: Sequence[Device]
+) -> Entry:
+    graph = model.rate if run is None else model.graph
+    placement = {} if run is None else run.placement
+    macs: dict[str, float] = {}
+    acs: dict[str, float] = {}
+    for row in operations.projections:
+        found, end = (acs, row.post) if row.spikes else (macs, row.pre)
+        place = placement.get(end, "anywhere")
+        found[place] = found.get(place, 0.0) + row.effective
+    return Entry(
+        label,
+        0 if run is None else run.samples,
+        0.0 if run is None else sum(run.spikes.get(p.name, 0.0) for p in graph.spiking),
+        operations,
+        macs,
+        acs,
+        estimate(operations, devices),
+        connection_sparsity(graph),
+        parameter_count(graph),
+        footprint(graph),
+    )

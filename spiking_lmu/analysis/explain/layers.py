@@ -1,0 +1,140 @@
+"""Layer for layer: how much of the rate network's activity arrives, and who fires how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.backends.target import Cells
+from spiking_lmu.graph.graph import Graph, Population
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.reference import run_reference
+
+from ..statistics import relative_error
+from .seen import Seen
+
+Array = np.ndarray
+#: A neuron counts as saturated at this share of the highest rate that it can have ...
+NEAR_CEILING = 0.95
+#: ... in at least this share of the samples.
+OFTEN = 0.01
+#: Bins of the histogram of firing rates.
+BINS = 24
+#: Stands for a current without bound.
+HUGE = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One hidden layer of the rate network as a rung sees it.
+
+    Parameters
+    ----------
+    name
+        Of the rate network's population.
+    correlation, relative_error
+        Of the activity decoded at the last step with the rate network's: Pearson's coefficient
+        over samples and neurons, and RMS error over the RMS of the rate network's activity.
+    silent, saturated
+        Share of its spiking neurons that fire in no sample, and of those that fire at 95 % or
+        more of the highest possible rate in at least 1 % of the samples.
+    mean_rate, highest_rate, ceiling
+        Hz, over samples and neurons; the ceiling is infinite where nothing bounds a rate.  All
+        rates are of the steps at the end, see :func:`spiking_lmu.analysis.explain.seen.window`.
+    histogram, edges
+        Neurons × samples by firing rate, and the edges of the bins in Hz.
+    """
+
+    name: str
+    correlation: float
+    relative_error: float
+    silent: float
+    saturated: float
+    mean_rate: float
+    highest_rate: float
+    ceiling: float
+    histogram: Array
+    edges: Array
+
+
+def rate_activity(graph: Graph, x: Array) -> dict[str, Array]:
+    """Output of every population that is not linear after the last input, (batch, size)."""
+    last: dict[str, Array] = {}
+
+    def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
+        last.update(values)
+
+    short, fed = last_step_alone(graph, x.shape[1])
+    run_reference(short, fed(x), observe=observe)
+    return {p.name: last[p.name] for p in hidden(graph)}
+
+
+def hidden(graph: Graph) -> tuple[Population, ...]:
+    """The populations of neurons."""
+    return tuple(p for p in graph.populations if p.neuron.kind != "linear")
+
+
+def layers(model: Model, cells: Cells, rate: dict[str, Array], seen: Seen) -> tuple[Layer, ...]:
+    """A `Layer` for each hidden population of the rate network."""
+    return tuple(
+        _layer(name, wanted, _decoded(model.graph, name, seen), _rates(model, cells, name, seen))
+        for name, wanted in rate.items()
+    )
+
+
+def sources(graph: Graph, name: str) -> list[str]:
+    """The spiking populations that stand for one of the rate network.
+
+    Itself; or, where a linear population has its name, those that this adds up.
+    """
+    if graph[name].neuron.spiking:
+        return [name]
+    return [q.pre for q in graph.incoming(name) if graph[q.pre].neuron.spiking]
+
+
+def _decoded(graph: Graph, name: str, seen: Seen) -> Array:
+    if graph[name].neuron.spiking:
+        return seen.activity[name]
+    total = sum(
+        q.apply(seen.activity[q.pre]) for q in graph.incoming(name) if q.pre in seen.activity
+    )
+    return np.asarray(graph[name].gain * total + graph[name].bias)
+
+
+def _rates(model: Model, cells: Cells, name: str, seen: Seen) -> tuple[Array, float]:
+    """Firing rates (batch, neurons), and the highest that any of them could have."""
+    spiking = sources(model.graph, name)
+    ceilings = [
+        float(cells.response(model.graph[s].neuron, np.array(HUGE), model.timing.dt))
+        for s in spiking
+    ]
+    highest = max(ceilings)
+    rates = np.concatenate([seen.rates[s] for s in spiking], axis=1)
+    return rates, highest if highest < HUGE / 2 else np.inf
+
+
+def _layer(name: str, wanted: Array, got: Array, rates: tuple[Array, float]) -> Layer:
+    hertz, ceiling = rates
+    near = (hertz >= NEAR_CEILING * ceiling).mean(axis=0)
+    histogram, edges = np.histogram(hertz, BINS, (0.0, max(float(hertz.max()), 1.0)))
+    return Layer(
+        name=name,
+        correlation=_correlation(wanted.ravel(), got.ravel()),
+        relative_error=relative_error(got, wanted),
+        silent=float((hertz == 0).all(axis=0).mean()),
+        saturated=float((near >= OFTEN).mean()),
+        mean_rate=float(hertz.mean()),
+        highest_rate=float(hertz.max()),
+        ceiling=ceiling,
+        histogram=histogram,
+        edges=edges,
+    )
+
+
+def _correlation(a: Array, b: Array) -> float:
+    """0 where one of them does not vary."""
+    if not (np.ptp(a) and np.ptp(b)):
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])

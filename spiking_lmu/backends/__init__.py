@@ -1,0 +1,1 @@
+"""What a target is, how targets are found, and the exact engines that they share."""

@@ -1,0 +1,94 @@
+"""What leaves the chip: values for the host, and recordings of probes.
+
+Source: nengo-loihi 1.1.0, ``probe.py`` (``LoihiProbe.weight_outputs``, ``ProbeFilter``) and
+``emulator/interface.py`` (``ProbeState``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .engine import Engine
+from .places import Places
+from .unsupported import unsupported
+
+Array = np.ndarray
+
+#: State that a probe can read.
+KEYS = ("spiked", "voltage", "current")
+
+
+class ChipReader:
+    """Reads the state that one ``LoihiProbe`` selects."""
+
+    def __init__(self, probe: Any, places: Places) -> None:
+        if probe.key not in KEYS:
+            raise unsupported("chip probe", repr(probe.key), " or ".join(KEYS))
+        self.probe = probe
+        self._places = [places.blocks[block] for block in probe.target]
+        sizes = [
+            len(np.arange(place.stop - place.start)[chosen])
+            for place, chosen in zip(self._places, probe.slice, strict=True)
+        ]
+        #: Values that the probe gives.  (``LoihiProbe.output_size`` cannot read slices that
+        #: are arrays, as those of neurons in several blocks are.)
+        self.size = probe.weights[0].shape[1] if probe.is_transformed else sum(sizes)
+
+    def read(self, engine: Engine) -> list[Array]:
+        """For each block probed, a copy (batch, size): bool for spikes, else the chip's numbers."""
+        kind = bool if self.probe.key == "spiked" else engine.number
+        return [np.array(values.T, kind, order="C") for values in self.look(engine)]
+
+    def look(self, engine: Engine) -> list[Array]:
+        """As :meth:`read`, but (size, batch), in the engine's numbers, and maybe no copies."""
+        state = getattr(engine, self.probe.key)
+        return [
+            state[place][chosen]
+            for place, chosen in zip(self._places, self.probe.slice, strict=True)
+        ]
+
+    def weigh(self, values: list[Array]) -> Array:
+        """(batch, size) of each block → (batch, outputs) with the probe's weights."""
+        return self.probe.weight_outputs(values)
+
+    def weigh_one_by_one(self, values: list[Array]) -> Array:
+        """As :meth:`weigh`, with the shapes of a stock simulator that runs step by step."""
+        rows = [
+            self.probe.weight_outputs([[v[b].copy()] for v in values])[0]
+            for b in range(len(values[0]))
+        ]
+        return np.stack(rows)
+
+    def weigh_runs(self, steps: list[list[Array]]) -> Array:
+        """As :meth:`weigh`, with the shapes of a stock simulator that ran all steps at once.
+
+        ``steps`` has :meth:`read` of each step; the result is (batch, steps, outputs).
+        """
+        blocks = [np.stack(block) for block in zip(*steps, strict=True)]
+        batch = blocks[0].shape[1]
+        return np.stack(
+            [
+                self.probe.weight_outputs([np.ascontiguousarray(b[:, i]) for b in blocks])
+                for i in range(batch)
+            ]
+        )
+
+
+class Receiver:
+    """Passes what the chip did in one step to a host process."""
+
+    def __init__(self, reader: ChipReader, buffer: Array, strict: bool) -> None:
+        if reader.probe.synapse is not None:
+            raise unsupported("chip to host connection", "a filter on the chip side", "none")
+        self.reader, self._buffer = reader, buffer
+        self._weigh = reader.weigh_one_by_one if strict else reader.weigh
+
+    def pass_on(self, engine: Engine) -> None:
+        """Read the chip and set what the process outputs in the host's next step."""
+        self.set(self._weigh(self.reader.read(engine)))
+
+    def set(self, values: Array) -> None:
+        """Set what the process outputs: (batch, size)."""
+        self._buffer[...] = values.T

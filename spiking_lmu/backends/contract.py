@@ -1,0 +1,195 @@
+"""The contract that every target keeps, as tests that anybody can run over theirs.
+
+In a test file of your own::
+
+    from spiking_lmu.testing import TargetContract
+    from my_package.adapter import TARGET
+
+    class TestMyTarget(TargetContract):
+        target = TARGET
+
+Tolerances come from what is measured: a spike is the smallest difference that a rate can
+show, 1/T Hz over T seconds; a target that quantises may set :attr:`TargetContract.relative`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from spiking_lmu.conversion import Options, convert, measure_activity
+from spiking_lmu.errors import TargetError
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.lmu import LmuSpec, build
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.timing import Timing
+
+from .target import Run, Target
+
+Array = np.ndarray
+
+
+def small_lmu(
+    neuron: str = "relu", cell: str = "feedforward", seed: int = 3
+) -> tuple[Model, Array]:
+    """A spiking LMU small enough for any target, and four samples (4, 12, 1) for it."""
+    rng = np.random.default_rng(seed)
+    graph = build(LmuSpec(order=4, theta=8.0, units=20, output_size=3, cell=cell), seed)
+    x = rng.uniform(0.0, 1.0, (4, 12, 1))
+    model = Model(graph, activity=measure_activity(graph, x))
+    options = Options(neuron=neuron, max_rate=200.0, settle_steps=250, readout_tau=0.05)
+    return convert(model, options), x
+
+
+def driven_neurons(currents: Array, kind: str, steps: int) -> Model:
+    """One neuron for each current in Hz, driven by its bias alone; amplitude 1, no filter."""
+    neurons = Population("neurons", len(currents), Neuron(kind), bias=np.asarray(currents, float))
+    graph = Graph(
+        (Population("x", 1), neurons, Population("out", len(currents))),
+        (Projection("x", "neurons", np.zeros((len(currents), 1))), Projection("neurons", "out")),
+        "x",
+        "out",
+    )
+    activity = measure_activity(graph, np.ones((1, 1, 1))) | {}
+    return Model(graph, Timing(steps_per_input=steps), activity=_at_least_one(activity))
+
+
+def _at_least_one(activity: Any) -> Any:
+    return {name: replace(a, current=1.0, largest_current=1.0) for name, a in activity.items()}
+
+
+class TargetContract:
+    """Tests of one target; subclass it and set :attr:`target`."""
+
+    #: The adapter under test.
+    target: Target
+    #: Relative error of a rate that the target's own arithmetic may cause.
+    relative = 0.02
+    #: Options for ``deploy``.
+    options: dict[str, Any] = {}  # noqa: RUF012
+
+    def deploy_and_run(self, model: Model, x: Array, *, raster: bool = False) -> Run:
+        """Run ``x`` on the target."""
+        with self.target.deploy(model, x.shape[1], seed=0, **self.options) as deployment:
+            return deployment.run(x, raster=raster)
+
+    def test_describes_itself(self) -> None:
+        """Name, summary, extra and availability are plain text."""
+        for text in (self.target.name, self.target.summary, self.target.extra):
+            assert isinstance(text, str)
+        assert self.target.available() == ""
+
+    def test_shapes_and_counts(self) -> None:
+        """Outputs and spikes have the documented shapes; rasters hold the counted spikes."""
+        model, x = small_lmu()
+        run = self.deploy_and_run(model, x, raster=True)
+        steps = model.timing.total_steps(x.shape[1])
+        assert run.outputs.shape == (len(x), steps, 3)
+        assert np.isfinite(run.outputs).all()
+        assert run.spikes["lmu.h"].shape == (len(x), 20)
+        assert run.seconds > 0
+        for i, raster in enumerate(run.rasters):
+            spikes = raster["lmu.h"]
+            assert (spikes[:, 0] < steps).all()
+            # Several spikes of one neuron in one step are one mark in a raster.
+            assert len(spikes) <= run.spikes["lmu.h"][i].sum()
+            assert set(spikes[:, 1]) == set(np.flatnonzero(run.spikes["lmu.h"][i]))
+
+    def test_places_every_population(self) -> None:
+        """A report can say where each population ran."""
+        model, x = small_lmu()
+        with self.target.deploy(model, x.shape[1], seed=0, **self.options) as deployment:
+            assert set(deployment.placement) == {p.name for p in model.graph.populations}
+            assert deployment.batch_size >= 1
+
+    def test_every_sample_starts_from_rest(self) -> None:
+        """A sample's result depends neither on what ran before nor on its neighbours."""
+        model, x = small_lmu()
+        with self.target.deploy(model, x.shape[1], seed=0, **self.options) as deployment:
+            first = deployment.run(x)
+            again = deployment.run(x[::-1])
+        np.testing.assert_array_equal(first.outputs, again.outputs[::-1])
+        np.testing.assert_array_equal(first.spikes["lmu.h"], again.spikes["lmu.h"][::-1])
+
+    def test_memory_decides_the_batch_and_no_result(self) -> None:
+        """Any bound leaves at least one sample a batch, and the same spikes."""
+        model, x = small_lmu()
+        ample, tight = self._with_memory(model, x, None), self._with_memory(model, x, 1)
+        assert 1 <= tight[0] <= ample[0]
+        np.testing.assert_array_equal(tight[1].spikes["lmu.h"], ample[1].spikes["lmu.h"])
+        largest = np.abs(ample[1].outputs).max()
+        np.testing.assert_allclose(tight[1].outputs, ample[1].outputs, atol=1e-5 * largest)
+
+    def _with_memory(self, model: Model, x: Array, memory: int | None) -> tuple[int, Run]:
+        with self.target.deploy(
+            model, x.shape[1], seed=0, memory=memory, **self.options
+        ) as deployment:
+            return deployment.batch_size, deployment.run(x)
+
+    def test_verification_passes_what_ran_and_nothing_else(self) -> None:
+        """A single spike more, or another output, is an error where the target verifies."""
+        model, x = small_lmu()
+        with self.target.deploy(model, x.shape[1], seed=0, **self.options) as deployment:
+            run = deployment.run(x).take([2, 0])
+            deployment.verify(x[[2, 0]], run)
+            if not deployment.verifies:
+                return
+            more = run.spikes["lmu.h"].copy()
+            more[1, 3] += 1
+            other = run.outputs.copy()
+            other[1, -1] += 1e-6 * np.abs(other).max()
+            for wrong in (replace(run, spikes={"lmu.h": more}), replace(run, outputs=other)):
+                try:
+                    deployment.verify(x[[2, 0]], wrong)
+                except TargetError:
+                    continue
+                raise AssertionError("a difference was not noticed")
+
+    def test_rectified_linear_rates(self) -> None:
+        """A constant current of J Hz gives J spikes a second, to one spike."""
+        self._check_rates("spiking_relu", np.array([0.0, 10.0, 50.0, 100.0, 125.0, 200.0]))
+
+    def test_lif_rates(self) -> None:
+        """A constant current gives the rate of the LIF response curve, to two spikes."""
+        self._check_rates("lif", np.array([0.5, 1.5, 2.0, 3.0]), spikes=2.0, relative=0.06)
+
+    def _check_rates(
+        self, kind: str, currents: Array, spikes: float = 1.0, relative: float | None = None
+    ) -> None:
+        from spiking_lmu.graph.neurons import response
+
+        steps = 1000
+        model = driven_neurons(currents, kind, steps)
+        counted = self.deploy_and_run(model, np.zeros((1, 1, 1))).spikes["neurons"][0]
+        expected = response(Neuron(kind), currents) * steps * model.timing.dt
+        allowed = spikes + (self.relative if relative is None else relative) * expected
+        assert (np.abs(counted - expected) <= allowed).all(), (counted, expected)
+
+    def test_output_lines_up_with_the_input(self) -> None:
+        """Neurons that a presentation silences stop at that presentation, to two steps."""
+        neurons = Population("h", 1, Neuron("spiking_relu"), scale=200.0)
+        graph = Graph(
+            (Population("x", 1), neurons, Population("out", 1)),
+            (Projection("x", "h", np.ones((1, 1))), Projection("h", "out", np.ones((1, 1)))),
+            "x",
+            "out",
+        )
+        x = np.array([[[1.0], [-1.0]]])
+        model = Model(graph, Timing(200), activity=measure_activity(graph, np.abs(x)))
+        active = np.flatnonzero(self.deploy_and_run(model, x).outputs[0, :, 0])
+        # One interspike interval (5 steps) and one synapse of the input (5 ms) of slack.
+        assert 0 < active[0] <= 20
+        assert 190 <= active[-1] <= 220
+
+    def test_follows_the_rate_model(self) -> None:
+        """The settled output is the rate model's, to the noise of counting spikes."""
+        for neuron in ("relu", "lif"):
+            model, x = small_lmu(neuron)
+            got = self.deploy_and_run(model, x).outputs[:, -1]
+            want = run_reference(model.rate, x)[:, -1]
+            error = np.sqrt(np.mean((got - want) ** 2) / np.mean(want**2))
+            assert error < 0.15, (neuron, error)

@@ -1,0 +1,172 @@
+"""``spiking-lmu learn``: networks whose weights change while they run."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spiking_lmu.errors import SpecError
+
+if TYPE_CHECKING:
+    from spiking_lmu.training.online.delay import LearnedDelay
+    from spiking_lmu.training.online.delay_spec import DelaySpec
+
+SCHEMA = "spiking-lmu learned delay"
+SCHEMA_VERSION = 1
+PICTURES = (".svg", ".png")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("task", choices=["delay"], help="the input some time ago, by PES")
+    parser.add_argument("--target", default="reference")
+    parser.add_argument("--preset", default="published", help="published, tuned or one-second")
+    parser.add_argument("--theta", type=float, help="window of the memory, seconds")
+    parser.add_argument("--order", type=int, help="dimensions of the memory")
+    parser.add_argument("--delay", type=float, help="seconds")
+    parser.add_argument("--frequency", type=float, help="highest of the white noise, Hz")
+    parser.add_argument("--rms", type=float, help="of the white noise")
+    parser.add_argument("--neurons", type=int)
+    parser.add_argument("--neuron", choices=["relu", "lif"])
+    parser.add_argument("--learning-rate", type=float, help="of PES")
+    parser.add_argument("--duration", type=float, help="seconds of simulation")
+    parser.add_argument("--off", type=float, help="second at which learning is switched off")
+    parser.add_argument("--synapse", type=float, help="lowpass on the output, seconds")
+    parser.add_argument("--scaling", choices=["none", "rms"], help="of the memory's dimensions")
+    parser.add_argument("--radius", type=float, help="divides the memory after scaling")
+    parser.add_argument("--max-rates", type=float, nargs=2, metavar=("LOW", "HIGH"), help="Hz")
+    parser.add_argument("--intercepts", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--dt", type=float, help="simulation step, seconds")
+    parser.add_argument("--plot", type=Path, help="draw input, ideal and output: .svg or .png")
+    parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--freeze", type=Path, help="write what was learned as a .slmu file")
+
+
+def run(options: Namespace) -> int:
+    """Learn a delay; print how well, draw, and write what was asked for."""
+    from rich.console import Console
+
+    from spiking_lmu.runs.progress import bars
+    from spiking_lmu.training.online.delay import learn_delay, online_learning
+
+    from .common import require_folder
+
+    spec = delay_spec(options)
+    require_folder(options.json, options.plot, options.freeze)
+    if options.plot is not None and options.plot.suffix.lower() not in PICTURES:
+        raise SpecError(
+            "--plot", got=str(options.plot), expected=" or ".join(PICTURES), fix="name it so"
+        )
+    online_learning(options.target)
+    console = Console(highlight=False, markup=False)
+    with bars(Console(stderr=True), "steps") as progress:
+        task = progress.add_task(f"delay on {options.target}", total=spec.steps)
+        learned = learn_delay(spec, options.target, lambda steps: progress.advance(task, steps))
+    console.print(
+        f"{options.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
+        f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s",
+        soft_wrap=True,
+    )
+    record = report(learned, options)
+    if options.plot is not None:
+        from spiking_lmu.training.online.delay_plot import plot_delay
+
+        plot_delay(learned, options.plot)
+        console.print(f"{options.plot}: input, ideal and output", soft_wrap=True)
+    if options.freeze is not None:
+        record["frozen"] = _freeze(learned, options)
+        console.print(
+            f"{options.freeze}: frozen; normalised RMSE {record['frozen']['nrmse']:.3f} on the "
+            "same input, by the NumPy definition",
+            soft_wrap=True,
+        )
+    if options.json is not None:
+        _write_json(record, options.json)
+    return 0
+
+
+def delay_spec(options: Namespace) -> DelaySpec:
+    """The preset with every option that was given.
+
+    Raises
+    ------
+    SpecError
+        An unknown preset, or a value outside its range.
+    """
+    from spiking_lmu.training.online.delay_spec import PRESETS, DelaySpec
+
+    if options.preset not in PRESETS:
+        raise SpecError(
+            "--preset", got=repr(options.preset), expected=", ".join(PRESETS), fix="choose one"
+        )
+    given = {
+        field.name: getattr(options, field.name)
+        for field in fields(DelaySpec)
+        if getattr(options, field.name) is not None
+    }
+    for name in ("max_rates", "intercepts"):
+        if name in given:
+            given[name] = tuple(given[name])
+    return replace(PRESETS[options.preset], **given)
+
+
+def report(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
+    """What ran, with what, and what came out; JSON-safe."""
+    from spiking_lmu.training.online.closed_form import (
+        best_readout,
+        legendre_readout,
+        readout_error,
+    )
+    from spiking_lmu.training.online.delay import online_learning
+
+    from .common import command_line, environment
+
+    spec = learned.spec
+    memory = (spec.theta, spec.delay, spec.frequency)
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "command": command_line(options),
+        "preset": options.preset,
+        "target": learned.target,
+        "options": asdict(spec),
+        "target_settings": online_learning(learned.target).settings,
+        "nrmse": learned.nrmse,
+        "nrmse_by_tenth": learned.by_tenth,
+        "bounds": {
+            "legendre_readout": readout_error(
+                legendre_readout(spec.order, spec.theta, spec.delay), *memory
+            ),
+            "best_linear_readout": best_readout(spec.order, *memory)[1],
+        },
+        "digests": learned.digests,
+        "seconds": learned.seconds,
+        **environment(),
+    }
+
+
+def _freeze(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
+    from spiking_lmu.files.slmu import save
+    from spiking_lmu.training.online.delay import normalised_rmse
+    from spiking_lmu.training.online.freeze import freeze, frozen_output
+
+    from .common import command_line, environment
+
+    model = freeze(learned, {"command": command_line(options), "environment": environment()})
+    output = frozen_output(model, learned.stimulus)
+    nrmse = normalised_rmse(output, learned.ideal, learned.spec.learning_steps)
+    save(model, options.freeze)
+    return {"digest": model.digest, "nrmse": nrmse}
+
+
+def _write_json(record: dict[str, Any], path: Path) -> None:
+    import json
+
+    from spiking_lmu.files.writing import write_atomically
+
+    with write_atomically(path) as file:
+        file.write(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode())
+        file.write(b"\n")

@@ -1,0 +1,118 @@
+"""``module:function`` of a network, and files of parameters, as several commands take them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spiking_lmu.errors import SpecError
+
+if TYPE_CHECKING:
+    from spiking_lmu.graph.model import Model
+    from spiking_lmu.importers.parameters.source import Source
+
+
+def call_network(name: str) -> Any:
+    """Call ``module:function`` and return its network; the working folder is on the path.
+
+    NengoDL is mended first, so that the module can import it and TensorFlow as it always did.
+    Of a ``nengo_dl.Converter`` its network is taken.
+
+    Raises
+    ------
+    SpecError
+        No such module or function, or it returns something else.
+    """
+    import sys
+    from importlib import import_module
+
+    from spiking_lmu.compat import import_nengo, import_nengo_dl
+
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
+    module, _, function = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        made = getattr(import_module(module), function)()
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise _no_network(f"{name!r} ({type(error).__name__}: {error})") from error
+    finally:
+        sys.path.remove("")
+    network = made.net if isinstance(made, nengo_dl.Converter) else made
+    if not isinstance(network, nengo.Network):
+        raise _no_network(f"{name!r}, which returns {type(made).__name__}")
+    return network
+
+
+def parameters_of(file: str, network: str | None) -> Source:
+    """The parameters in ``file``, which may be a shipped model's name.
+
+    Raises
+    ------
+    SpecError
+        A network for a file that has names of its own.
+    FileError
+        A file that is missing, damaged, hostile, or of another network.
+    """
+    from spiking_lmu.files.zoo import find_model
+    from spiking_lmu.importers.parameters.named_file import is_named
+    from spiking_lmu.importers.parameters.source import open_source
+
+    path = find_model(file)
+    if network is None:
+        return open_source(path)
+    if path.suffix != ".npz" or is_named(path):
+        raise SpecError(
+            "--network",
+            got=f"{network!r} for {path.name}, whose parameters have names",
+            expected="--network only with a save_params file",
+            fix="leave it out",
+        )
+    return open_source(path, call_network(network))
+
+
+def require_npz(path: Path) -> None:
+    """Raise a SpecError unless ``path`` ends in ``.npz``, which NumPy and NengoDL expect."""
+    if path.suffix != ".npz":
+        raise SpecError(
+            "--output",
+            got=str(path),
+            expected="a name that ends in .npz",
+            fix=f"write to {path.with_suffix('.npz')}",
+        )
+
+
+def _no_network(got: str) -> SpecError:
+    return SpecError(
+        "--network",
+        got=got,
+        expected="module:function that returns a nengo.Network",
+        fix="check the name, and run from the folder of that module",
+    )
+
+
+def load_spiking(name: str) -> Model:
+    """A spiking model for classification, from a file or a shipped name.
+
+    Raises
+    ------
+    SpecError
+        A rate model, or one whose answer is not a class.
+    """
+    from spiking_lmu.files.zoo import load_model
+
+    model = load_model(name)
+    if not model.graph.spiking:
+        raise SpecError(
+            name,
+            got="a rate model",
+            expected="a spiking model",
+            fix=f"run: spiking-lmu convert {name} -o {Path(name).stem}-spiking.slmu",
+        )
+    if model.task != "classification":
+        raise SpecError(
+            name,
+            got=f"a model for {model.task}",
+            expected="classification",
+            fix="accuracies need classes; use spiking_lmu.run_reference for regression",
+        )
+    return model

@@ -1,0 +1,1 @@
+"""Bytes on disk: the ``.slmu`` format, the models that ship, and how files are written."""

@@ -1,0 +1,261 @@
+"""The graph: populations of neurons and the projections between them.
+
+In every simulation step, in this order,
+
+1. each population adds up its input over its projections,
+   ``current = scale · (gain · Σ weights · source + bias)``;
+2. its output is ``response(current) / scale`` (rate) or ``spikes · amplitude / (dt · scale)``;
+3. every synapse filters what its source just put out, for the next step to read.
+
+A projection reads its source in the same step, or, with ``delay=1``, as it was at the end
+of the previous presentation (see :mod:`spiking_lmu.graph.timing`), or, with ``tau``, filtered up
+to the previous step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+
+import numpy as np
+
+from spiking_lmu.errors import SpecError
+
+from .neurons import LINEAR, Neuron
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """``size`` neurons of one model.
+
+    Parameters
+    ----------
+    name
+        Readable and unique: ``"lmu.h"``.
+    size
+        Number of neurons (at least 1).
+    neuron
+        Their model; ``linear`` passes the current on.
+    gain, bias
+        One number or one a neuron, applied to the summed input; never multiplied by ``scale``.
+    scale
+        How many times faster than its rate neuron the population fires (dimensionless for
+        an amplitude of one: Hz for each unit of activation); rectified linear neurons only.
+    """
+
+    name: str
+    size: int
+    neuron: Neuron = LINEAR
+    gain: Array = field(default_factory=lambda: np.ones(()))
+    bias: Array = field(default_factory=lambda: np.zeros(()))
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
+            raise _spec("population name", repr(self.name), "1 to 200 characters")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise _spec(f"size of population {self.name}", repr(self.size), "a whole number ≥ 1")
+        for key in ("gain", "bias"):
+            array = _frozen(getattr(self, key), f"{key} of {self.name}")
+            if array.shape not in ((), (self.size,)):
+                raise _spec(f"{key} of {self.name}", f"shape {array.shape}", f"({self.size},)")
+            array = np.broadcast_to(array, (self.size,))
+            object.__setattr__(self, key, array)
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise _spec(f"scale of {self.name}", repr(self.scale), "a positive number")
+        if self.scale != 1 and self.neuron.kind not in ("relu", "spiking_relu"):
+            raise _spec(
+                f"scale of {self.name}", repr(self.scale), f"1 for {self.neuron.kind} neurons"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A weighted connection from one population to another.
+
+    Parameters
+    ----------
+    pre, post
+        Names of the populations.
+    weights
+        Shape (post, pre); or (n,) for a weight on each of n one-to-one connections; or None
+        for one-to-one with weight 1.
+    tau
+        Time constant in seconds of a lowpass synapse; None reads the source unfiltered.
+    delay
+        1 reads the source as it was at the end of the previous presentation.
+    name
+        For people; ``pre_to_post`` if not given.
+    trainable
+        Whether training may change the weights (the memory's are fixed).
+    """
+
+    pre: str
+    post: str
+    weights: Array | None = None
+    tau: float | None = None
+    delay: int = 0
+    name: str = ""
+    trainable: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.pre}_to_{self.post.rpartition('.')[2]}")
+        if self.weights is not None:
+            array = _frozen(self.weights, f"weights of {self.name}")
+            if array.ndim not in (1, 2):
+                raise _spec(f"weights of {self.name}", f"shape {array.shape}", "(post, pre)")
+            object.__setattr__(self, "weights", array)
+        if self.delay not in (0, 1):
+            raise _spec(f"delay of {self.name}", repr(self.delay), "0 or 1 presentations")
+        if self.tau is not None:
+            if not (np.isfinite(self.tau) and self.tau >= 0):
+                raise _spec(f"synapse of {self.name}", f"tau {self.tau!r}", "seconds ≥ 0")
+            if self.delay:
+                raise _spec(f"projection {self.name}", "a delay and a synapse", "one of them")
+
+    @property
+    def immediate(self) -> bool:
+        """Whether the target sees the source within the same step."""
+        return self.tau is None and not self.delay
+
+    def apply(self, values: Array) -> Array:
+        """Weighted sum: values (..., pre) → (..., post)."""
+        if self.weights is None:
+            return values
+        if self.weights.ndim == 1:
+            return values * self.weights
+        return values @ self.weights.T
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Populations, projections, and which population is the input and which the output.
+
+    Raises
+    ------
+    SpecError
+        Duplicate or unknown names, shapes that do not fit, a loop without a delay, or an
+        input that is not a plain linear population.
+    """
+
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    input: str
+    output: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "populations", tuple(self.populations))
+        object.__setattr__(self, "projections", tuple(self.projections))
+        names = [population.name for population in self.populations]
+        for kind, given in (
+            ("population", names),
+            ("projection", [p.name for p in self.projections]),
+        ):
+            twice = sorted({name for name in given if given.count(name) > 1})
+            if twice:
+                raise _spec(f"{kind} names", f"{twice[0]} twice", "unique names")
+        sizes = {population.name: population.size for population in self.populations}
+        for role in ("input", "output"):
+            if getattr(self, role) not in sizes:
+                raise _spec(f"the graph's {role}", repr(getattr(self, role)), "a population of it")
+        for projection in self.projections:
+            _check_shape(projection, sizes)
+        if self[self.input].neuron.kind != "linear" or self.incoming(self.input):
+            raise _spec(
+                "the graph's input", self.input, "a linear population without incoming projections"
+            )
+        try:
+            object.__setattr__(self, "_order", tuple(self._sorter().static_order()))
+        except CycleError as error:
+            loop = " → ".join(error.args[1])
+            raise _spec(
+                "the graph", f"the loop {loop} without delay", "a delay in every loop"
+            ) from error
+
+    def _sorter(self) -> TopologicalSorter[str]:
+        sorter: TopologicalSorter[str] = TopologicalSorter()
+        for population in self.populations:
+            sorter.add(population.name)
+        for projection in self.projections:
+            if projection.immediate:
+                sorter.add(projection.post, projection.pre)
+        return sorter
+
+    def __getitem__(self, name: str) -> Population:
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise KeyError(name)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Population names in the order in which one step computes them."""
+        return self._order  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def input_size(self) -> int:
+        """Numbers in one input."""
+        return self[self.input].size
+
+    @property
+    def output_size(self) -> int:
+        """Numbers in one output."""
+        return self[self.output].size
+
+    @property
+    def spiking(self) -> tuple[Population, ...]:
+        """The populations that spike."""
+        return tuple(p for p in self.populations if p.neuron.spiking)
+
+    def incoming(self, name: str) -> tuple[Projection, ...]:
+        """Projections onto the population ``name``."""
+        return tuple(p for p in self.projections if p.post == name)
+
+    def outgoing(self, name: str) -> tuple[Projection, ...]:
+        """Projections from the population ``name``."""
+        return tuple(p for p in self.projections if p.pre == name)
+
+    def with_populations(self, changed: Iterable[Population]) -> Graph:
+        """The same graph with populations of the same names replaced."""
+        new = {population.name: population for population in changed}
+        return replace(self, populations=tuple(new.get(p.name, p) for p in self.populations))
+
+
+def _check_shape(projection: Projection, sizes: dict[str, int]) -> None:
+    for end in (projection.pre, projection.post):
+        if end not in sizes:
+            raise _spec(
+                f"projection {projection.name}", f"the population {end!r}", "one of the graph"
+            )
+    want = (sizes[projection.post], sizes[projection.pre])
+    weights = projection.weights
+    fits = (
+        want[0] == want[1]
+        if weights is None
+        else (weights.shape == want if weights.ndim == 2 else want == weights.shape * 2)
+    )
+    if not fits:
+        got = "one-to-one" if weights is None else f"shape {weights.shape}"
+        raise _spec(f"weights of {projection.name}", got, f"{want} (post, pre)")
+
+
+def _frozen(value: object, what: str) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise _spec(what, f"dtype {array.dtype}", "real numbers")
+    if array.dtype != float:
+        array = array.astype(float)
+    if not np.isfinite(array).all():
+        raise _spec(what, "NaN or infinity", "finite numbers")
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def _spec(what: str, got: str, expected: str) -> SpecError:
+    return SpecError(what, got=got, expected=expected, fix="correct the network or its file")

@@ -1,0 +1,149 @@
+"""The living definition of what a graph computes, in plain NumPy.
+
+Slow where others are fast, and short enough to read: every target is measured against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from spiking_lmu.errors import SpecError
+
+from .cells import NengoCells
+from .graph import Graph, Population, Projection
+from .neurons import Neuron, response
+from .timing import Timing, lowpass_decay
+
+Array = np.ndarray
+#: Called after each step with its number and, by population, outputs and summed inputs.
+Observer = Callable[[int, dict[str, Array], dict[str, Array]], None]
+#: From a spiking neuron, a shape and dt in seconds: a function from one step's current to the
+#: number of spikes in that step (or its expectation), starting at rest.
+MakeStepper = Callable[[Neuron, tuple[int, ...], float], Callable[[Array], Array]]
+
+
+def run_reference(
+    graph: Graph,
+    x: Array,
+    timing: Timing | None = None,
+    observe: Observer | None = None,
+    cells: MakeStepper | None = None,
+) -> Array:
+    """Run ``graph`` on a batch of input sequences.
+
+    Parameters
+    ----------
+    graph
+        Rate or spiking.
+    x
+        Inputs, shape (batch, inputs, input_size).
+    timing
+        How long each input is presented; one step each if not given.
+    observe
+        Sees every population's output and its summed input, before gain and bias, after each
+        step; each (batch, size).
+    cells
+        What spiking neurons do with their current; Nengo's if not given.
+
+    Returns
+    -------
+    Outputs of shape (batch, steps, output_size), float64; with a readout filter, filtered up
+    to the previous step, like every synapse.
+
+    Raises
+    ------
+    SpecError
+        ``x`` has another shape than the graph's input, or is not finite.
+    """
+    timing = timing or Timing()
+    x = check_input(graph, x)
+    batch, inputs, _ = x.shape
+    state = _State(graph, batch, timing, cells or NengoCells().stepper)
+    decay = lowpass_decay(timing.readout_tau, timing.dt)
+    filtered = np.zeros((batch, graph.output_size))
+    outputs = np.empty((batch, timing.total_steps(inputs), graph.output_size))
+    for step, index in enumerate(timing.presented(inputs)):
+        values = state.step(x[:, index], timing.starts_presentation(step, inputs))
+        outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
+        filtered = decay * filtered + (1.0 - decay) * values[graph.output]
+        if observe is not None:
+            observe(step, values, state.totals)
+    return outputs
+
+
+def check_input(graph: Graph, x: Array) -> Array:
+    """``x`` as float64 of shape (batch, inputs, input_size), or a SpecError."""
+    x = np.asarray(x, dtype=float)
+    want = graph.input_size
+    if x.ndim != 3 or x.shape[2] != want or 0 in x.shape:
+        raise SpecError(
+            "input data",
+            got=f"shape {x.shape}",
+            expected=f"(batch, inputs, {want})",
+            fix="use the data that the network was trained on",
+        )
+    if not np.isfinite(x).all():
+        raise SpecError(
+            "input data", got="NaN or infinity", expected="finite numbers", fix="clean the data"
+        )
+    return x
+
+
+class _State:
+    """What one batch carries from step to step; everything starts at zero."""
+
+    def __init__(self, graph: Graph, batch: int, timing: Timing, cells: MakeStepper) -> None:
+        self.graph, self.dt = graph, timing.dt
+        sizes = {p.name: p.size for p in graph.populations}
+        self.values = {name: np.zeros((batch, size)) for name, size in sizes.items()}
+        self.held = {p.name: np.zeros((batch, sizes[p.pre])) for p in graph.projections if p.delay}
+        self.filtered = {
+            p.name: np.zeros((batch, sizes[p.pre])) for p in graph.projections if p.tau is not None
+        }
+        self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
+        self.incoming = {name: graph.incoming(name) for name in sizes}
+
+    def step(self, x: Array, starts_presentation: bool) -> dict[str, Array]:
+        graph = self.graph
+        if starts_presentation:
+            for projection in graph.projections:
+                if projection.delay:
+                    self.held[projection.name] = self.values[projection.pre]
+        values: dict[str, Array] = {}
+        self.totals: dict[str, Array] = {}
+        for name in graph.order:
+            population = graph[name]
+            total = x if name == graph.input else self._total(population, values)
+            self.totals[name] = total
+            current = population.scale * (population.gain * total + population.bias)
+            values[name] = self._output(population, current)
+        self.values = values
+        for projection in graph.projections:
+            if projection.tau is not None:
+                keep = lowpass_decay(projection.tau, self.dt)
+                old = self.filtered[projection.name]
+                self.filtered[projection.name] = keep * old + (1.0 - keep) * values[projection.pre]
+        return values
+
+    def _total(self, population: Population, values: dict[str, Array]) -> Array:
+        batch = next(iter(self.values.values())).shape[0]
+        total = np.zeros((batch, population.size))
+        for projection in self.incoming[population.name]:
+            total += projection.apply(self._source(projection, values))
+        return total
+
+    def _source(self, projection: Projection, values: dict[str, Array]) -> Array:
+        if projection.delay:
+            return self.held[projection.name]
+        if projection.tau is not None:
+            return self.filtered[projection.name]
+        return values[projection.pre]
+
+    def _output(self, population: Population, current: Array) -> Array:
+        neuron = population.neuron
+        if not neuron.spiking:
+            return response(neuron, current) / population.scale
+        spikes = self.neurons[population.name](current)
+        return spikes * (neuron.amplitude / (self.dt * population.scale))

@@ -1,0 +1,1 @@
+"""Networks trained in NengoDL, live or saved with ``save_params``."""

@@ -1,0 +1,271 @@
+"""What of a Nengo network is imported, under which names; or everything that cannot be.
+
+Only what leads to the output counts: a Node that merely watches is no obstacle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spiking_lmu.errors import ImportNetworkError
+from spiking_lmu.graph.neurons import LINEAR
+
+from .functions import Computation, NoCounterpart, computation_of, neuron_of
+from .names import Names, layer_kind
+
+#: The attributes of each kind of object that a probe may read.
+PROBED = {"Node": ("output",), "Neurons": ("output", "spikes", "rates")}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Node or Ensemble: its future population's name and what it computes.
+
+    ``constant`` is the value of a Node without input that is not the network's input.
+    """
+
+    name: str
+    computation: Computation
+    constant: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the graph's output is: an object, part of it, or an Ensemble's decoded probe."""
+
+    owner: Any
+    slice: Any = None
+    decoded_probe: Any = None
+
+
+@dataclass
+class Plan:
+    """Everything that :func:`~.build.build_graph` needs but the weights."""
+
+    names: Names
+    input: Any = None
+    output: Output | None = None
+    parts: dict[Any, Part] = field(default_factory=dict)
+    connections: list[Any] = field(default_factory=list)
+
+
+class Problems:
+    """Collects what has no counterpart, to say it all at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add(self, label: str, why: str, instead: str) -> None:
+        """Note one."""
+        self.found.append(f"{label}: {why} ({instead})")
+
+    def raise_all(self, network: Any) -> None:
+        """Raise an ImportNetworkError that names every one, if there are any."""
+        if self.found:
+            raise ImportNetworkError(
+                f"network {network.label or type(network).__name__}",
+                got=f"{len(self.found)} without a counterpart: {' | '.join(self.found)}",
+                expected="parts that a graph of populations and projections has",
+                fix="change what is named in brackets, then train or import again",
+            )
+
+
+def make_plan(network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any) -> Plan:
+    """Look at the whole network.
+
+    Raises
+    ------
+    ImportNetworkError
+        Anything without a counterpart, all named in one line.
+    """
+    plan, problems = survey(network, input, output, nengo, nengo_dl)
+    problems.raise_all(network)
+    return plan
+
+
+def survey(
+    network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any
+) -> tuple[Plan, Problems]:
+    """The plan of any network, and what of it could not be imported."""
+    problems, plan = Problems(), Plan(Names(network))
+    plan.output = _choose_output(network, output, plan.names, problems, nengo)
+    objects = _leading_to(network, plan.output)
+    plan.input = _choose_input(network, input, objects, plan.names, problems, nengo)
+    for part in objects:
+        _add_part(plan, part, problems, nengo, nengo_dl)
+    for connection in network.all_connections:
+        if owner_of(connection.post_obj) in plan.parts or plan.output is None:
+            _check_connection(connection, plan, problems, nengo)
+            plan.connections.append(connection)
+    return plan, problems
+
+
+def add_rest(plan: Plan, network: Any, nengo: Any, nengo_dl: Any) -> None:
+    """Add what does not lead to the output; last, so that what does keeps its names."""
+    for part in (*network.all_nodes, *network.all_ensembles):
+        if part not in plan.parts:
+            _add_part(plan, part, Problems(), nengo, nengo_dl)
+    known = {id(connection) for connection in plan.connections}
+    plan.connections += [c for c in network.all_connections if id(c) not in known]
+
+
+def owner_of(part: Any) -> Any:
+    """The Ensemble of its neurons, the Connection of its learning rule, or the object itself."""
+    if type(part).__name__ == "LearningRule":
+        return part.connection
+    return getattr(part, "ensemble", part)
+
+
+def _choose_output(
+    network: Any, output: Any, names: Names, problems: Problems, nengo: Any
+) -> Output | None:
+    if isinstance(output, str):
+        by_label = [probe for probe in network.all_probes if probe.label == output]
+        output = by_label[0] if by_label else names.find(output, network)
+        if output is None:
+            problems.add("output", "no probe or object of that name", "give the object itself")
+            return None
+        # A population is named after its Ensemble, and puts out what the neurons do.
+        output = output.neurons if isinstance(output, nengo.Ensemble) else output
+    if isinstance(output, nengo.Probe) and output in network.all_probes:
+        return _probed(output, problems, nengo)
+    if output is not None:
+        if isinstance(output, nengo.Ensemble):
+            problems.add("output", "an Ensemble, whose decoded output needs a probe", "probe it")
+            return None
+        if owner_of(output) not in [*network.all_nodes, *network.all_ensembles]:
+            problems.add("output", "an object outside the network", "give a Node or neurons of it")
+            return None
+        return Output(owner_of(output))
+    groups: dict[Any, Any] = {}
+    for probe in network.all_probes:
+        key = (id(owner_of(probe.obj)), probe.attr, repr(probe.slice))
+        if key not in groups or (groups[key].synapse is not None and probe.synapse is None):
+            groups[key] = probe
+    if len(groups) != 1:
+        found = ", ".join(
+            probe.label or names.describe(owner_of(probe.obj)) for probe in groups.values()
+        )
+        problems.add(
+            "output",
+            f"probes of {len(groups)} objects: {found}" if groups else "no probe",
+            "name the output with output=" if groups else "add a nengo.Probe",
+        )
+        return None
+    return _probed(next(iter(groups.values())), problems, nengo)
+
+
+def _probed(probe: Any, problems: Problems, nengo: Any) -> Output | None:
+    owner = owner_of(probe.obj)
+    if isinstance(probe.obj, nengo.Ensemble) and probe.attr == "decoded_output":
+        return Output(owner, decoded_probe=probe)
+    kind = "Neurons" if type(probe.obj).__name__ == "Neurons" else "Node"
+    if not isinstance(owner, nengo.Node | nengo.Ensemble) or probe.attr not in PROBED[kind]:
+        label = probe.label or str(probe)
+        problems.add(label, f"a probe of {probe.attr!r}", "probe the output of a Node or neurons")
+        return None
+    return Output(owner, probe.slice)
+
+
+def _leading_to(network: Any, output: Output | None) -> list[Any]:
+    """Nodes and ensembles from which a path of connections leads to the output."""
+    everything = [*network.all_nodes, *network.all_ensembles]
+    if output is None:
+        return everything
+    reached, edges = [output.owner], network.all_connections
+    for part in reached:
+        for edge in edges:
+            source = owner_of(edge.pre_obj)
+            if owner_of(edge.post_obj) is part and source not in reached:
+                reached.append(source)
+    return [part for part in everything if part in reached]
+
+
+def _choose_input(
+    network: Any, input: Any, objects: list[Any], names: Names, problems: Problems, nengo: Any
+) -> Any:
+    if isinstance(input, str):
+        input = names.find(input, network)
+        if input is None:
+            problems.add("input", "no Node of that name", "give the Node itself")
+            return None
+    if input is not None:
+        if not isinstance(input, nengo.Node) or input.size_in:
+            problems.add("input", names.describe(input), "give a Node without incoming connections")
+        elif input not in objects:
+            problems.add("input", "a Node that does not lead to the output", "give one that does")
+        return input
+    candidates = [part for part in objects if isinstance(part, nengo.Node) and not part.size_in]
+    if len(candidates) != 1:
+        found = ", ".join(names.describe(part) for part in candidates)
+        problems.add(
+            "input",
+            f"{len(candidates)} Nodes that could be it: {found}" if candidates else "no input Node",
+            "name the input with input=" if candidates else "add nengo.Node(np.zeros(size))",
+        )
+        return None
+    return candidates[0]
+
+
+def _add_part(plan: Plan, part: Any, problems: Problems, nengo: Any, nengo_dl: Any) -> None:
+    import tensorflow as tf
+
+    is_output = plan.output is not None and plan.output.owner is part
+    is_node = isinstance(part, nengo.Node)
+    computation, constant, kind = Computation(LINEAR), None, "node"
+    trouble: NoCounterpart | None = None
+    try:
+        if isinstance(part, nengo_dl.TensorNode):
+            kind = layer_kind(part.tensor_func)
+            computation = computation_of(part, tf)
+            kind = kind or computation.neuron.kind
+        elif not is_node:
+            kind = "ensemble"
+            neuron = neuron_of(part.neuron_type, nengo, nengo_dl)
+            computation, kind = Computation(neuron), neuron.kind
+            if part.noise is not None:
+                raise NoCounterpart("noise on an Ensemble", "train and import without it")
+        elif part is plan.input:
+            kind = "input"
+        elif isinstance(part.output, np.ndarray):
+            constant, kind = np.asarray(part.output, dtype=float), "constant"
+        elif part.output is not None and (part.size_in or plan.input is not None):
+            raise NoCounterpart(
+                "a Node that runs a function or process",
+                "use passthrough Nodes, neurons, or a TensorNode with a known function",
+            )
+    except NoCounterpart as error:
+        trouble = error
+    if is_output and is_node and part is not plan.input:
+        kind = "readout"
+    name = plan.names.of(part, kind or "tensor_node")
+    plan.parts[part] = Part(name, computation, constant)
+    if trouble is not None:
+        problems.add(name, trouble.why, trouble.instead)
+
+
+def _check_connection(connection: Any, plan: Plan, problems: Problems, nengo: Any) -> None:
+    parts = (owner_of(connection.pre_obj), owner_of(connection.post_obj))
+    ends = [
+        plan.parts[end].name if end in plan.parts else plan.names.describe(end) for end in parts
+    ]
+    label = connection.label or f"connection {ends[0]} to {ends[1]}"
+    synapse, transform = connection.synapse, connection.transform
+    if synapse is not None and type(synapse) is not nengo.Lowpass:
+        problems.add(
+            label, f"the synapse {type(synapse).__name__}", "use None, 0 or a Lowpass synapse"
+        )
+    if type(transform) not in (nengo.Dense, nengo.transforms.NoTransform):
+        problems.add(
+            label, f"the transform {type(transform).__name__}", "use nengo.Dense or a scalar"
+        )
+    if connection.learning_rule_type is not None or type(parts[1]).__name__ == "Connection":
+        problems.add(label, "a learning rule", "remove it and train offline")
+    if connection.function is not None and not isinstance(connection.pre_obj, nengo.Ensemble):
+        problems.add(label, "a function of a Node's output", "compute it before the network")
+    index = np.arange(connection.post_obj.size_in)[connection.post_slice]
+    if np.unique(index).size != index.size:
+        problems.add(label, "a post object with repeated indices", "connect each index once")

@@ -1,0 +1,280 @@
+"""Trained parameters: from a live NengoDL simulator, or from a file that it saved.
+
+``Simulator.save_params`` writes the model's Keras variables by position
+(``arr_0``, ``arr_1``, …), without names, so a file says nothing about which network it
+belongs to but the number and shapes of its arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spiking_lmu.errors import FileError, ImportNetworkError
+
+Array = np.ndarray
+#: Limits on what is read, in bytes: far above any network that NengoDL trains.
+MAX_ARRAY, MAX_TOTAL = 1 << 30, 4 << 30
+
+
+class Trained:
+    """The parameters that a simulator computes with.
+
+    Source: ``nengo_dl/simulator.py`` and ``nengo/builder/connection.py``.  Connection weights,
+    encoders and biases are variables.  The gain of connections to ``.neurons`` is a constant
+    of the built model, never trained; ``sim.data[ens].gain`` is something else, worked back
+    from the length of the trained encoders.
+    """
+
+    def __init__(self, simulator: Any) -> None:
+        import tensorflow as tf
+
+        self._simulator, self._keras = simulator, tf.keras.backend
+
+    def weights(self, connection: Any) -> Array | None:
+        """Weights as Nengo has them: None, shape (), (n,) or (post, pre)."""
+        weights = self._simulator.data[connection].weights
+        return None if weights is None else np.asarray(weights)
+
+    def trainable(self, connection: Any) -> bool:
+        """Whether NengoDL would train the weights."""
+        signal = self._simulator.model.sig[connection]["weights"]
+        return bool(getattr(signal, "trainable", False))
+
+    def bias(self, ensemble: Any) -> Array:
+        """Bias currents, shape (n_neurons,)."""
+        return np.asarray(self._simulator.data.get_params((ensemble, "bias"))[0])
+
+    def encoders(self, ensemble: Any) -> Array:
+        """Encoders with gain and radius rolled in, shape (n_neurons, dimensions)."""
+        return np.asarray(self._simulator.data.get_params((ensemble, "scaled_encoders"))[0])
+
+    def gain(self, ensemble: Any) -> Array:
+        """Gain on connections to the neurons, shape (n_neurons,)."""
+        return np.asarray(self._simulator.model.params[ensemble].gain)
+
+    def probe_connection(self, probe: Any) -> Any:
+        """The decoded connection that Nengo made for the probe of an Ensemble."""
+        for part in self._simulator.model.params:
+            if getattr(part, "post_obj", None) is probe:
+                return part
+        raise KeyError(probe)
+
+    def seeded(self, part: Any) -> bool:
+        """Whether what is drawn at random for ``part`` is the same in every build."""
+        return bool(self._simulator.model.seeded[part])
+
+    def layer(self, layer: Any) -> tuple[Array, Array | None]:
+        """Kernel (in, units) and bias (units,) of a Dense layer."""
+        values = self._keras.batch_get_value(layer.weights)
+        return values[0], values[1] if layer.use_bias else None
+
+
+@contextmanager
+def loaded_simulator(network: Any, params: Any, nengo_dl: Any) -> Iterator[Any]:
+    """A simulator of ``network`` with the parameters of a file or list, closed at the end.
+
+    Keras layers are used through copies, because a Simulator takes over the variables of the
+    layers it is built with and another one may be alive.
+
+    Raises
+    ------
+    FileError
+        A file or list that is not what ``save_params`` writes for this network.
+    """
+    name, arrays = "list of parameters", params
+    if isinstance(params, str | Path):
+        name, arrays = Path(params).name, read_params(params)
+    if not isinstance(arrays, list | tuple):
+        raise ImportNetworkError(
+            "trained parameters",
+            got=type(params).__name__,
+            expected="a nengo_dl.Simulator, a file of its save_params, or a list of arrays",
+            fix="pass one of these",
+        )
+    with built_simulator(network, nengo_dl) as simulator:
+        check_params(name, arrays, simulator)
+        import tensorflow as tf
+
+        tf.keras.backend.batch_set_value(
+            list(zip(simulator.keras_model.weights, arrays, strict=True))
+        )
+        yield simulator
+
+
+@contextmanager
+def built_simulator(network: Any, nengo_dl: Any) -> Iterator[Any]:
+    """A simulator of ``network`` with copies of its Keras layers, closed at the end."""
+    with (
+        _copied_layers(network, nengo_dl),
+        _quiet(),
+        nengo_dl.Simulator(
+            network, minibatch_size=1, progress_bar=False, seed=network.seed or 0
+        ) as simulator,
+    ):
+        yield simulator
+
+
+def read_params(path: str | Path) -> list[Array]:
+    """The arrays of a ``save_params`` file in order; the ending ``.npz`` may be left out.
+
+    Raises
+    ------
+    FileError
+        Missing, damaged, or with anything else in it than numbers.
+    """
+    path = Path(path)
+    if not path.is_file() and Path(f"{path}.npz").is_file():
+        path = Path(f"{path}.npz")
+    if not path.is_file():
+        raise _bad(
+            path.name, "a folder" if path.is_dir() else "nothing there", fix="check the path"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive, path.name)
+    except FileError:
+        raise
+    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, OSError) as error:  # type: ignore[attr-defined]
+        raise _bad(path.name, f"a file that is not a whole ZIP archive ({error})") from error
+    except (ValueError, NotImplementedError, RuntimeError, SyntaxError, MemoryError) as error:
+        raise _bad(path.name, f"an entry that cannot be read ({error})") from error
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> list[Array]:
+    entries = {info.filename: info for info in archive.infolist()}
+    expected = [f"arr_{i}.npy" for i in range(len(archive.infolist()))]
+    if set(entries) != set(expected):
+        strange = sorted(set(entries) - set(expected)) or ["an entry twice"]
+        raise _bad(name, f"the entry {strange[0][:80]!r}", "arr_0.npy, arr_1.npy, … and no other")
+    if sum(info.file_size for info in entries.values()) > MAX_TOTAL:
+        raise _bad(name, f"more than {MAX_TOTAL >> 30} GiB of arrays")
+    arrays = []
+    for key in expected:
+        info = entries[key]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _bad(name, f"{key} with compression method {info.compress_type}")
+        if info.file_size > MAX_ARRAY:
+            raise _bad(name, f"{key} of {info.file_size} bytes", f"at most {MAX_ARRAY}")
+        with archive.open(info) as file:
+            data = file.read(info.file_size + 1)
+        arrays.append(read_array(name, key, data))
+    return arrays
+
+
+def read_array(name: str, key: str, data: bytes) -> Array:
+    """The array in the bytes of an NPY file, the entry ``key`` of the archive ``name``.
+
+    Raises
+    ------
+    FileError
+        Something other than real numbers, or a length that the header does not say.
+    ValueError, SyntaxError
+        No NPY file.
+    """
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    if dtype.hasobject or dtype.kind not in "fiu":
+        raise _bad(name, f"{key} of dtype {dtype}", "real numbers, never pickled objects")
+    # The header decides how much is allocated, so it is held against what is there.
+    size = dtype.itemsize * int(np.prod(shape, dtype=object))
+    if size != len(data) - file.tell():
+        raise _bad(name, f"{key} with a header for {size} bytes and another length")
+    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+
+
+def check_params(name: str, arrays: Sequence[Any], simulator: Any, *, finite: bool = True) -> None:
+    """Raise a FileError unless ``arrays`` fit the simulator's variables one by one.
+
+    What does not fit is named and explained (:mod:`spiking_lmu.importers.parameters.mismatch`).
+    """
+    # Only here: that package stands on this one.
+    from ..parameters.layout import contents
+    from ..parameters.mismatch import explain
+
+    expected = contents(simulator)
+    which = [
+        f"{name}: arr_{i} ({expected[i].label if i < len(expected) else 'more than expected'})"
+        for i in range(len(arrays))
+    ]
+    checked = [_numbers(*pair) for pair in zip(which, arrays, strict=True)]
+    found = explain([a.shape for a in checked], expected, len(simulator.tensor_graph.saved_state))
+    if found is not None:
+        where = name if found.position is None else which[found.position]
+        raise _bad(where, found.got, found.expected, fix=found.fix)
+    for where, array in zip(which, checked, strict=True):
+        if finite and not np.isfinite(array).all():
+            raise _bad(where, "NaN or infinity", "finite numbers", fix="train the network again")
+
+
+def _numbers(which: str, array: Any) -> Array:
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise _bad(which, f"something else ({error})", "an array of numbers") from error
+    if array.dtype.kind not in "fiu":
+        raise _bad(which, f"dtype {array.dtype}", "real numbers")
+    return array
+
+
+@contextmanager
+def _copied_layers(network: Any, nengo_dl: Any) -> Iterator[None]:
+    import tensorflow as tf
+
+    slot = nengo_dl.TensorNode.tensor_func
+    originals = {
+        node: node.tensor_func
+        for node in network.all_nodes
+        if isinstance(node, nengo_dl.TensorNode)
+        and isinstance(node.tensor_func, tf.keras.layers.Layer)
+    }
+    copies = {id(layer): _copy(layer) for layer in originals.values()}
+    try:
+        for node, layer in originals.items():
+            # As NengoDL itself does: past the attribute, which would compute shapes anew.
+            slot.data[node] = copies[id(layer)]
+        yield
+    finally:
+        for node, layer in originals.items():
+            slot.data[node] = layer
+
+
+def _copy(layer: Any) -> Any:
+    """An unbuilt layer of the same configuration, or the layer itself where it has none.
+
+    The latter is the user's own class: it does not lead to the output, or the network would
+    have been refused.
+    """
+    try:
+        return type(layer).from_config(layer.get_config())
+    except (TypeError, ValueError, NotImplementedError):
+        return layer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without NengoDL's warning that there is no GPU, which matters only to training."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No GPU support detected")
+        yield
+
+
+def _bad(
+    name: str,
+    got: str,
+    expected: str = "an intact file that NengoDL's save_params wrote",
+    fix: str = "save the parameters again with sim.save_params",
+) -> FileError:
+    return FileError(name, got=got, expected=expected, fix=fix)

@@ -1,0 +1,195 @@
+"""Two ways to run a network on the Loihi emulator: upstream's own, and many samples at once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spiking_lmu.backends.batched import (
+    BatchedSimulator,
+    ChipProgram,
+    RealProgram,
+    Record,
+    extract,
+    extract_real,
+    round_weights,
+)
+from spiking_lmu.backends.engines import EngineRun
+from spiking_lmu.backends.feeding import FLOAT64, Feeding
+from spiking_lmu.backends.network import BuiltNetwork, Presenter
+from spiking_lmu.compat import import_nengo_loihi
+from spiking_lmu.graph.timing import Timing
+
+Array = np.ndarray
+#: What the chip computes with: integers; real numbers, with its weights and biases or without.
+ARITHMETICS = INTEGERS, ROUNDED, REAL = "integers", "rounded", "real"
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """Everything that both engines need to know."""
+
+    built: BuiltNetwork
+    presenter: Presenter
+    timing: Timing
+    inputs: int
+    latency: int
+    seed: int
+    #: One of :data:`ARITHMETICS`.
+    arithmetic: str
+
+    @property
+    def steps(self) -> int:
+        """Steps of one sample as the user counts them."""
+        return self.timing.total_steps(self.inputs)
+
+    def shown(self, steps: int) -> Array:
+        """Which input is there at each of ``steps`` steps, those after the sample included.
+
+        Without holds, which a network of one step an input has not, it goes on as if the last
+        input came again and again; else it stands still.
+        """
+        if self.timing.total_steps(self.inputs) == self.inputs:
+            return np.arange(steps)
+        return self.timing.presented(self.inputs)[np.minimum(np.arange(steps), self.steps - 1)]
+
+    def simulator(self) -> Any:
+        """A new ``nengo_loihi.Simulator``; if not in integers, with weights as they are."""
+        with quiet():
+            return import_nengo_loihi().Simulator(
+                self.built.network,
+                dt=self.timing.dt,
+                seed=self.seed,
+                target="sim" if self.arithmetic == INTEGERS else "simreal",
+                # Values that do not spike are summed and scaled on the host.  Between neurons
+                # nengo-loihi would merge these sums into connections on the chip.
+                remove_passthrough=False,
+            )
+
+    def program(self, simulator: Any) -> ChipProgram | RealProgram:
+        """What the batched engine is to execute of a :meth:`simulator`; may change its weights."""
+        if self.arithmetic == INTEGERS:
+            return extract(simulator.model)
+        if self.arithmetic == ROUNDED:
+            with quiet():
+                round_weights(simulator.model)
+        return extract_real(simulator.model)
+
+
+class StockEngine:
+    """nengo-loihi's emulator; it cannot be reset, so each sample gets a simulator of its own."""
+
+    sample_bytes = 0
+
+    def __init__(self, emulation: Emulation) -> None:
+        self._emulation = emulation
+
+    def close(self) -> None:
+        """Nothing stays open between samples."""
+
+    def run(self, x: Array, raster: bool) -> EngineRun:
+        """Run each sample of ``x`` (batch, inputs, size)."""
+        runs = [self._one(sample) for sample in x]
+        trains = {name: np.stack([r[1][name] for r in runs]) for name in runs[0][1]}
+        totals = {name: train.sum(axis=1) for name, train in trains.items()}
+        return EngineRun(np.stack([r[0] for r in runs]), totals, trains)
+
+    def _one(self, sample: Array) -> tuple[Array, dict[str, Array]]:
+        e = self._emulation
+        e.presenter.sample = sample
+        with quiet(), e.simulator() as simulator:
+            simulator.run_steps(e.steps + e.latency)
+            output = np.array(simulator.data[e.built.output])[e.latency :]
+            trains = {
+                name: (np.array(simulator.data[probe])[: e.steps] > 0).astype(np.int32)
+                for name, probe in e.built.spikes.items()
+            }
+        return output, trains
+
+
+class BatchedEngine:
+    """The model that nengo-loihi built, executed for a whole batch.
+
+    In integers it is spike for spike the same; in real numbers but for the order of sums.
+
+    Parameters
+    ----------
+    emulation, feeding
+        The network, and what its input is fed.
+    strict
+        Every sum on the host in the order of the stock simulator.
+    margin
+        How near a threshold a voltage on the host may come before rounding could matter.
+
+    Raises
+    ------
+    Unsupported
+        Something in the network would not be run exactly.
+    """
+
+    def __init__(
+        self, emulation: Emulation, feeding: Feeding, *, strict: bool = False, margin: float = 0.0
+    ) -> None:
+        self._emulation, self._feeding = emulation, feeding
+        self._strict, self._margin = strict, margin
+        self._simulator = emulation.simulator()
+        try:
+            self._program = emulation.program(self._simulator)
+            tried = self._run(np.zeros((1, emulation.inputs, feeding.input_size)), False, 1)
+        except BaseException:
+            self.close()
+            raise
+        outputs = emulation.steps * emulation.built.output.size_in
+        self.sample_bytes = feeding.sample_bytes + tried.state_bytes + 2 * FLOAT64 * outputs
+
+    def close(self) -> None:
+        """Release the simulator whose model is executed."""
+        self._simulator.close()
+
+    def run(self, x: Array, raster: bool) -> EngineRun:
+        """Run ``x`` (batch, inputs, size) at once."""
+        e = self._emulation
+        batched = self._run(x, raster, e.steps + e.latency)
+        outputs = batched.data[e.built.output]
+        spikes = {name: np.asarray(batched.data[probe]) for name, probe in e.built.spikes.items()}
+        exact = self._strict or e.arithmetic != INTEGERS
+        near = None if exact else batched.near
+        if not raster:
+            totals = {name: counts.astype(np.int64) for name, counts in spikes.items()}
+            return EngineRun(outputs, totals, None, near)
+        trains = {name: (values > 0).astype(np.int32) for name, values in spikes.items()}
+        return EngineRun(outputs, {n: t.sum(axis=1) for n, t in trains.items()}, trains, near)
+
+    def _run(self, x: Array, raster: bool, steps: int) -> BatchedSimulator:
+        e = self._emulation
+        record = {e.built.output: Record(keep=slice(e.latency, None))}
+        for probe in e.built.spikes.values():
+            record[probe] = Record(keep=slice(0, e.steps), count_only=not raster)
+        shown = e.shown(steps)
+        beyond = max(0, int(shown.max()) + 1 - x.shape[1])
+        if beyond:
+            x = np.concatenate([x, np.repeat(x[:, -1:], beyond, axis=1)], axis=1)
+        with quiet():
+            batched = BatchedSimulator(
+                self._simulator,
+                {e.built.input: self._feeding.feed(x, shown)},
+                record=record,
+                strict=self._strict,
+                margin=self._margin,
+                program=self._program,
+            )
+            batched.run(steps)
+        return batched
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """nengo-loihi warns about its own use of Nengo and NumPy; nothing a user can act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,285 @@
+"""Which cores of Loihi a model takes, and what it uses of each: arithmetic, nothing is built.
+
+nengo-loihi makes one block of each population on the chip and divides blocks that are too
+large for a core.  Here the same is counted (nengo-loihi 1.1.0, ``builder/connection.py`` for
+axons and synapses, ``block.py`` for memory, ``builder/split_blocks.py`` for the division).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from spiking_lmu.backends.target import CoreUse
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Model
+
+Array = np.ndarray
+
+#: Room above the largest current seen in training before the decode neurons saturate.
+HEADROOM = 1.1
+#: Lowpass of everything that comes from the host, and of neurons without any input, in seconds
+#: (nengo-loihi, ``builder/builder.py``, ``Model.decode_tau``).
+DECODE_TAU = 0.005
+#: Memory of the synapses of one axon: bits of a weight, of a header, and of a word, which is
+#: filled up; at most 64 weights stand behind one header (``block.py``, ``bits_per_axon``).
+WEIGHT_BITS, HEADER_BITS, WORD_BITS, WEIGHTS_A_HEADER = 8, 10, 64, 64
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a core holds (nengo-loihi, ``block.py``)."""
+
+    compartments: int = 1024
+    in_axons: int = 4096
+    out_axons: int = 4096
+    synapse_bits: int = 16384 * 64
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """The synapses from one source to one population, as the chip has them.
+
+    Parameters
+    ----------
+    source
+        The population on the chip whose neurons are the axons; None if spikes come from the
+        host, where each value has an axon for positive and one for negative spikes.
+    name
+        The projection, for messages.
+    weights
+        Current that one spike adds, float32: (axons, neurons), or (axons,) where axon k
+        reaches only the neuron k modulo the number of neurons.  No synapse is made of a
+        one-to-one weight of 0.
+    tau
+        Lowpass in seconds.
+    """
+
+    source: str | None
+    name: str
+    weights: Array
+    tau: float
+
+    @property
+    def axons(self) -> int:
+        """Number of axons."""
+        return len(self.weights)
+
+    def reaching(self, neurons: slice, size: int) -> Array:
+        """Which axons have a synapse on these of ``size`` neurons, bool (axons,)."""
+        if self.weights.ndim == 2:
+            return np.ones(self.axons, bool)
+        reached = np.arange(self.axons) % size
+        inside = (neurons.start <= reached) & (reached < neurons.stop)
+        return np.asarray(inside & (self.weights != 0))
+
+    def bits(self, neurons: slice, size: int, divided: bool) -> int:
+        """Memory for the synapses on these neurons; equal rows of divided blocks share it."""
+        if self.weights.ndim == 1:
+            return int(self.reaching(neurons, size).sum()) * axon_bits(1)
+        rows = self.weights[:, neurons]
+        return (_distinct(rows) if divided else len(rows)) * axon_bits(rows.shape[1])
+
+    def largest(self, neurons: slice, size: int) -> np.float32:
+        """Largest weight on these neurons, without its sign; -inf if there is none."""
+        if self.weights.ndim == 1:
+            chosen = self.weights[self.reaching(neurons, size)]
+        else:
+            chosen = self.weights[:, neurons]
+        return np.float32(np.abs(chosen).max(initial=-np.inf))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The neurons of one population that are together on one core, and what they use of it."""
+
+    population: str
+    neurons: slice
+    compartments: int
+    in_axons: int
+    out_axons: int
+    synapse_bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChipUse:
+    """A model on the chip: blocks, each on a core of its own, and the synapses by population."""
+
+    blocks: tuple[Block, ...]
+    synapses: Mapping[str, tuple[Synapses, ...]]
+    limits: Limits
+
+    def of(self, population: str) -> tuple[Block, ...]:
+        """The blocks that ``population`` is divided into."""
+        return tuple(b for b in self.blocks if b.population == population)
+
+    def tau(self, population: str) -> float:
+        """The one lowpass of a population's neurons: the longest of its synapses, in seconds."""
+        return max((s.tau for s in self.synapses[population]), default=DECODE_TAU)
+
+    def cores(self) -> tuple[CoreUse, ...]:
+        """The same for pictures."""
+        limits = {name.replace("_", " "): limit for name, limit in asdict(self.limits).items()}
+        return tuple(
+            CoreUse(
+                f"{b.population}[{b.neurons.start}:{b.neurons.stop}]",
+                {name: getattr(b, name.replace(" ", "_")) for name in limits},
+                limits,
+            )
+            for b in self.blocks
+        )
+
+
+def from_host(graph: Graph, name: str) -> bool:
+    """Whether a population on the chip reads one that is not there."""
+    return any(not graph[p.pre].neuron.spiking for p in graph.incoming(name))
+
+
+def current_ranges(model: Model) -> dict[str, float]:
+    """For each population that the host drives, the current that decode neurons can code.
+
+    The host divides by it and the chip multiplies it back.  Populations without a measured
+    current are left out; they are a problem of their own.
+    """
+    return {
+        p.name: p.scale * float(np.abs(p.gain).max()) * model.activity[p.name].current * HEADROOM
+        for p in model.graph.spiking
+        if from_host(model.graph, p.name) and p.name in model.activity
+    }
+
+
+def held_on_host(model: Model, projection: Projection) -> bool:
+    """Whether the host holds what ``projection`` reads, from one presentation to the next."""
+    timing = model.timing
+    return bool(projection.delay) and timing.steps_per_input + timing.settle_steps > 1
+
+
+def lay_out(model: Model, limits: Limits | None = None) -> ChipUse:
+    """Count what each population on the chip takes.
+
+    All populations are on the chip that are not linear, in the order of the graph.
+    """
+    graph, limits = model.graph, limits or Limits()
+    names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
+    synapses = {name: _synapses(model, name, names) for name in names}
+    axons = dict.fromkeys(names, 0)
+    for incoming in synapses.values():
+        for s in incoming:
+            if s.source is not None:
+                axons[s.source] += s.axons
+    parts = {n: _divide(graph[n].size, synapses[n], axons[n], limits) for n in names}
+    blocks = tuple(
+        _block(graph[name], part, parts, synapses) for name in names for part in parts[name]
+    )
+    return ChipUse(blocks, synapses, limits)
+
+
+def axon_bits(weights: int) -> int:
+    """Memory of one axon's synapses, in bits."""
+    full, rest = divmod(weights, WEIGHTS_A_HEADER)
+    return full * _words(WEIGHTS_A_HEADER) + (_words(rest) if rest else 0)
+
+
+def _words(weights: int) -> int:
+    return -(-(weights * WEIGHT_BITS + HEADER_BITS) // WORD_BITS) * WORD_BITS
+
+
+def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ...]:
+    graph, dt = model.graph, model.timing.dt
+    post, found = graph[name], []
+    if any(p.pre not in on_chip for p in graph.incoming(name)):
+        value = current_ranges(model).get(name, 1.0)
+        weights = _on_off(np.full(post.size, value))
+        found.append(Synapses(None, f"{name}.current", weights, DECODE_TAU))
+    for p in graph.incoming(name):
+        if p.pre not in on_chip:
+            continue
+        weights = _weights(p, post)
+        if held_on_host(model, p):
+            found.append(Synapses(None, p.name, _on_off(weights), DECODE_TAU))
+            continue
+        # As nengo-loihi does it, step by step: equal rows share memory, to the last bit.
+        weights = weights * (1.0 / dt) * (graph[p.pre].neuron.amplitude / graph[p.pre].scale)
+        found.append(Synapses(p.pre, p.name, _single(weights), p.tau or 0.0))
+    return tuple(found)
+
+
+def _weights(projection: Projection, post: Population) -> Array:
+    """Weights with gain and scale, (pre, post), or (n,) where they are one-to-one."""
+    gain, weights = post.scale * post.gain, projection.weights
+    if weights is None:
+        return np.asarray(gain)
+    return (weights * gain[:, None]).T if weights.ndim == 2 else weights * gain
+
+
+def _on_off(weights: Array) -> Array:
+    return _single(np.concatenate([weights, -weights]))
+
+
+def _single(weights: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return weights.astype(np.float32)
+
+
+def _divide(
+    size: int, synapses: tuple[Synapses, ...], out_axons: int, limits: Limits
+) -> list[slice]:
+    """Equal parts of a population, as many as its most pressing need asks for.
+
+    Axons to populations that are divided themselves are not foreseen here, nor that words of
+    memory are filled up; so a part can still be too large.
+    """
+    everyone = slice(0, size)
+    count = max(
+        _ceil(size, limits.compartments),
+        _ceil(sum(s.axons for s in synapses), limits.in_axons),
+        _ceil(out_axons, limits.out_axons),
+        _ceil(sum(s.bits(everyone, size, False) for s in synapses), limits.synapse_bits),
+    )
+    part = _ceil(size, count)
+    return [slice(start, min(start + part, size)) for start in range(0, size, part)]
+
+
+def _block(
+    population: Population,
+    part: slice,
+    parts: Mapping[str, list[slice]],
+    synapses: Mapping[str, tuple[Synapses, ...]],
+) -> Block:
+    name, size = population.name, population.size
+    divided = len(parts[name]) > 1
+    in_axons = [s.reaching(part, size).sum() if divided else s.axons for s in synapses[name]]
+    out_axons = [
+        _reached(s, part, target, parts[post], len(parts[post]) > 1)
+        for post, incoming in synapses.items()
+        for s in incoming
+        if s.source == name
+        for target in parts[post]
+    ]
+    return Block(
+        population=name,
+        neurons=part,
+        compartments=part.stop - part.start,
+        in_axons=int(sum(in_axons)),
+        out_axons=sum(out_axons),
+        synapse_bits=sum(s.bits(part, size, divided) for s in synapses[name]),
+    )
+
+
+def _reached(s: Synapses, part: slice, target: slice, targets: list[slice], divided: bool) -> int:
+    """Neurons of ``part`` with an axon to the block ``target``."""
+    if not divided:
+        return part.stop - part.start
+    return int(s.reaching(target, targets[-1].stop)[part].sum())
+
+
+def _distinct(rows: Array) -> int:
+    """Number of rows that differ in any bit."""
+    rows = np.ascontiguousarray(rows)
+    return len({row.tobytes() for row in rows})
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)

@@ -1,0 +1,5 @@
+"""NengoDL's simulator, on CPU or GPU."""
+
+from .target import TARGET
+
+__all__ = ["TARGET"]

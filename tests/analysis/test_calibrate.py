@@ -1,0 +1,200 @@
+"""The search with a made-up evaluator; the real evaluator against closed forms."""
+
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from spiking_lmu.analysis.calibration import RATES, Plan, Screened, ranked, search
+from spiking_lmu.analysis.calibration_run import (
+    TargetEvaluator,
+    response_cells,
+    response_outputs,
+    searchable,
+    window,
+)
+from spiking_lmu.analysis.statistics import mcnemar
+from spiking_lmu.analysis.tradeoff import Point
+from spiking_lmu.analysis.tradeoff_run import Grid
+from spiking_lmu.backends.rate import RATE
+from spiking_lmu.backends.registry import get_target
+from spiking_lmu.conversion import Options, measure_activity
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.lmu import LmuSpec, build
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+
+RNG = np.random.default_rng(0)
+
+
+def point(lost, error, n=256, steps=50, tau=0.01):
+    """A point that gets ``lost`` of n samples wrong, and the rate model none."""
+    paired = mcnemar(np.arange(n) >= lost, np.ones(n, bool))
+    return Point(steps, tau, steps, n - lost, paired, error, 0.0, {})
+
+
+class MadeUp:
+    """Each population has a rate at which its error is smallest; curves and target differ."""
+
+    def __init__(self, screened, real):
+        self.screened, self.real, self.runs = screened, real, []
+
+    def screen(self, rates):
+        return Screened(rates, 0, 0, self.error(rates, self.screened))
+
+    def run(self, rates, samples):
+        self.runs.append((tuple(rates.values()), samples))
+        error = self.error(rates, self.real)
+        return [point(0, error + 0.1, samples, steps=20), point(0, error, samples)]
+
+    @staticmethod
+    def error(rates, goal):
+        return sum(abs(np.log2(rates[name] / goal[name])) for name in rates) / 100
+
+
+def test_the_target_corrects_what_the_curves_say():
+    evaluator = MadeUp({"h": 250.0}, {"h": 125.0})
+    told = []
+    found = search(Plan(("h",), 1000.0), evaluator, report=lambda *words: told.append(words))
+    assert found.rates == {"h": 125.0}
+    assert (found.point.settle_steps, found.point.relative_error) == (50, 0.0)
+    assert [s.rates["h"] for s in found.screened] == list(RATES)
+    counts = [(trials[0].samples, len(trials)) for trials in found.rounds]
+    assert counts == [(64, 6), (128, 3), (256, 2)]
+    # What would have been taken without a search always runs, however bad its curve.
+    assert ((1000.0,), 64) in evaluator.runs
+    assert sum(samples or 0 for _, samples in told) == sum(n for _, n in evaluator.runs)
+
+
+def test_each_population_finds_its_own_rate():
+    goal = {"a": 62.0, "b": 707.0}
+    found = search(Plan(("a", "b"), 250.0), MadeUp(goal, goal))
+    assert found.rates == goal
+    together = [s for s in found.screened if len(set(s.rates.values())) == 1]
+    assert len(together) == len(RATES) < len(found.screened) <= 4 * len(RATES)
+
+
+def test_nothing_to_search_is_one_run_on_all_images():
+    evaluator = MadeUp({}, {})
+    found = search(Plan((), 250.0, samples=200), evaluator)
+    assert evaluator.runs == [((), 200)]
+    assert (found.rates, found.screened) == ({}, ())
+
+
+def test_few_images_are_one_round():
+    evaluator = MadeUp({"h": 250.0}, {"h": 250.0})
+    found = search(Plan(("h",), 250.0, samples=10), evaluator)
+    assert [trials[0].samples for trials in found.rounds] == [10]
+    with pytest.raises(SpecError, match="at least 1"):
+        Plan(("h",), 250.0, samples=0)
+
+
+def test_pick_chooses_among_all_of_the_last_round():
+    evaluator = MadeUp({"h": 250.0}, {"h": 250.0})
+    found = search(Plan(("h",), 250.0), evaluator, "fastest")
+    assert (found.point.settle_steps, found.rates) == (20, {"h": 250.0})
+
+
+def test_a_difference_within_noise_is_none():
+    # Without disagreements one sample is noise, and two are not.
+    none, one, two = point(0, 0.3), point(1, 0.1), point(2, 0.0)
+    assert ranked([none, one, two]) == [one, none, two]
+    # With eight samples decided otherwise by the best, three more losses may be chance.
+    noisy = replace(none, paired=replace(none.paired, only_a=4, only_b=4))
+    assert ranked([noisy, one, two]) == [two, one, noisy]
+    # A gain is chance: it is no better than to lose nothing.
+    gain = replace(one, paired=replace(one.paired, only_a=3, only_b=0))
+    closer = replace(none, relative_error=0.05)
+    assert ranked([gain, closer]) == [closer, gain]
+    assert ranked([]) == []
+
+
+def test_the_record_is_compact_json():
+    found = search(Plan(("h",), 250.0), MadeUp({"h": 250.0}, {"h": 250.0}))
+    record = json.loads(json.dumps(found.to_dict()))
+    assert record["chosen"]["rates"] == {"h": 250.0}
+    row = record["rounds"][0]["trials"][0]["points"][1]
+    assert dict(zip(record["columns"], row, strict=True))["settle_steps"] == 50
+    assert len(record["screened"]) == len(RATES)
+    assert "one standard error" in record["criterion"]
+
+
+def rate_model(kind="relu", cell="feedforward"):
+    amplitude = 0.01 if kind == "lif_rate" else 1.0
+    spec = LmuSpec(
+        order=6,
+        theta=10.0,
+        units=16,
+        output_size=4,
+        cell=cell,
+        neuron=Neuron(kind, amplitude=amplitude),
+    )
+    x = RNG.uniform(-1, 1, (12, 10, 1))
+    graph = build(spec, seed=1)
+    return Model(graph, activity=measure_activity(graph, x)), x
+
+
+@pytest.mark.parametrize("cell", ["feedforward", "recurrent"])
+def test_exact_curves_over_a_long_window_are_the_rate_model(cell):
+    """Nengo's curve of a spiking relu is a relu; noise of spikes falls as the window grows."""
+    model, x = rate_model(cell=cell)
+    wanted = RATE.deploy(model, 10).run(x).outputs[:, -1]
+    from spiking_lmu.conversion.convert import spiking_graph
+
+    graph, _ = spiking_graph(model, Options(), model.activity)
+
+    def error(steps):
+        cells = response_cells(get_target("reference"), steps, 0)
+        return np.abs(response_outputs(graph, x, 0.001, cells) - wanted).max()
+
+    assert error(1e9) < 1e-6
+    assert 3e-3 < error(1e2) < 0.3 * error(1e1)
+
+
+@pytest.mark.skipif(find_spec("nengo_loihi") is None, reason="nengo-loihi is not installed")
+def test_the_targets_own_curve_is_used():
+    """On Loihi 1/(dt·ceil(1/(J·dt))): 240, 700 and 1500 Hz become 200, 500 and 1000."""
+    currents = np.array([240.0, 700.0, 1500.0])
+    step = response_cells(get_target("loihi"), 1e3, 0)(Neuron("spiking_relu"), (3,), 0.001)
+    np.testing.assert_allclose(step(currents), [0.2, 0.5, 1.0], atol=1e-12)
+
+
+def test_noise_of_counts_has_the_variance_of_two_neighbouring_numbers():
+    step = response_cells(get_target("reference"), 50, 0)(Neuron("spiking_relu"), (200_000,), 0.001)
+    counts = 50 * step(np.full(200_000, 105.0))
+    assert counts.mean() == pytest.approx(5.25, abs=0.01)
+    assert counts.var() == pytest.approx(0.25 * 0.75, rel=0.02)
+
+
+def test_window():
+    assert window(Grid((5, 200), (0.005, 0.02)), 0.001) == 40
+    assert window(Grid((5, 10), (0.005, 0.02)), 0.001) == 11
+    assert window(Grid((5, 10), (0.0,)), 0.001) == 1
+
+
+def test_evaluator_screens_and_runs():
+    model, x = rate_model()
+    y = RATE.deploy(model, 10).run(x).outputs[:, -1].argmax(axis=1)
+    done = []
+    evaluator = TargetEvaluator(
+        model,
+        Options(),
+        get_target("reference"),
+        x,
+        y,
+        Grid((10, 40), (0.01,)),
+        advance=done.append,
+    )
+    slow, fast = (evaluator.screen({"lmu.h": rate}) for rate in (10.0, 1000.0))
+    assert fast.relative_error < 0.2 * slow.relative_error
+    points = evaluator.run({"lmu.h": 1000.0}, 5)
+    assert [(p.settle_steps, p.paired.n) for p in points] == [(10, 5), (40, 5)]
+    assert points[1].spikes > 2 * evaluator.run({"lmu.h": 250.0}, 5)[1].spikes
+    assert sum(done) == 10
+
+
+def test_which_rates_can_be_searched():
+    assert searchable(rate_model()[0]) == ("lmu.h",)
+    assert searchable(rate_model("lif_rate")[0]) == ()

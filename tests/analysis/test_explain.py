@@ -1,0 +1,207 @@
+"""Faults planted in networks: the ladder blames the right rung, and its advice repairs them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spiking_lmu import datasets
+from spiking_lmu.analysis.explain import advise, climb
+from spiking_lmu.backends.registry import get_target
+from spiking_lmu.conversion import convert, default_options, measure_activity
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+
+from ..helpers.faulty import dense, images, row_by_row, two_layers
+
+SAMPLES = 200
+
+
+def ladder(model, target="loihi", rows=False):
+    return climb("planted", model, get_target(target), images(SAMPLES, rows))
+
+
+def spiking(model, **options):
+    return convert(model, default_options(model, ("loihi",), **options))
+
+
+def lost(found):
+    """Points, from the rate model to the target."""
+    return -found.steps[-1].total.difference
+
+
+def repaired(rate, options, advice, rows=False, target="loihi"):
+    """Convert again as the first advice says, and climb again."""
+    assert advice[0].options
+    return ladder(spiking(rate, **{**options, **advice[0].options}), target, rows)
+
+
+#: Two layers of neurons need longer to settle.
+SLOW = {"settle_steps": 200, "readout_tau": 0.05}
+CONVERSIONS = [
+    (dense, {"max_rate": 40_000.0}, "response curve"),
+    (dense, {"max_rate": 5.0}, "spikes"),
+    (row_by_row, {"readout_tau": 3.0, "settle_steps": 10}, "synapses and timing"),
+    (two_layers, {**SLOW, "synapse_tau": 0.3}, "synapses and timing"),
+]
+
+
+@pytest.mark.parametrize(("rate", "options", "rung"), CONVERSIONS)
+def test_a_bad_option_is_blamed_on_its_rung_and_the_advice_repairs_it(rate, options, rung):
+    rows = rate is row_by_row
+    model = spiking(rate(), **options)
+    found = ladder(model, rows=rows)
+    assert lost(found) > 5
+    assert found.blamed.name == rung
+    advice = advise(found, model)
+    assert next(iter(advice[0].options)) in options
+    assert lost(repaired(rate(), options, advice, rows)) < 0.3 * lost(found)
+
+
+def test_without_a_fault_nothing_is_blamed():
+    model = spiking(dense(), settle_steps=200, readout_tau=0.04)
+    found = ladder(model)
+    assert found.blamed is None
+    assert found.suspected is None
+    assert advise(found, model) == ()
+    assert [step.name for step in found.steps[:4]] == [
+        "rate model",
+        "response curve",
+        "synapses and timing",
+        "spikes",
+    ]
+
+
+def test_a_rate_that_is_too_low_is_blamed_on_spikes_on_the_reference_too():
+    found = ladder(spiking(dense(), max_rate=5.0), "reference")
+    assert found.blamed.name == "spikes"
+    # Nengo's own simulator is the same as its neurons in float64.
+    np.testing.assert_allclose(found.steps[-1].outputs, found["spikes"].outputs, atol=1e-9)
+
+
+def test_an_outlier_is_blamed_on_quantised_weights_and_clipping_repairs_it():
+    rate = two_layers()
+    between = next(p for p in rate.graph.projections if p.name == "between")
+    silent = replace(rate.graph[between.pre], bias=_with_silent(rate.graph[between.pre].bias))
+    weights = np.array(between.weights)
+    # The first hidden neuron never fires, so that its weight changes nothing but the scale.
+    weights[0, 0] = 200 * np.abs(weights).max()
+    graph = rate.graph.with_populations([silent])
+    healthy = replace(rate, graph=graph)
+    projections = tuple(
+        replace(p, weights=weights) if p.name == "between" else p for p in graph.projections
+    )
+    faulty = replace(rate, graph=replace(graph, projections=projections))
+    model = spiking(faulty, **SLOW)
+    found = ladder(model)
+    assert lost(found) > 5
+    assert found.blamed.name == "quantised weights"
+    assert "--clip-weights" in advise(found, model)[0].fix
+    clipped = ladder(spiking(faulty, **SLOW, clip_weights=99.0))
+    assert lost(clipped) < 0.3 * lost(found)
+    assert lost(clipped) < lost(ladder(spiking(healthy, **SLOW))) + 5
+
+
+def _with_silent(bias):
+    changed = np.array(bias)
+    changed[0] = -1000.0
+    return changed
+
+
+def test_a_synapse_mismatch_is_blamed_on_the_chip_and_equal_synapses_repair_it():
+    model = spiking(two_layers(), **SLOW)
+    between = next(p for p in model.graph.projections if p.name == "between")
+    # So slow that the chip, which has one filter for a neuron, slows all the others down.
+    slow = replace(between, weights=1e-2 * between.weights, tau=0.3, name="slow")
+    graph = replace(model.graph, projections=(*model.graph.projections, slow))
+    faulty = replace(model, graph=graph)
+    found = ladder(faulty)
+    assert lost(found) > 5
+    assert found.blamed.name == "chip dynamics"
+    assert "give all the same" in advise(found, faulty)[0].fix
+    same = replace(graph, projections=(*model.graph.projections, replace(slow, tau=between.tau)))
+    assert lost(ladder(replace(model, graph=same))) < 0.3 * lost(found)
+
+
+def test_rungs_add_up_to_the_whole():
+    found = ladder(spiking(dense(), max_rate=20.0))
+    steps = sum(step.step.difference for step in found.steps[1:])
+    assert steps == pytest.approx(found.steps[-1].total.difference)
+    assert found.steps[0].error == 0
+
+
+def test_warnings_of_the_target_name_rungs_that_it_has():
+    target = get_target("loihi")
+    model = spiking(dense(), max_rate=40_000.0)
+    names = {rung.name for rung in target.rungs(model, 1)} | {"response curve", "loihi"}
+    rungs = {problem.rung for problem in target.check(model)} - {""}
+    assert rungs
+    assert rungs <= names
+
+
+@pytest.fixture(scope="module")
+def saturating():
+    """A small random classifier with tanh neurons, and inputs for it."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, (30, 1, 5)).astype(np.float32)
+    graph = Graph(
+        (Population("x", 5), Population("hidden", 8, Neuron("tanh")), Population("out", 3)),
+        (
+            Projection("x", "hidden", rng.normal(size=(8, 5))),
+            Projection("hidden", "out", rng.normal(size=(3, 8))),
+        ),
+        "x",
+        "out",
+    )
+    model = Model(graph, activity=measure_activity(graph, x))
+    y = rng.integers(0, 3, 30)
+    return model, datasets.Dataset("random", "test", 30, x, y, 3, "", "", np.arange(30))
+
+
+@pytest.mark.parametrize("neuron", ["relu", "lif"])
+def test_a_layer_that_became_on_and_off_neurons_is_one_layer(saturating, neuron):
+    rate, data = saturating
+    model = convert(rate, default_options(rate, neuron=neuron, settle_steps=400, readout_tau=0.05))
+    found = climb("tanh", model, get_target("reference"), data)
+    units = model.graph["hidden.spikes"].size
+    for step in found.steps[1:]:
+        (layer,) = step.layers
+        assert layer.name == "hidden"
+        assert layer.histogram.sum() == units * len(data.y)
+        assert layer.correlation > 0.97
+        assert layer.relative_error < 0.2
+
+
+def test_another_kind_of_model_is_refused(saturating):
+    rate, data = saturating
+    model = convert(rate, default_options(rate))
+    renamed = Graph(
+        tuple(replace(p, name="h") if p.name == "hidden" else p for p in rate.graph.populations),
+        tuple(
+            replace(q, **{end: "h" for end in ("pre", "post") if getattr(q, end) == "hidden"})
+            for q in rate.graph.projections
+        ),
+        "x",
+        "out",
+    )
+    for wrong, says in (
+        (rate, "a rate model"),
+        (replace(model, rate_graph=None), "no rate graph"),
+        (replace(model, rate_graph=renamed), "population h"),
+        (replace(model, task="regression"), "regression"),
+    ):
+        with pytest.raises(SpecError, match=says):
+            climb("wrong", wrong, get_target("reference"), data)
+
+
+def test_advice_without_a_filter_names_one():
+    model = spiking(dense(), max_rate=900.0, settle_steps=0, readout_tau=0.0)
+    found = ladder(model)
+    assert found.blamed.name in ("spikes", "synapses and timing")
+    for one in advise(found, model):
+        assert one.options.get("readout_tau", 1) > 0
+        assert one.options.get("settle_steps", 1) > 0

@@ -1,0 +1,149 @@
+"""Rates of single populations, and the command that calibrates them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spiking_lmu import datasets
+from spiking_lmu.cli.main import main
+from spiking_lmu.conversion import Options, convert, measure_activity
+from spiking_lmu.errors import SpecError
+from spiking_lmu.files.slmu import load, save
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+
+RNG = np.random.default_rng(0)
+
+
+def two_layers():
+    x = RNG.uniform(0, 1, (8, 1, 5))
+    graph = Graph(
+        (
+            Population("x", 5),
+            Population("a", 6, Neuron("relu"), bias=np.full(6, 0.3)),
+            Population("b", 7, Neuron("tanh"), bias=np.full(7, 0.3)),
+            Population("readout", 3),
+        ),
+        (
+            Projection("x", "a", RNG.normal(size=(6, 5))),
+            Projection("a", "b", RNG.normal(size=(7, 6))),
+            Projection("b", "readout", RNG.normal(size=(3, 7))),
+        ),
+        "x",
+        "readout",
+    )
+    return Model(graph, activity=measure_activity(graph, x))
+
+
+def test_populations_have_rates_of_their_own():
+    model = two_layers()
+    plain = convert(model, Options(max_rate=200.0))
+    own = convert(model, Options(max_rate=200.0, rates={"b": 400.0}))
+    assert own.graph["a"].scale == plain.graph["a"].scale
+    assert own.graph["b.spikes"].scale == pytest.approx(2 * plain.graph["b.spikes"].scale)
+    assert own.provenance["conversion"]["options"]["rates"] == {"b": 400.0}
+    for neuron in ("relu", "lif"):
+        same = convert(model, Options(neuron, 200.0, rates={"a": 200.0, "b": 200.0}))
+        assert same.digest == convert(model, Options(neuron, 200.0)).digest
+        other = convert(model, Options(neuron, 200.0, rates={"a": 100.0}))
+        assert other.graph["a"].gain[0] / other.graph["a"].scale != pytest.approx(
+            same.graph["a"].gain[0] / same.graph["a"].scale
+        )
+    with pytest.raises(SpecError, match="'c'"):
+        convert(model, Options(rates={"c": 100.0}))
+    with pytest.raises(SpecError, match="rate of a"):
+        Options(rates={"a": 0.0})
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """Twenty inputs of five numbers in the place of any data set; tells which were asked for."""
+    asked = []
+
+    def fake(name, split, *, folder=None, samples=None, seed=None):
+        asked.append((name, split, samples))
+        rng = np.random.default_rng(3)
+        n = samples or 20
+        x, y = rng.uniform(0, 1, (20, 1, 5))[:n], rng.integers(0, 3, 20)[:n]
+        return datasets.Dataset(name, split, 20, x, y, 3, "", "d", np.arange(n))
+
+    monkeypatch.setattr(datasets, "load", fake)
+    return asked
+
+
+def test_the_command_calibrates_and_records(tmp_path, pictures, capsys):
+    source, made = tmp_path / "rate.slmu", tmp_path / "spiking.slmu"
+    training = {"settings": {"data": "mnist", "held_out": 0}}
+    save(replace(two_layers(), provenance={"training": training}), source)
+    command = ["convert", str(source), "--calibrate", "--target", "reference", "-o", str(made)]
+    assert main([*command, "--calibration-samples", "10", "--readout-tau", "0.02"]) == 0
+    printed = capsys.readouterr().out
+    assert "→" in printed
+    assert "10 images" in printed
+    assert "response curve" in printed
+    assert pictures == [("mnist", "train", 10)]
+    model = load(made)
+    record = model.provenance["conversion"]["calibration"]
+    assert record["target"] == "reference"
+    assert record["samples"] == 10
+    chosen = record["chosen"]
+    assert model.timing.settle_steps == chosen["settle_steps"]
+    assert model.timing.readout_tau == chosen["readout_tau"] == 0.02
+    kept = model.provenance["conversion"]["options"]
+    rates = kept["rates"] or dict.fromkeys(chosen["rates"], kept["max_rate"])
+    assert rates == chosen["rates"]
+    # Every option is given: one run, and nothing left to choose.
+    fixed = ["--max-rate", "300", "--settle-steps", "30", "--calibration-samples", "4"]
+    assert main([*command, *fixed, "--readout-tau", "0.02", "--pick", "knee"]) == 0
+    model = load(made)
+    assert (model.timing.settle_steps, model.timing.readout_tau) == (30, 0.02)
+    assert model.provenance["conversion"]["options"]["max_rate"] == 300
+    assert model.provenance["conversion"]["calibration"]["screened"] == []
+
+
+def test_images_that_were_held_out_are_preferred(tmp_path, pictures):
+    source = tmp_path / "rate.slmu"
+    training = {"settings": {"data": "mnist", "held_out": 6}}
+    save(replace(two_layers(), provenance={"training": training}), source)
+    from argparse import Namespace
+
+    from spiking_lmu.cli.calibration import training_images
+
+    options = Namespace(data=None, calibration_samples=4, folder=None, seed=0)
+    data = training_images(load(source), options)
+    assert len(data.y) == 4
+    assert data.indices.min() >= 14
+    assert pictures == [("mnist", "train", None)]
+    options.calibration_samples = 8
+    assert len(training_images(load(source), options).y) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--calibrate"], "0 targets"),
+        (["--calibrate", "--target", "reference", "--target", "loihi"], "2 targets"),
+        (["--pick", "best"], "without --calibrate"),
+        (["--calibration-samples", "3"], "without --calibrate"),
+        (["--calibrate", "--target", "reference"], "--data"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_in_one_line(tmp_path, capsys, arguments, says):
+    source = tmp_path / "rate.slmu"
+    save(two_layers(), source)
+    assert main(["convert", str(source), "-o", str(tmp_path / "s.slmu"), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_model_that_does_not_classify_is_refused_before_the_search(tmp_path, pictures, capsys):
+    source = tmp_path / "rate.slmu"
+    save(replace(two_layers(), task="regression"), source)
+    command = ["convert", str(source), "-o", str(tmp_path / "s.slmu"), "--calibrate"]
+    assert main([*command, "--target", "reference", "--data", "mnist"]) == 1
+    error = capsys.readouterr().err
+    assert "a model for regression" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,25 @@
+"""What pyproject.toml says about the package is so."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_package_is_installed():
+    tomllib = pytest.importorskip("tomllib", reason="the standard library has it from 3.11 on")
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {
+        ".".join((*prefix, *init.parent.relative_to(ROOT).parts))
+        for folder, prefix in (("spiking_lmu", ()), ("targets", ("spiking_lmu",)))
+        for init in (ROOT / folder).rglob("__init__.py")
+    }
+    assert set(config["packages"]) == found
+    assert config["package-dir"]["spiking_lmu.targets"] == "targets"
+
+
+def test_targets_are_found_from_the_source_folder():
+    # the source folder spiking_lmu/ has no targets/ in it: the installed package says where
+    targets = pytest.importorskip("spiking_lmu.targets", reason="needs: pip install -e .")
+    assert Path(targets.__file__).parent == ROOT / "targets"

@@ -1,0 +1,66 @@
+"""Importing the mended packages: versions, silence, and what stays as it is."""
+
+import os
+import warnings
+
+import pytest
+
+from spiking_lmu import compat
+from spiking_lmu.compat import patches, quiet
+from spiking_lmu.errors import SpikingLmuError
+
+from ..helpers.fresh_python import INSTALLED, ok
+
+
+def test_importing_compat_and_reading_versions_imports_nothing_heavy():
+    ok(
+        """
+        import sys
+        from spiking_lmu import compat
+        found = compat.versions()
+        heavy = {"numpy", "scipy", "nengo", "nengo_dl", "nengo_loihi", "tensorflow", "keras"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+        assert found["python"].startswith(f"{sys.version_info.major}.")
+        """
+    )
+
+
+def test_versions_names_what_is_absent(monkeypatch):
+    monkeypatch.setattr(compat, "DISTRIBUTIONS", ("nengo", "no-such-distribution"))
+    found = compat.versions()
+    assert list(found) == ["python", "nengo", "no-such-distribution"]
+    assert found["nengo"] == INSTALLED["nengo"]
+    assert found["no-such-distribution"] == "not installed"
+
+
+def test_a_view_replaces_and_leaves_the_object_alone():
+    view = patches._View(os, sep="|")
+    assert (view.sep, view.linesep, os.sep) == ("|", os.linesep, os.path.sep)
+
+
+def test_held_messages_come_out_only_when_the_import_fails(capfd, monkeypatch):
+    monkeypatch.delenv(quiet.LOG_LEVEL, raising=False)
+
+    def import_something(error=None):
+        with quiet.quiet_import():
+            os.write(2, b"chatter\n")
+            warnings.warn("chatter", UserWarning, stacklevel=1)
+            if error:
+                raise error
+
+    import_something()
+    with pytest.raises(SpikingLmuError):
+        import_something(SpikingLmuError("a", got="b", expected="c", fix="d"))
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError):
+        import_something(ImportError("broken"))
+    assert capfd.readouterr().err == "chatter\n"
+    assert os.environ[quiet.LOG_LEVEL] == "3"
+
+
+def test_messages_that_were_asked_for_are_not_held(capfd, monkeypatch):
+    monkeypatch.setenv(quiet.LOG_LEVEL, "0")
+    with quiet.quiet_import():
+        os.write(2, b"wanted\n")
+    assert capfd.readouterr().err == "wanted\n"
+    assert os.environ[quiet.LOG_LEVEL] == "0"

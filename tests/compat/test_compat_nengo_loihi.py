@@ -1,0 +1,97 @@
+"""nengo-loihi: what is broken without a patch is shown broken, and mended with it.
+
+What is imported, and in which order, is the subject here, so most tests run a new
+interpreter, with warnings as errors.
+"""
+
+import textwrap
+
+import pytest
+
+from spiking_lmu import compat
+from spiking_lmu.compat import patches
+from spiking_lmu.errors import MissingExtraError
+
+from ..helpers.fresh_python import needs, ok, python, release
+
+LOIHI = needs("nengo-loihi")
+EMULATOR = """
+    import warnings
+    warnings.simplefilter("ignore")
+    import nengo
+    import nengo_loihi
+    import numpy as np
+    from nengo_loihi.dvs import EventsFileIO
+    with nengo.Network(seed=0) as net:
+        stimulus = nengo.Node([0.5])
+        ensemble = nengo.Ensemble(10, 1)
+        nengo.Connection(stimulus, ensemble)
+        probe = nengo.Probe(ensemble.neurons)
+    """
+RUN = """
+    with nengo_loihi.Simulator(net, target="sim", progress_bar=False) as sim:
+        sim.run_steps(10)
+        assert sim.data[probe].shape == (10, 10)
+        assert sim.data[probe].any()
+    """
+# one event: four times y and twice x in two bytes each, then the time
+READ = """
+    with open("events", "wb") as file:
+        file.write(bytes([12, 0, 10, 0, 7, 0, 0, 0]))
+    (event,) = EventsFileIO("events").read_events().events
+    assert (event["y"], event["x"], event["t"]) == (3, 5, 7)
+    """
+# nengo-loihi imports TensorFlow if it can, which takes seconds and is not needed here
+RAW = "import sys; sys.modules['tensorflow'] = None"
+MENDED = f"{RAW}; from spiking_lmu.compat import import_nengo_loihi; import_nengo_loihi()"
+
+
+def emulator(run, tmp_path, statement, imports=""):
+    parts = (f"import os; os.chdir({str(tmp_path)!r})", imports, EMULATOR, statement)
+    return run("\n".join(map(textwrap.dedent, parts)))
+
+
+@LOIHI
+def test_the_emulator_runs(tmp_path):
+    if release("numpy") < (2, 0):
+        pytest.skip("this NumPy copies if needed with copy=False")
+    before = emulator(python, tmp_path, RUN, RAW)
+    assert "Unable to avoid copy" in before.stderr
+    emulator(ok, tmp_path, RUN, MENDED)
+
+
+@LOIHI
+def test_event_files_are_read(tmp_path):
+    emulator(ok, tmp_path, READ, MENDED)
+    if release("numpy") < (2, 3):
+        pytest.skip("this NumPy still reads bytes with fromstring")
+    assert "fromstring" in emulator(python, tmp_path, READ, RAW).stderr
+
+
+@needs("nengo-loihi", "nengo-dl", "tensorflow")
+def test_nengo_loihi_before_compat_is_said():
+    done = ok(
+        """
+        import sys, warnings
+        warnings.simplefilter("ignore")
+        sys.modules["nengo_dl"] = None
+        import nengo_loihi
+        del sys.modules["nengo_dl"]
+        del sys.modules["tensorflow"]
+        from spiking_lmu.compat import import_nengo_loihi, patches
+        import spiking_lmu.compat as compat
+        compat.import_nengo_dl = lambda: sys.modules.setdefault("nengo_dl", sys)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert import_nengo_loihi() is nengo_loihi
+        print([str(w.message) for w in caught])
+        """,
+        **{patches.LEGACY_KERAS: "1"},
+    )
+    assert "found no NengoDL" in done.stdout
+
+
+def test_nengo_loihi_absent(monkeypatch):
+    monkeypatch.setattr(patches, "installed", lambda module: module != "nengo_loihi")
+    with pytest.raises(MissingExtraError, match=r"pip install 'spiking-lmu\[loihi\]'"):
+        compat.import_nengo_loihi()

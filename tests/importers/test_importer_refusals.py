@@ -1,0 +1,96 @@
+"""Networks and weights that cannot be imported are refused with every reason."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+from spiking_lmu.errors import ImportNetworkError, SpecError
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.importers import from_nengo_dl
+
+from ..helpers import networks
+
+
+def test_everything_without_counterpart_is_named_at_once():
+    with pytest.raises(ImportNetworkError) as caught:
+        from_nengo_dl(networks.refused(), [])
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (
+        "network refused",
+        "output: probes of 2 objects: all, some (name the output with output=)",
+        "input: 2 Nodes that could be it: first, second (name the input with input=)",
+        "image: a layer of type Conv2D",
+        "sine: a Node that runs a function",
+        "double: the function tanh",  # a user's own, though it calls itself tf.nn.tanh
+        "clock: a TensorNode that reads the simulation time",
+        "softmax: the function softmax",
+        "adaptive: AdaptiveLIF neurons",
+        "direct: Direct neurons",
+        "slow: the synapse Alpha",
+        "connection second to sine: a function",
+        "connection second to adaptive: the transform Sparse",
+        "connection adaptive to direct: a learning rule",
+    ):
+        assert part in message
+    assert "got 13 without" in message
+
+
+def test_functions_are_recognised_under_all_their_names():
+    import tensorflow as tf
+
+    from spiking_lmu.importers.nengo_dl.functions import NoCounterpart, function_of
+
+    keras = tf.keras.activations
+    for kind, functions in {
+        "tanh": (tf.nn.tanh, tf.math.tanh, tf.tanh, keras.tanh),
+        "relu": (tf.nn.relu, keras.relu),
+        "sigmoid": (tf.nn.sigmoid, tf.math.sigmoid, tf.sigmoid, keras.sigmoid),
+        "linear": (None, keras.linear, tf.identity),
+    }.items():
+        assert {function_of(function, tf).kind for function in functions} == {kind}
+    # What TensorFlow's own decorators wrap is recognised by where it is defined.
+    assert function_of(tf.tanh.__wrapped__, tf).kind == "tanh"
+
+    def relu(x):
+        return x
+
+    for function in (relu, tf.nn.softmax, tf.nn.elu, lambda x: x, functools.partial(tf.tanh)):
+        with pytest.raises(NoCounterpart):
+            function_of(function, tf)
+
+
+def test_weights_that_are_not_finite_are_refused():
+    network = networks.lmu(units=2, order=2)
+    with networks.simulate(network) as simulator:
+        for variable in simulator.keras_model.trainable_weights:
+            variable.assign(np.full(variable.shape, np.nan))
+        with pytest.raises(SpecError, match="NaN or infinity"):
+            from_nengo_dl(network, simulator)
+
+
+def test_random_gains_without_seed_import_only_from_the_simulator():
+    from spiking_lmu.compat import import_nengo
+
+    nengo = import_nengo()
+    with nengo.Network() as network:
+        network.a = nengo.Node(np.zeros(3))
+        network.b = nengo.Ensemble(4, 1, neuron_type=nengo.RectifiedLinear())
+        nengo.Connection(network.a[0], network.b.neurons, transform=np.ones((4, 1)), synapse=None)
+        network.probe = nengo.Probe(network.b.neurons)
+    with networks.simulate(network) as simulator:
+        weights = simulator.keras_model.get_weights()
+        x = np.ones((1, 2, 3))
+        simulator.run_steps(2, data={network.a: x})
+        graph = from_nengo_dl(network, simulator)
+        np.testing.assert_allclose(
+            run_reference(graph, x)[0], simulator.data[network.probe], rtol=1e-5
+        )
+    with pytest.raises(ImportNetworkError, match=r"gains of b.*without a seed"):
+        from_nengo_dl(network, weights)
+    network.seed = 1
+    with networks.simulate(network) as simulator:
+        from_nengo_dl(network, simulator.keras_model.get_weights())
