@@ -31,6 +31,8 @@ class SpikingLmuError(Exception):
     fix
         What the user can do next.
 
+    Examples
+    --------
     >>> print(SpecError("memory order", got="0", expected="an integer of at least 1",
     ...                 fix="pass --order 256"))
     memory order: got 0, expected an integer of at least 1; pass --order 256

@@ -12,7 +12,7 @@ from spiking_lmu.cli.main import _parser
 from ..helpers.fresh_python import needs
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @needs("nengo-dl", "nengo-loihi")
@@ -21,7 +21,7 @@ def test_the_readmes_table_is_the_committed_run():
     assert done.returncode == 0, "run scripts/update_docs"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_files_exist(document):
     text = document.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
@@ -30,7 +30,7 @@ def test_links_and_files_exist(document):
         assert (ROOT / name).exists(), name
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_in_the_documents_parse(document):
     text = document.read_text(encoding="utf-8")
     for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
