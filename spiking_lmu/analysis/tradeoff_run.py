@@ -233,7 +233,7 @@ def _check(model: Model) -> None:
     reason = ""
     if not graph.spiking:
         reason = "a model that does not spike"
-    elif model.task != "classification":
+    elif model.task.identity != "classification":
         reason = f"a model for {model.task}"
     elif readout.neuron.kind != "linear" or graph.outgoing(graph.output):
         reason = f"the output {graph.output}, which spikes or is read by others"

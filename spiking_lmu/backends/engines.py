@@ -186,7 +186,7 @@ class EngineDeployment:
         if result.near is None:
             return np.zeros(0, int)
         near = result.near
-        if self._model.task == "classification" and result.outputs.shape[2] > 1:
+        if self._model.task.identity == "classification" and result.outputs.shape[2] > 1:
             near = near | undecided(result.outputs[:, -1], self._margin)
         return np.flatnonzero(near)
 

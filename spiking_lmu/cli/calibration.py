@@ -104,7 +104,7 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
 
 def _require_classifier(model: Model) -> None:
     got = "a spiking model" if model.graph.spiking else f"a model for {model.task}"
-    if model.graph.spiking or model.task != "classification":
+    if model.graph.spiking or model.task.identity != "classification":
         raise SpecError(
             "--calibrate",
             got=got,

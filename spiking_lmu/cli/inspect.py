@@ -134,7 +134,7 @@ def _as_json(source: Source) -> dict[str, Any]:
         else {
             "digest": model.digest,
             "spiking": bool(model.graph.spiking),
-            "task": model.task,
+            "task": asdict(model.task),
             "timing": asdict(model.timing),
             "provenance": model.provenance,
         },

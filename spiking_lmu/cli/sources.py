@@ -108,7 +108,7 @@ def load_spiking(name: str) -> Model:
             expected="a spiking model",
             fix=f"run: spiking-lmu convert {name} -o {Path(name).stem}-spiking.slmu",
         )
-    if model.task != "classification":
+    if model.task.identity != "classification":
         raise SpecError(
             name,
             got=f"a model for {model.task}",

@@ -21,14 +21,17 @@ import numpy as np
 
 from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.model import TASKS, Activity, Model, describe_graph
+from spiking_lmu.graph.model import Activity, Model, describe_graph
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.graph.timing import Timing
 
 from .writing import write_atomically
 
 FORMAT = "spiking-lmu"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: Versions that can be read.
+READABLE = (1, 2)
 MANIFEST = "manifest.json"
 #: Limits on what is read, in bytes and entries: far above any model that fits a chip.
 MAX_MANIFEST, MAX_ARRAY, MAX_TOTAL, MAX_ENTRIES = 16 << 20, 1 << 30, 4 << 30, 10_000
@@ -47,7 +50,8 @@ def save(model: Model, path: str | Path | BinaryIO) -> None:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "task": model.task,
+        "task": asdict(model.task),
+        "scaling": None if model.scaling is None else asdict(model.scaling),
         "timing": asdict(model.timing),
         "activity": {name: asdict(value) for name, value in model.activity.items()},
         "provenance": model.provenance,
@@ -137,11 +141,11 @@ def _read(archive: zipfile.ZipFile, name: str) -> Model:
     )
     if manifest.get("format") != FORMAT:
         raise _damaged(name, f"format {manifest.get('format')!r}")
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if manifest.get("format_version") not in READABLE:
         raise FileError(
             name,
             got=f"format version {manifest.get('format_version')!r}",
-            expected=f"version {FORMAT_VERSION}",
+            expected=f"version {' or '.join(map(str, READABLE))}",
             fix="update spiking-lmu, or convert the model again",
         )
     extra = sorted(set(entries) - {MANIFEST, *manifest["arrays"]})
@@ -154,16 +158,23 @@ def _read(archive: zipfile.ZipFile, name: str) -> Model:
         for key, declared in manifest["arrays"].items()
     }
     graphs = {key: _graph(parts, arrays) for key, parts in manifest["graphs"].items()}
-    if manifest["task"] not in TASKS:
-        raise _damaged(name, f"the task {manifest['task']!r}")
+    scaling = manifest.get("scaling")
     return Model(
         graph=graphs["graph"],
         timing=Timing(**manifest["timing"]),
-        task=manifest["task"],
+        task=_task(manifest["task"]),
         activity={key: Activity(**value) for key, value in manifest["activity"].items()},
         rate_graph=graphs.get("rate_graph"),
         provenance=dict(manifest["provenance"]),
+        scaling=None if scaling is None else Scaling(**scaling),
     )
+
+
+def _task(entry: str | dict[str, Any]) -> Task:
+    """The task; a word in files of version 1."""
+    if isinstance(entry, str):
+        return Task.parse(entry)
+    return Task(**{**entry, "names": tuple(entry["names"])})
 
 
 def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, name: str) -> bytes:

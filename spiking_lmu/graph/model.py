@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.errors import SpecError
+
 from .graph import Graph
+from .task import Scaling, Task
 from .timing import Timing
 
-TASKS = ("classification", "regression")
 ONE_STEP = Timing()
+CLASSIFICATION = Task()
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,44 @@ class Model:
     timing
         How inputs are presented.
     task
-        ``classification`` (the decision is the largest output at the last step) or
-        ``regression`` (the output at the end of each presentation).
+        A :class:`spiking_lmu.graph.task.Task`, or its words: ``"classification"``.
     activity
         By population name; measured on training data, never on test data.
     rate_graph
         For a spiking model, the rate graph that it was converted from.
+    scaling
+        Brings data to the range that the graph was trained on; None if the graph takes them
+        as they are.  The graph's input is what comes out of it.
     provenance
         JSON-safe: command, seed, versions, data, accuracy.
     """
 
     graph: Graph
     timing: Timing = ONE_STEP
-    task: str = "classification"
+    task: Task = CLASSIFICATION
     activity: dict[str, Activity] = field(default_factory=dict)
     rate_graph: Graph | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    scaling: Scaling | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.task, str):
+            object.__setattr__(self, "task", Task.parse(self.task))
+        names, outputs = len(self.task.names), self.graph.output_size
+        if names and names != outputs:
+            raise SpecError(
+                "names of the task",
+                got=f"{names} names for {outputs} outputs",
+                expected="a name for each output",
+                fix="train a network with an output for each name",
+            )
+        if self.scaling and len(self.scaling.offset) != self.graph.input_size:
+            raise SpecError(
+                "scaling of the model",
+                got=f"{len(self.scaling.offset)} channels for {self.graph.input_size} inputs",
+                expected="an offset and a range for each number in one input",
+                fix="measure it on the data that the network was trained on",
+            )
 
     @property
     def rate(self) -> Graph:
@@ -73,7 +98,10 @@ class Model:
     def digest(self) -> str:
         """SHA-256 over everything that decides what the model computes."""
         digest = hashlib.sha256()
-        digest.update(json.dumps([asdict(self.timing), self.task], sort_keys=True).encode())
+        decides = [asdict(self.timing), self.task.identity]
+        if self.scaling is not None:
+            decides.append(asdict(self.scaling))
+        digest.update(json.dumps(decides, sort_keys=True).encode())
         for graph in (self.graph, self.rate):
             for header, arrays in describe_graph(graph):
                 digest.update(json.dumps(header, sort_keys=True).encode())

@@ -1,6 +1,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from spiking_lmu.files import slmu, writing
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.graph.timing import Timing
 
 from ..helpers.strategies import graphs
+
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture
@@ -24,6 +28,35 @@ def path(tmp_path):
     model = Model(graph, Timing(2, 5, 0.01), activity={"lmu.h": Activity(1.0, 2.0, 3.0, 4.0)})
     slmu.save(model, path)
     return path
+
+
+@pytest.mark.parametrize(
+    ("word", "when", "digest"),
+    [
+        (
+            "classification",
+            "last",
+            "2287c45b621c028421136064b6b60a5a51f050dfabe75485d416c387c47c6642",
+        ),
+        ("regression", "every", "755798c245345cb34a9273165f65083ce5efbcd010fa5d63cca8834a75b0894d"),
+    ],
+)
+def test_files_of_version_1_read_as_they_did(word, when, digest):
+    """The digest was taken when the file was written, so that finished samples stay valid."""
+    model = slmu.load(FIXTURES / f"version-1-{word}.slmu")
+    assert (model.task.kind, model.task.when, model.scaling) == (word, when, None)
+    assert model.digest == digest
+
+
+def test_task_and_scaling_are_kept(tmp_path):
+    graph = build(LmuSpec(order=3, theta=8.0, units=4, output_size=2))
+    task = Task("classification", "every", ("rest", "walk"), "f1")
+    model = Model(graph, task=task, scaling=Scaling((0.1,), (2.5,)))
+    slmu.save(model, tmp_path / "a.slmu")
+    loaded = slmu.load(tmp_path / "a.slmu")
+    assert (loaded.task, loaded.scaling) == (task, model.scaling)
+    digests = {Model(graph, task=task).digest, Model(graph).digest, model.digest, loaded.digest}
+    assert len(digests) == 3
 
 
 @settings(
@@ -133,6 +166,14 @@ HOSTILE = {
     "steps below one": (lambda m, e: m["timing"].update(steps_per_input=0), "steps per input"),
     "text for a number": (lambda m, e: m["timing"].update(dt="1"), "manifest"),
     "an unknown task": (lambda m, e: m.update(task="poetry"), "poetry"),
+    "a task of another shape": (lambda m, e: m.update(task=["classification"]), "manifest"),
+    "a task at another time": (lambda m, e: m["task"].update(when="never"), "never"),
+    "names for other outputs": (lambda m, e: m["task"].update(names=["a"]), "1 names for 2"),
+    "a scaling without a range": (lambda m, e: m.update(scaling={"offset": [0.0]}), "manifest"),
+    "a range of zero": (
+        lambda m, e: m.update(scaling={"offset": [0.0], "range": [0.0]}),
+        "positive range",
+    ),
 }
 
 

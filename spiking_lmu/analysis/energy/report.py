@@ -109,7 +109,7 @@ def energy_report(
     rate = count_operations(model.rate, inputs, shares=shares)
     entries.append(_entry(RATE, model, None, rate, devices))
     last = count_operations(model.rate, inputs, shares=shares, last_step_only=True)
-    if model.task == "classification" and last.dense < rate.dense:
+    if not model.task.every and last.dense < rate.dense:
         entries.append(_entry(RATE_LAST_STEP, model, None, last, devices))
     return EnergyReport(tuple(entries), tuple(devices))
 

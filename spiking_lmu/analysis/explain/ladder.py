@@ -186,7 +186,7 @@ def _check(model: Model) -> None:
     reason, rate = "", model.rate_graph
     if not model.graph.spiking:
         reason = "a rate model"
-    elif model.task != "classification":
+    elif model.task.identity != "classification":
         reason = f"a model for {model.task}"
     elif rate is None or rate.spiking:
         reason = "no rate graph in the model"

@@ -12,6 +12,7 @@ from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import memory_matrices
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.task import Task
 from spiking_lmu.graph.timing import Timing
 
 from .delay import LearnedDelay
@@ -67,7 +68,7 @@ def freeze(learned: LearnedDelay, provenance: dict[str, Any] | None = None) -> M
     return Model(
         spiking,
         Timing(dt=spec.dt),
-        "regression",
+        Task.parse("regression"),
         measure_activity(rate, seen),
         rate,
         {
