@@ -54,6 +54,8 @@ class BuiltNetwork:
     output: Any
     nodes: dict[str, Any] = field(default_factory=dict)
     ensembles: dict[str, Any] = field(default_factory=dict)
+    #: Those of :attr:`ensembles` that stay on the host of a target with a chip.
+    on_host: list[Any] = field(default_factory=list)
     spikes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -151,6 +153,8 @@ def _add_population(
             encoders=np.ones((population.size, 1)),
             label=name,
         )
+        if population.on_host:
+            built.on_host.append(built.ensembles[name])
         return
     if name == graph.input:
         node = nengo.Node(input_output, size_out=population.size, label=name)

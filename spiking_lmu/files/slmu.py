@@ -229,6 +229,7 @@ def _graph(parts: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Graph:
                     values["gain"],
                     values["bias"],
                     part["scale"],
+                    part.get("on_host", False),
                 )
             )
         else:

@@ -44,6 +44,9 @@ class Population:
     scale
         How many times faster than its rate neuron the population fires (dimensionless for
         an amplitude of one: Hz for each unit of activation); rectified linear neurons only.
+    on_host
+        A spiking population that a target with a chip runs on the host; its spikes enter the
+        chip as they are.  What the population computes is the same either way.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Population:
     gain: Array = field(default_factory=lambda: np.ones(()))
     bias: Array = field(default_factory=lambda: np.zeros(()))
     scale: float = 1.0
+    on_host: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
@@ -70,6 +74,10 @@ class Population:
             raise _spec(
                 f"scale of {self.name}", repr(self.scale), f"1 for {self.neuron.kind} neurons"
             )
+        if not isinstance(self.on_host, bool):
+            raise _spec(f"on_host of {self.name}", repr(self.on_host), "true or false")
+        if self.on_host and not self.neuron.spiking:
+            raise _spec(f"on_host of {self.name}", f"{self.neuron.kind} neurons", "spiking ones")
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +218,11 @@ class Graph:
     def spiking(self) -> tuple[Population, ...]:
         """The populations that spike."""
         return tuple(p for p in self.populations if p.neuron.spiking)
+
+    @property
+    def on_chip(self) -> tuple[Population, ...]:
+        """The populations that a target with a chip runs there: spiking ones but for on_host."""
+        return tuple(p for p in self.spiking if not p.on_host)
 
     def incoming(self, name: str) -> tuple[Projection, ...]:
         """Projections onto the population ``name``."""

@@ -127,6 +127,8 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
             "neuron": asdict(population.neuron),
             "scale": float(population.scale),
         }
+        if population.on_host:  # Left out where it is not so: digests stay what they were.
+            header["on_host"] = True
         parts.append(
             (header, {"gain": _shortest(population.gain), "bias": _shortest(population.bias)})
         )

@@ -22,6 +22,7 @@ from spiking_lmu.backends.batched import (
 from spiking_lmu.backends.engines import EngineRun
 from spiking_lmu.backends.feeding import FLOAT64, Feeding
 from spiking_lmu.backends.network import BuiltNetwork, Presenter
+from spiking_lmu.backends.target import count_spikes
 from spiking_lmu.compat import import_nengo_loihi
 from spiking_lmu.graph.timing import Timing
 
@@ -57,6 +58,16 @@ class Emulation:
         if self.timing.total_steps(self.inputs) == self.inputs:
             return np.arange(steps)
         return self.timing.presented(self.inputs)[np.minimum(np.arange(steps), self.steps - 1)]
+
+    def spikes(self, name: str, values: Array) -> Array:
+        """Spikes of a population from what its probe recorded, integers of the same shape.
+
+        One a step at most on the chip; on the host a neuron puts out amplitude / dt for each.
+        """
+        ensemble = self.built.ensembles[name]
+        if ensemble not in self.built.on_host:
+            return (values > 0).astype(np.int32)
+        return count_spikes(values, ensemble.neuron_type.amplitude / self.timing.dt)
 
     def simulator(self) -> Any:
         """A new ``nengo_loihi.Simulator``; if not in integers, with weights as they are."""
@@ -106,7 +117,7 @@ class StockEngine:
             simulator.run_steps(e.steps + e.latency)
             output = np.array(simulator.data[e.built.output])[e.latency :]
             trains = {
-                name: (np.array(simulator.data[probe])[: e.steps] > 0).astype(np.int32)
+                name: self._emulation.spikes(name, np.array(simulator.data[probe])[: e.steps])
                 for name, probe in e.built.spikes.items()
             }
         return output, trains
@@ -162,7 +173,7 @@ class BatchedEngine:
         if not raster:
             totals = {name: counts.astype(np.int64) for name, counts in spikes.items()}
             return EngineRun(outputs, totals, None, near)
-        trains = {name: (values > 0).astype(np.int32) for name, values in spikes.items()}
+        trains = {name: e.spikes(name, values) for name, values in spikes.items()}
         return EngineRun(outputs, {n: t.sum(axis=1) for n, t in trains.items()}, trains, near)
 
     def _run(self, x: Array, raster: bool, steps: int) -> BatchedSimulator:

@@ -46,7 +46,7 @@ class Synapses:
     ----------
     source
         The population on the chip whose neurons are the axons; None if spikes come from the
-        host, where each value has an axon for positive and one for negative spikes.
+        host.
     name
         The projection, for messages.
     weights
@@ -55,12 +55,16 @@ class Synapses:
         one-to-one weight of 0.
     tau
         Lowpass in seconds.
+    coded
+        Whether they are those of on/off neurons, which code a value of the host with one axon
+        for positive and one for negative spikes.
     """
 
     source: str | None
     name: str
     weights: Array
     tau: float
+    coded: bool = False
 
     @property
     def axons(self) -> int:
@@ -133,7 +137,7 @@ class ChipUse:
 
 
 def from_host(graph: Graph, name: str) -> bool:
-    """Whether a population on the chip reads one that is not there."""
+    """Whether a population on the chip reads values that do not spike."""
     return any(not graph[p.pre].neuron.spiking for p in graph.incoming(name))
 
 
@@ -145,7 +149,7 @@ def current_ranges(model: Model) -> dict[str, float]:
     """
     return {
         p.name: p.scale * float(np.abs(p.gain).max()) * model.activity[p.name].current * HEADROOM
-        for p in model.graph.spiking
+        for p in model.graph.on_chip
         if from_host(model.graph, p.name) and p.name in model.activity
     }
 
@@ -159,10 +163,11 @@ def held_on_host(model: Model, projection: Projection) -> bool:
 def lay_out(model: Model, limits: Limits | None = None) -> ChipUse:
     """Count what each population on the chip takes.
 
-    All populations are on the chip that are not linear, in the order of the graph.
+    All populations are on the chip that are neither linear nor ``on_host``, in the order of the
+    graph.
     """
     graph, limits = model.graph, limits or Limits()
-    names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
+    names = [p.name for p in graph.populations if p.neuron.kind != "linear" and not p.on_host]
     synapses = {name: _synapses(model, name, names) for name in names}
     axons = dict.fromkeys(names, 0)
     for incoming in synapses.values():
@@ -189,20 +194,21 @@ def _words(weights: int) -> int:
 def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ...]:
     graph, dt = model.graph, model.timing.dt
     post, found = graph[name], []
-    if any(p.pre not in on_chip for p in graph.incoming(name)):
+    if from_host(graph, name):
         value = current_ranges(model).get(name, 1.0)
         weights = _on_off(np.full(post.size, value))
-        found.append(Synapses(None, f"{name}.current", weights, DECODE_TAU))
+        found.append(Synapses(None, f"{name}.current", weights, DECODE_TAU, True))
     for p in graph.incoming(name):
-        if p.pre not in on_chip:
+        if not graph[p.pre].neuron.spiking:
             continue
         weights = _weights(p, post)
         if held_on_host(model, p):
-            found.append(Synapses(None, p.name, _on_off(weights), DECODE_TAU))
+            found.append(Synapses(None, p.name, _on_off(weights), DECODE_TAU, True))
             continue
         # As nengo-loihi does it, step by step: equal rows share memory, to the last bit.
         weights = weights * (1.0 / dt) * (graph[p.pre].neuron.amplitude / graph[p.pre].scale)
-        found.append(Synapses(p.pre, p.name, _single(weights), p.tau or 0.0))
+        source = p.pre if p.pre in on_chip else None
+        found.append(Synapses(source, p.name, _single(weights), p.tau or 0.0))
     return tuple(found)
 
 

@@ -33,7 +33,7 @@ REFRACTORY_STEPS = 63
 
 def problems(model: Model) -> list[Problem]:
     """All problems of ``model`` on Loihi, errors first."""
-    if not any(p.neuron.kind != "linear" for p in model.graph.populations):
+    if all(p.neuron.kind == "linear" or p.on_host for p in model.graph.populations):
         return [
             Problem(
                 "the model",
@@ -84,7 +84,7 @@ def _plain_input(graph: Graph) -> Iterator[Problem]:
 def _currents(model: Model) -> Iterator[Problem]:
     """What the decode neurons are to code has to be known."""
     ranges = current_ranges(model)
-    for p in model.graph.spiking:
+    for p in model.graph.on_chip:
         if not from_host(model.graph, p.name):
             continue
         if p.name not in model.activity:
@@ -137,7 +137,7 @@ def scales(model: Model, use: ChipUse, name: str) -> list[Scale]:
 
 def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
     """Weights, biases and time constants as integers."""
-    for p in model.graph.spiking:
+    for p in model.graph.on_chip:
         for s in use.synapses[p.name]:
             if s.weights.ndim == 1 and not s.weights.any() and s.name != f"{p.name}.current":
                 got, fix = "one-to-one weights that are all 0", "leave the projection out"
@@ -163,7 +163,7 @@ def _weights(name: str, use: ChipUse, found: list[Scale]) -> Iterator[Problem]:
         elif lost:
             got, fix = f"weights of {7 - lost} bits and a sign", "raise --max-rate"
             yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
-        if synapses.source and (ratio := _outlier(synapses.weights)) > OUTLIER:
+        if not synapses.coded and (ratio := _outlier(synapses.weights)) > OUTLIER:
             got = f"a weight {ratio:.0f} times the 99th percentile of all"
             limit = f"{OUTLIER}: the largest sets the scale of all, and the others lose bits"
             fix = "cut outliers off: --clip-weights 99"
@@ -203,12 +203,17 @@ def _hardware(model: Model, use: ChipUse) -> Iterator[Problem]:
             f"use fewer neurons, or ask for {-(-cores // CORES_A_CHIP)} chips (n_chips)",
             "hardware",
         )
-    for p in model.graph.spiking:
+    for p in model.graph.on_chip:
         steps = round(p.neuron.tau_ref / model.timing.dt) + 1 if p.neuron.kind == "lif" else 1
         if steps > REFRACTORY_STEPS:
             got, fix = f"a refractory period of {steps} steps", "train with a shorter tau_ref"
             yield Problem(p.name, got, f"{REFRACTORY_STEPS}", fix, "hardware")
-    spikes = sum(s.axons // 2 for group in use.synapses.values() for s in group if not s.source)
+    spikes = sum(
+        s.axons // 2 if s.coded else s.axons
+        for group in use.synapses.values()
+        for s in group
+        if not s.source
+    )
     if spikes > SPIKES_A_STEP and host_waits_for_chip(model):
         yield Problem(
             "the model",
@@ -226,18 +231,18 @@ def host_waits_for_chip(model: Model) -> bool:
     host, reads the chip (nengo-loihi, ``splitter.py``, ``PrecomputableSplit``).
     """
     graph = model.graph
-    spiking = {p.name for p in graph.spiking}
-    between = [(p.pre, p.post) for p in graph.projections if not {p.pre, p.post} & spiking]
-    together = {p.pre for p in graph.projections if p.pre not in spiking and p.post in spiking}
+    on_chip = {p.name for p in graph.on_chip}
+    between = [(p.pre, p.post) for p in graph.projections if not {p.pre, p.post} & on_chip]
+    together = {p.pre for p in graph.projections if p.pre not in on_chip and p.post in on_chip}
     grown = -1
     while grown != len(together):
         grown = len(together)
         for ends in between:
             if together & set(ends):
                 together |= set(ends)
-    reads = any(p.pre in spiking and p.post in together for p in graph.projections)
+    reads = any(p.pre in on_chip and p.post in together for p in graph.projections)
     held = any(
-        p.pre in spiking and p.post in spiking and held_on_host(model, p) for p in graph.projections
+        p.pre in on_chip and p.post in on_chip and held_on_host(model, p) for p in graph.projections
     )
     return reads or held
 
@@ -245,7 +250,7 @@ def host_waits_for_chip(model: Model) -> bool:
 def _rates(model: Model) -> Iterator[Problem]:
     """A neuron on the chip spikes once a step at most and forgets what is left over."""
     most = 1.0 / model.timing.dt
-    for p in model.graph.spiking:
+    for p in model.graph.on_chip:
         measured = model.activity.get(p.name)
         if measured is None:
             continue
@@ -264,7 +269,7 @@ def _rates(model: Model) -> Iterator[Problem]:
 def _ranges(model: Model) -> Iterator[Problem]:
     """Decode neurons code numbers between -1 and 1."""
     graph, ranges = model.graph, current_ranges(model)
-    for p in graph.spiking:
+    for p in graph.on_chip:
         if not ranges.get(p.name, 0.0) > 0:
             continue
         coded = ranges[p.name] / (p.scale * float(np.abs(p.gain).max()))
@@ -283,7 +288,7 @@ def _ranges(model: Model) -> Iterator[Problem]:
 
 
 def _synapses(model: Model, use: ChipUse) -> Iterator[Problem]:
-    for p in model.graph.spiking:
+    for p in model.graph.on_chip:
         tau = use.tau(p.name)
         for synapses in use.synapses[p.name]:
             if synapses.tau != tau:

@@ -1,5 +1,9 @@
 """nengo-loihi's emulator: spiking populations on the chip, everything else on the host.
 
+Spiking populations that are marked ``on_host`` stay there too.  Their spikes enter the chip as
+they are, one axon a neuron (nengo-loihi 1.1.0, ``builder/connection.py``,
+``build_host_neurons_to_chip``), and reach it one step later.
+
 Values that do not spike reach the chip as spikes of on/off decode neurons, which code
 numbers between -1 and 1.  The host therefore sums each population's input current, divides
 it by the largest current seen in training, and the chip multiplies it back.
@@ -127,7 +131,7 @@ class LoihiTarget:
             model,
             inputs,
             {
-                p.name: "chip emulator" if p.neuron.spiking else "host"
+                p.name: "chip emulator" if p in model.graph.on_chip else "host"
                 for p in model.graph.populations
             },
             engine="batched" if arithmetic == ROUNDED else engine,
@@ -176,6 +180,8 @@ def _build(
             seed=seed,
         )
         loihi.add_params(built.network)
+        for ensemble in built.on_host:
+            built.network.config[ensemble].on_chip = False
     return Emulation(built, presenter, model.timing, inputs, latency(model.graph), seed, arithmetic)
 
 
@@ -185,12 +191,12 @@ def latency(graph: Graph) -> int:
     Each crossing between host and chip takes one step, and so does each projection on the
     chip (nengo-loihi 1.1.0, ``simulator.py``, ``StepRunner``).
     """
-    steps = dict.fromkeys(graph.order, 0)
+    steps, on_chip = dict.fromkeys(graph.order, 0), {p.name for p in graph.on_chip}
     for name in graph.order:
         for projection in graph.incoming(name):
             if projection.immediate:
-                ends = (graph[projection.pre].neuron.spiking, graph[name].neuron.spiking)
-                steps[name] = max(steps[name], steps[projection.pre] + any(ends))
+                crossed = bool({projection.pre, name} & on_chip)
+                steps[name] = max(steps[name], steps[projection.pre] + crossed)
     return steps[graph.output]
 
 

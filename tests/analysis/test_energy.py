@@ -249,3 +249,31 @@ def test_refuses_what_it_cannot_count():
     empty = replace(outcome, indices=np.zeros(0, int), problem="no chip here")
     with pytest.raises(SpecError, match="no finished sample"):
         counts_of(empty)
+
+
+def test_neurons_that_stay_on_the_host_are_no_cost_of_the_chip():
+    """Input → 2 neurons on the host → 3 on the chip; and a copy for the host itself."""
+    spiking = Neuron("lif")
+    graph = Graph(
+        (
+            Population("x", 1),
+            Population("code", 2, spiking, on_host=True),
+            Population("chip", 3, spiking),
+            Population("y", 1),
+        ),
+        (
+            Projection("x", "code", np.ones((2, 1))),
+            Projection("code", "chip", np.ones((3, 2))),
+            Projection("code", "y", np.ones((1, 2)), name="aside"),
+            Projection("chip", "y", np.ones((1, 3))),
+        ),
+        "x",
+        "y",
+    )
+    operations = count_operations(graph, 10, {"code": 4, "chip": 5})
+    assert operations.host_updates == 20
+    joules = estimate(operations, (CHIP, PLAIN))
+    # 4 spikes to 3 neurons and 5 to the host; 3 neurons for 10 steps.
+    assert joules["chip alone"] == (12 + 5) * 5.0 + 30 * 7.0
+    # Beside it 10 steps of two weights, 4 spikes that stay, and 2 neurons for 10 steps.
+    assert joules["chip with plain"] == joules["chip alone"] + (20 + 4) * 2.0 + 20 * 3.0

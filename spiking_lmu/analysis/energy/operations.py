@@ -44,6 +44,9 @@ class ProjectionOperations:
         Whether it carries spikes, so that its effective operations are ACs, else MACs.
     dense, effective
         Mean numbers in a sample.
+    on_host
+        Whether a host has to compute it even beside a chip, although it carries spikes: they
+        come from neurons that stay on the host, and do not enter the chip.
     """
 
     name: str
@@ -52,6 +55,7 @@ class ProjectionOperations:
     spikes: bool
     dense: float
     effective: float
+    on_host: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Operations:
     activation_sparsity
         Share of zeros among the outputs of all neurons, from 0 to 1; None where it was not
         measured, or without neurons.
+    host_updates
+        Those of ``spiking_updates`` that are of neurons that stay on the host beside a chip.
     """
 
     steps: int
@@ -76,6 +82,7 @@ class Operations:
     spiking_updates: float
     rate_updates: float
     activation_sparsity: float | None
+    host_updates: float = 0.0
 
     @property
     def dense(self) -> float:
@@ -135,7 +142,7 @@ def count_operations(
     """
     lasting = _remembered(graph) if last_step_only else {p.name for p in graph.populations}
     steps_of = {p.name: steps if p.name in lasting else 1 for p in graph.populations}
-    rows = []
+    rows, on_chip = [], {p.name for p in graph.on_chip}
     for projection in graph.projections:
         pre = graph[projection.pre]
         if pre.neuron.spiking:
@@ -151,6 +158,7 @@ def count_operations(
                 pre.neuron.spiking,
                 float(weights * steps_of[projection.post]),
                 active * nonzero / pre.size,
+                pre.on_host and projection.post not in on_chip,
             )
         )
     updates = {
@@ -163,6 +171,7 @@ def count_operations(
         float(sum(n for name, n in updates.items() if name in spiking)),
         float(sum(n for name, n in updates.items() if name not in spiking)),
         _activation_sparsity(updates, spiking, spikes, shares),
+        float(sum(n for name, n in updates.items() if name in spiking - on_chip)),
     )
 
 

@@ -119,8 +119,8 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
 
     A device that is not event-driven computes every weight at every step.  An event-driven one
     has the spikes and the spiking neurons only; the rest (the memory, sums of graded values,
-    rate neurons) is left to a host: ``"loihi alone"`` is the chip's part, ``"loihi with cpu"``
-    all of it.
+    rate neurons, neurons that stay on the host) is left to a host: ``"loihi alone"`` is the
+    chip's part, ``"loihi with cpu"`` all of it.
     """
     hosts = [device for device in devices if not device.event_driven]
     joules: dict[str, float | None] = {}
@@ -132,17 +132,16 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
     for device in devices:
         if not device.event_driven:
             continue
-        chip = (
-            operations.effective_acs * device.joules_per_synop
-            + operations.spiking_updates * device.joules_per_neuron_update
-        )
+        staying = sum(p.effective for p in operations.projections if p.on_host)
+        chip = (operations.effective_acs - staying) * device.joules_per_synop + (
+            operations.spiking_updates - operations.host_updates
+        ) * device.joules_per_neuron_update
         spikes = operations.spiking_updates > 0
         joules[f"{device.name} alone"] = chip if spikes else None
         for host in hosts:
-            rest = (
-                operations.dense_macs * host.joules_per_synop
-                + operations.rate_updates * host.joules_per_neuron_update
-            )
+            rest = (operations.dense_macs + staying) * host.joules_per_synop + (
+                operations.rate_updates + operations.host_updates
+            ) * host.joules_per_neuron_update
             joules[f"{device.name} with {host.name}"] = chip + rest if spikes else None
     return joules
 

@@ -61,8 +61,6 @@ class HostRecorder:
     """Records a probe of the host."""
 
     def __init__(self, probe: Any, host: BatchedHost, record: Record, steps: int) -> None:
-        if record.count_only:
-            raise _not_countable(probe, "a probe on the host")
         self.host, self._probe, self._steps = host, probe, _Steps(record, steps)
 
     def add(self, step: int) -> None:
@@ -75,8 +73,35 @@ class HostRecorder:
         return np.moveaxis(self._steps.array(self.host.probed(self._probe).shape), -1, 0)
 
 
+class HostCountRecorder:
+    """Counts the spikes of neurons on the host, which put out ``amplitude / dt`` for each."""
+
+    def __init__(self, probe: Any, host: BatchedHost, record: Record, steps: int) -> None:
+        ensemble: Any = getattr(probe.target, "ensemble", None)
+        if ensemble is None or not ensemble.neuron_type.spiking or probe.attr != "output":
+            raise _not_countable(probe, "what are not spikes")
+        if probe.synapse is not None:
+            raise _not_countable(probe, "filtered spikes")
+        self.host, self._probe, self._kept = host, probe, record.steps(steps)
+        self._height = ensemble.neuron_type.amplitude / host.dt
+        self._total: Array | None = None
+
+    def add(self, step: int) -> None:
+        """Take the spikes of ``step``, counted from 0."""
+        now = self.host.probed(self._probe)
+        if self._total is None:
+            self._total = np.zeros(now.shape)
+        if step in self._kept:
+            self._total += now
+
+    def data(self) -> Array:
+        """Number of spikes, uint32 (batch, size)."""
+        total = self.host.probed(self._probe) * 0 if self._total is None else self._total
+        return np.rint(total.T / self._height).astype(np.uint32)
+
+
 class CountRecorder:
-    """Counts the spikes of each neuron."""
+    """Counts the spikes of each neuron on the chip."""
 
     def __init__(self, probe: Any, reader: ChipReader, record: Record, steps: int) -> None:
         chip = reader.probe
@@ -165,6 +190,6 @@ def _not_countable(probe: Any, got: str) -> TargetError:
     return TargetError(
         f"record of {probe}",
         got=f"count_only for {got}",
-        expected="an unfiltered probe of spikes on the chip",
+        expected="an unfiltered probe of spikes",
         fix="record its values, without count_only",
     )

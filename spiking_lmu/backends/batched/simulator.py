@@ -19,7 +19,14 @@ from .host import BatchedHost
 from .learning_errors import ErrorLinks
 from .program import ChipProgram, extract
 from .real import RealProgram
-from .records import ChipRecorder, CountRecorder, HostRecorder, Record, record_step
+from .records import (
+    ChipRecorder,
+    CountRecorder,
+    HostCountRecorder,
+    HostRecorder,
+    Record,
+    record_step,
+)
 from .unsupported import unsupported
 
 Array = np.ndarray
@@ -263,13 +270,14 @@ class BatchedSimulator:
     def _all_probes(self) -> list[Any]:
         return [p for h in self._hosts.values() for p in h.model.probes] + self._chip_probes()
 
-    def _recorders(self, steps: int) -> tuple[dict[Any, HostRecorder], dict[Any, Any]]:
-        host: dict[Any, HostRecorder] = {}
+    def _recorders(self, steps: int) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        host: dict[Any, HostRecorder | HostCountRecorder] = {}
         chip: dict[Any, Any] = {}
         on_host = {p: h for h in self._hosts.values() for p in h.model.probes}
         for probe, record in self._record.items():
             if probe in on_host:
-                host[probe] = HostRecorder(probe, on_host[probe], record, steps)
+                kind = HostCountRecorder if record.count_only else HostRecorder
+                host[probe] = kind(probe, on_host[probe], record, steps)
                 continue
             if probe not in self._chip_probes():
                 raise TargetError(

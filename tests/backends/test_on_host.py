@@ -1,0 +1,109 @@
+"""Spiking populations that stay on the host: their spikes enter the chip as they are."""
+
+import numpy as np
+import pytest
+
+import spiking_lmu
+from spiking_lmu.errors import SpecError
+from spiking_lmu.files import slmu
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.timing import Timing
+
+DT = 0.001
+#: A neuron that forgets in a step and spikes where its current is above one.
+COMPARATOR = Neuron("lif", amplitude=DT, tau_rc=DT / 10, tau_ref=0.0)
+INPUTS = 12
+
+
+def installed(target):
+    if problem := spiking_lmu.get_target(target).available():
+        pytest.skip(problem)
+
+
+def made(feedback=True):
+    """Input → comparators on the host → comparators on the chip, which hear themselves."""
+    rng = np.random.default_rng(3)
+    parts = [
+        Population("x", 3),
+        Population(
+            "code", 9, COMPARATOR, gain=np.full(9, 4.0), bias=rng.normal(size=9), on_host=True
+        ),
+        Population("chip", 7, COMPARATOR, bias=rng.normal(size=7)),
+        Population("out", 2),
+    ]
+    links = [
+        Projection("x", "code", rng.normal(size=(9, 3))),
+        Projection("code", "chip", rng.normal(size=(7, 9))),
+        Projection("chip", "out", rng.normal(size=(2, 7))),
+    ]
+    if feedback:
+        links.append(Projection("chip", "chip", rng.normal(size=(7, 7)), tau=0.0, name="back"))
+    return Model(Graph(tuple(parts), tuple(links), "x", "out"), timing=Timing(1, 0, 0.0, DT))
+
+
+def spikes_of_definition(model, x):
+    counts = {}
+
+    def observe(step, values, totals):
+        for p in model.graph.spiking:
+            counts[p.name] = counts.get(p.name, 0) + values[p.name]
+
+    return run_reference(model.graph, x, model.timing, observe), counts
+
+
+@pytest.mark.parametrize("target", ["reference", "nengo-dl"])
+def test_other_targets_take_no_notice(target):
+    installed(target)
+    model, x = made(), np.random.default_rng(0).normal(size=(5, INPUTS, 3))
+    outputs, counts = spikes_of_definition(model, x)
+    with spiking_lmu.get_target(target).deploy(model, INPUTS) as deployment:
+        run = deployment.run(x)
+    np.testing.assert_allclose(run.outputs, outputs, atol=1e-5)
+    for name, count in counts.items():
+        np.testing.assert_array_equal(run.spikes[name], count)
+
+
+@pytest.mark.parametrize("feedback", [False, True])
+def test_spikes_enter_the_chip_exactly(feedback):
+    installed("loihi")
+    model, x = made(feedback), np.random.default_rng(0).normal(size=(6, INPUTS, 3))
+    _, counts = spikes_of_definition(model, x)
+    assert counts["code"].sum() > 50
+    target = spiking_lmu.get_target("loihi")
+    assert not [p for p in target.check(model) if p.severity == "error"]
+    with target.deploy(model, INPUTS, engine="batched") as deployment:
+        assert deployment.placement["code"] == "host"
+        assert deployment.placement["chip"] == "chip emulator"
+        run = deployment.run(x, raster=True)
+        deployment.verify(x, run)
+    np.testing.assert_array_equal(run.spikes["code"], counts["code"])
+    # On the chip weights have eight bits: what was sent is known from the other direction.
+    stock = target.deploy(model, INPUTS, engine="stock").run(x[:2], raster=True)
+    for name in ("code", "chip"):
+        for ours, theirs in zip(run.rasters[:2], stock.rasters, strict=True):
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_the_layout_has_an_axon_for_each_neuron_on_the_host():
+    installed("loihi")
+    (core,) = spiking_lmu.get_target("loihi").cores(made())
+    assert core.used["compartments"] == 7
+    assert core.used["in axons"] == 9 + 7
+
+
+def test_only_neurons_that_spike_can_stay():
+    with pytest.raises(SpecError, match="on_host of p"):
+        Population("p", 3, on_host=True)
+
+
+def test_the_file_keeps_it(tmp_path):
+    model = made()
+    slmu.save(model, tmp_path / "m.slmu")
+    loaded = slmu.load(tmp_path / "m.slmu")
+    assert loaded.graph["code"].on_host
+    assert loaded.digest == model.digest
+    everywhere = [Population("code", 9, COMPARATOR, np.full(9, 4.0), model.graph["code"].bias)]
+    assert Model(model.graph.with_populations(everywhere), model.timing).digest != model.digest
