@@ -237,13 +237,6 @@ def _add_projection(
     else:
         source = hold(source, pre.size, timing, inputs, f"{projection.name}.hold")
         synapse = None
-    transform = _scaled(projection.weights, gain)
+    transform = projection.transform.scaled(gain).nengo()
     options = {} if transform is None else {"transform": transform}
     nengo.Connection(source, target, synapse=synapse, label=projection.name, **options)
-
-
-def _scaled(weights: Array | None, gain: Array) -> Array | None:
-    """The weights with the gain of the receiving neurons folded in; None where that is 1."""
-    if weights is None:
-        return None if (gain == 1).all() else gain
-    return weights * (gain[:, None] if weights.ndim == 2 else gain)

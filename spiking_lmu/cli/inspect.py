@@ -105,7 +105,7 @@ def _show_model(console: Console, name: str, model: Model) -> None:
         reads = "one input earlier" if q.delay else "now"
         if q.tau is not None:
             reads = f"lowpass {1000 * q.tau:g} ms"
-        weights = "one-to-one" if q.weights is None else str(q.weights.shape)
+        weights = str(q.transform)
         names = map(printable, (q.name, q.pre, q.post))
         table.add_row(*map(Text, (*names, weights, reads)))
     console.print(table)

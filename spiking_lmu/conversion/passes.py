@@ -11,6 +11,14 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity
 from spiking_lmu.graph.neurons import LINEAR, Neuron
+from spiking_lmu.graph.transforms import (
+    AveragePool,
+    Convolution,
+    Dense,
+    OneToOne,
+    Sparse,
+    Transform,
+)
 
 from .fit import Unit, fit_lif_to_relu, saturating_lif, saturating_relu
 
@@ -136,7 +144,7 @@ def _expand(
             projection = replace(
                 projection,
                 post=spikes.name,
-                weights=np.repeat(_dense(projection, size), copies, axis=0),
+                transform=_repeated(projection.transform, graph[projection.pre].size, copies),
             )
         projections.append(projection)
     decoder = np.kron(np.eye(size), weights)
@@ -151,10 +159,12 @@ def _expand(
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
 
 
-def _dense(projection: Projection, size: int) -> np.ndarray:
-    if projection.weights is None:
-        return np.eye(size)
-    return projection.weights if projection.weights.ndim == 2 else np.diag(projection.weights)
+def _repeated(transform: Transform, pre: int, copies: int) -> Transform:
+    """Each row so many times, one after the other."""
+    if isinstance(transform, Sparse | Convolution | AveragePool):
+        entries = transform.sparse(pre)
+        return Sparse.from_matrix(entries[np.repeat(np.arange(entries.shape[0]), copies)])
+    return Dense(np.repeat(transform.matrix(pre), copies, axis=0))
 
 
 def scale_rates(graph: Graph, activity: Activities, max_rate: float, rates: Rates = NONE) -> Graph:
@@ -209,7 +219,7 @@ def clip_weights(graph: Graph, percentile: float) -> Graph:
         weights = projection.weights
         if weights is not None and {projection.pre, projection.post} <= spiking and weights.any():
             largest = np.percentile(np.abs(weights[weights != 0]), percentile)
-            projection = replace(projection, weights=np.clip(weights, -largest, largest))
+            projection = projection.with_weights(np.clip(weights, -largest, largest))
         projections.append(projection)
     return replace(graph, projections=tuple(projections))
 
@@ -221,7 +231,7 @@ def leaky_populations(graph: Graph) -> set[str]:
         for p in graph.projections
         if p.pre == p.post
         and p.delay
+        and isinstance(p.transform, OneToOne)
         and p.weights is not None
-        and p.weights.ndim == 1
         and graph[p.post].neuron == LINEAR
     }

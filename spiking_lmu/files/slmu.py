@@ -25,6 +25,7 @@ from spiking_lmu.graph.model import Activity, Model, describe_graph
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.graph.timing import Timing
+from spiking_lmu.graph.transforms import transform_from
 
 from .writing import write_atomically
 
@@ -237,7 +238,7 @@ def _graph(parts: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Graph:
                 Projection(
                     part["pre"],
                     part["post"],
-                    values.get("weights"),
+                    transform_from(part.get("transform", {}), values),
                     part["tau"],
                     part["delay"],
                     part["name"],

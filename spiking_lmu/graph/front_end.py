@@ -19,6 +19,7 @@ import numpy as np
 from .convolution import Convolution
 from .graph import Graph, Population, Projection
 from .reference import check_input, run_reference
+from .transforms import as_transform
 
 Array = np.ndarray
 
@@ -68,7 +69,12 @@ class FrontEnd:
     def weights(self) -> int:
         """Weights of the linear part and of its boundaries, each multiplied once a presentation."""
         across = [p for boundary in self.boundaries for p in boundary.projections]
-        return sum(_count(p) for p in (*self.linear.projections, *across))
+        sizes = {p.name: p.size for p in self.linear.populations}
+        return sum(
+            p.transform.connections(sizes[p.pre])
+            for p in (*self.linear.projections, *across)
+            if p.weights is not None
+        )
 
     def deliver(self, x: Array) -> Array:
         """Simulate the linear part: ``x`` (batch, inputs, input size) → (batch, inputs, size)."""
@@ -162,9 +168,5 @@ def _boundaries(graph: Graph, inside: set[str]) -> tuple[Boundary, ...]:
 def _entering(boundary: Boundary, source: str, size: int) -> Projection:
     """The projection that takes a boundary's sums from the input of the rest."""
     width = boundary.place.stop - boundary.place.start
-    chosen = None if width == size else np.eye(width, size, boundary.place.start)
-    return replace(boundary.first, pre=source, weights=chosen, delay=0)
-
-
-def _count(projection: Projection) -> int:
-    return 0 if projection.weights is None else projection.weights.size
+    chosen = as_transform(None if width == size else np.eye(width, size, boundary.place.start))
+    return replace(boundary.first, pre=source, transform=chosen, delay=0)

@@ -3,7 +3,7 @@
 In every simulation step, in this order,
 
 1. each population adds up its input over its projections,
-   ``current = scale · (gain · Σ weights · source + bias)``;
+   ``current = scale · (gain · Σ transform · source + bias)``;
 2. its output is ``response(current) / scale`` (rate) or ``spikes · amplitude / (dt · scale)``;
 3. every synapse filters what its source just put out, for the next step to read.
 
@@ -17,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import numpy as np
 
 from spiking_lmu.errors import SpecError
 
 from .neurons import LINEAR, Neuron
+from .transforms import as_transform, checked_array
 
 Array = np.ndarray
 
@@ -63,7 +65,7 @@ class Population:
         if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
             raise _spec(f"size of population {self.name}", repr(self.size), "a whole number ≥ 1")
         for key in ("gain", "bias"):
-            array = _frozen(getattr(self, key), f"{key} of {self.name}")
+            array = checked_array(getattr(self, key), f"{key} of {self.name}", None)
             if array.shape not in ((), (self.size,)):
                 raise _spec(f"{key} of {self.name}", f"shape {array.shape}", f"({self.size},)")
             array = np.broadcast_to(array, (self.size,))
@@ -88,9 +90,10 @@ class Projection:
     ----------
     pre, post
         Names of the populations.
-    weights
-        Shape (post, pre); or (n,) for a weight on each of n one-to-one connections; or None
-        for one-to-one with weight 1.
+    transform
+        What the values of ``pre`` are multiplied by (:mod:`spiking_lmu.graph.transforms`): any
+        transform, or an array of weights (post, pre); or (n,) for a weight on each of n
+        one-to-one connections; or None for one-to-one with weight 1.
     tau
         Time constant in seconds of a lowpass synapse; None reads the source unfiltered.
     delay
@@ -103,7 +106,8 @@ class Projection:
 
     pre: str
     post: str
-    weights: Array | None = None
+    #: A Transform once the projection is made; before, all that :func:`as_transform` takes.
+    transform: Any = None
     tau: float | None = None
     delay: int = 0
     name: str = ""
@@ -112,11 +116,8 @@ class Projection:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", f"{self.pre}_to_{self.post.rpartition('.')[2]}")
-        if self.weights is not None:
-            array = _frozen(self.weights, f"weights of {self.name}")
-            if array.ndim not in (1, 2):
-                raise _spec(f"weights of {self.name}", f"shape {array.shape}", "(post, pre)")
-            object.__setattr__(self, "weights", array)
+        transform = as_transform(self.transform, f"weights of {self.name}")
+        object.__setattr__(self, "transform", transform)
         if self.delay not in (0, 1):
             raise _spec(f"delay of {self.name}", repr(self.delay), "0 or 1 presentations")
         if self.tau is not None:
@@ -131,12 +132,19 @@ class Projection:
         return self.tau is None and not self.delay
 
     def apply(self, values: Array) -> Array:
-        """Weighted sum: values (..., pre) → (..., post)."""
-        if self.weights is None:
-            return values
-        if self.weights.ndim == 1:
-            return values * self.weights
-        return values @ self.weights.T
+        """The transform of ``values``: (..., pre) → (..., post)."""
+        applied: Array = self.transform.apply(values)
+        return applied
+
+    @property
+    def weights(self) -> Array | None:
+        """What training may change of the transform: its matrix, vector, list or kernel."""
+        weights: Array | None = self.transform.weights
+        return weights
+
+    def with_weights(self, weights: Array) -> Projection:
+        """The same projection with other weights in the same kind of transform."""
+        return replace(self, transform=self.transform.with_weights(weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,30 +252,10 @@ def _check_shape(projection: Projection, sizes: dict[str, int]) -> None:
             raise _spec(
                 f"projection {projection.name}", f"the population {end!r}", "one of the graph"
             )
-    want = (sizes[projection.post], sizes[projection.pre])
-    weights = projection.weights
-    fits = (
-        want[0] == want[1]
-        if weights is None
-        else (weights.shape == want if weights.ndim == 2 else want == weights.shape * 2)
-    )
-    if not fits:
-        got = "one-to-one" if weights is None else f"shape {weights.shape}"
+    want, shape = (sizes[projection.post], sizes[projection.pre]), projection.transform.shape
+    if not (want[0] == want[1] if shape is None else shape == want):
+        got = "one-to-one" if shape is None else f"shape {shape}"
         raise _spec(f"weights of {projection.name}", got, f"{want} (post, pre)")
-
-
-def _frozen(value: object, what: str) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise _spec(what, f"dtype {array.dtype}", "real numbers")
-    if array.dtype != float:
-        array = array.astype(float)
-    if not np.isfinite(array).all():
-        raise _spec(what, "NaN or infinity", "finite numbers")
-    if array.flags.writeable:
-        array = array.copy()
-        array.flags.writeable = False
-    return array
 
 
 def _spec(what: str, got: str, expected: str) -> SpecError:

@@ -133,6 +133,7 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
             (header, {"gain": _shortest(population.gain), "bias": _shortest(population.bias)})
         )
     for projection in graph.projections:
+        transform, arrays = projection.transform.describe()
         header = {
             "part": "projection",
             "name": projection.name,
@@ -142,8 +143,9 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
             "delay": projection.delay,
             "trainable": projection.trainable,
         }
-        weights = projection.weights
-        parts.append((header, {} if weights is None else {"weights": weights}))
+        if transform:
+            header["transform"] = transform
+        parts.append((header, arrays))
     return parts
 
 

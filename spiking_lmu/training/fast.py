@@ -132,7 +132,6 @@ class FastCell:
         return replace(
             graph.with_populations(biased),
             projections=tuple(
-                replace(p, weights=values[p.name]) if p.name in values else p
-                for p in graph.projections
+                p.with_weights(values[p.name]) if p.name in values else p for p in graph.projections
             ),
         )

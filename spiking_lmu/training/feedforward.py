@@ -108,7 +108,7 @@ def trained_graph(spec: LmuSpec, simulator: Any, parts: dict[str, Any]) -> Graph
         "readout_weights": data[parts["readout_weights"]].weights,
     }
     projections = tuple(
-        replace(p, weights=np.asarray(learned[p.name], float)) if p.name in learned else p
+        p.with_weights(np.asarray(learned[p.name], float)) if p.name in learned else p
         for p in graph.projections
     )
     return replace(graph.with_populations([hidden, readout]), projections=projections)

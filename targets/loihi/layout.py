@@ -15,6 +15,7 @@ import numpy as np
 from spiking_lmu.backends.target import CoreUse
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.transforms import OneToOne
 
 Array = np.ndarray
 
@@ -214,10 +215,10 @@ def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ..
 
 def _weights(projection: Projection, post: Population) -> Array:
     """Weights with gain and scale, (pre, post), or (n,) where they are one-to-one."""
-    gain, weights = post.scale * post.gain, projection.weights
-    if weights is None:
-        return np.asarray(gain)
-    return (weights * gain[:, None]).T if weights.ndim == 2 else weights * gain
+    gain, transform = post.scale * post.gain, projection.transform
+    if isinstance(transform, OneToOne):
+        return np.asarray(gain if transform.array is None else transform.array * gain)
+    return np.asarray((transform.matrix(0) * gain[:, None]).T)
 
 
 def _on_off(weights: Array) -> Array:

@@ -93,7 +93,7 @@ def test_an_outlier_is_blamed_on_quantised_weights_and_clipping_repairs_it():
     graph = rate.graph.with_populations([silent])
     healthy = replace(rate, graph=graph)
     projections = tuple(
-        replace(p, weights=weights) if p.name == "between" else p for p in graph.projections
+        p.with_weights(weights) if p.name == "between" else p for p in graph.projections
     )
     faulty = replace(rate, graph=replace(graph, projections=projections))
     model = spiking(faulty, **SLOW)
@@ -116,7 +116,7 @@ def test_a_synapse_mismatch_is_blamed_on_the_chip_and_equal_synapses_repair_it()
     model = spiking(two_layers(), **SLOW)
     between = next(p for p in model.graph.projections if p.name == "between")
     # So slow that the chip, which has one filter for a neuron, slows all the others down.
-    slow = replace(between, weights=1e-2 * between.weights, tau=0.3, name="slow")
+    slow = replace(between, transform=1e-2 * between.weights, tau=0.3, name="slow")
     graph = replace(model.graph, projections=(*model.graph.projections, slow))
     faulty = replace(model, graph=graph)
     found = ladder(faulty)

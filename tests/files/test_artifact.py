@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from spiking_lmu.errors import FileError
 from spiking_lmu.files import slmu, writing
+from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.graph.timing import Timing
 
-from ..helpers.strategies import graphs
+from ..helpers.strategies import graphs, transforms
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -95,6 +96,39 @@ def test_damage_is_noticed_or_harmless(path, tmp_path, data):
     except FileError:
         return
     assert isinstance(loaded, Model)
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+VERSION_1 = json.loads((FIXTURES / "version-1.json").read_text())
+
+
+@pytest.mark.parametrize("name", VERSION_1)
+def test_files_of_version_1_are_what_they_were(name):
+    """Written before there was a version 2, with the digest and outputs that the models had."""
+    path, want = FIXTURES / f"{name}.slmu", VERSION_1[name]
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read("manifest.json"))["format_version"] == 1
+    model = slmu.load(path)
+    assert model.digest == want["digest"]
+    x = np.random.default_rng(1).uniform(size=(2, 6, model.graph.input_size))
+    outputs = run_reference(model.graph, x, model.timing)[:, -1]
+    np.testing.assert_allclose(outputs, want["outputs"], rtol=1e-12)
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(transforms())
+def test_round_trip_of_every_transform(tmp_path, transform):
+    post, pre = transform.shape or (3, 3)
+    graph = Graph(
+        (Population("x", pre), Population("y", post)), (Projection("x", "y", transform),), "x", "y"
+    )
+    slmu.save(Model(graph), tmp_path / "a.slmu")
+    loaded = slmu.load(tmp_path / "a.slmu")
+    assert loaded.digest == Model(graph).digest
+    again = loaded.graph.projections[0].transform
+    np.testing.assert_array_equal(again.matrix(pre), transform.matrix(pre))
 
 
 def rewrite(path, change, extra=None, **options):
@@ -212,7 +246,7 @@ def test_single_precision_is_kept_small_and_exact(tmp_path):
 
     narrow = replace(
         graph,
-        projections=(*graph.projections[:-1], replace(graph.projections[-1], weights=trained)),
+        projections=(*graph.projections[:-1], graph.projections[-1].with_weights(trained)),
     )
     slmu.save(Model(narrow), tmp_path / "narrow.slmu")
     loaded = slmu.load(tmp_path / "narrow.slmu").graph.projections[-1].weights

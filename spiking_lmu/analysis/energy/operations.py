@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.graph import Graph, Projection
+from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
@@ -149,15 +149,15 @@ def count_operations(
             active = _spikes(spikes, pre.name)
         else:
             active = shares.get(pre.name, 1.0) * pre.size * steps_of[projection.post]
-        weights, nonzero = _weights(projection, pre.size)
+        transform = projection.transform
         rows.append(
             ProjectionOperations(
                 projection.name,
                 pre.name,
                 projection.post,
                 pre.neuron.spiking,
-                float(weights * steps_of[projection.post]),
-                active * nonzero / pre.size,
+                float(transform.connections(pre.size) * steps_of[projection.post]),
+                active * int(transform.fan_out(pre.size).sum()) / pre.size,
                 pre.on_host and projection.post not in on_chip,
             )
         )
@@ -211,13 +211,6 @@ def parameter_count(graph: Graph) -> int:
 def footprint(graph: Graph, bytes_per_parameter: int = FLOAT32_BYTES) -> int:
     """Bytes of the parameters, in float32 if nothing else is said."""
     return parameter_count(graph) * bytes_per_parameter
-
-
-def _weights(projection: Projection, size: int) -> tuple[int, int]:
-    """Connections, and those that are not zero; one-to-one ones have one for each neuron."""
-    if projection.weights is None:
-        return size, size
-    return projection.weights.size, int(np.count_nonzero(projection.weights))
 
 
 def _remembered(graph: Graph) -> set[str]:

@@ -18,6 +18,7 @@ from .parameter import Parameter
 
 if TYPE_CHECKING:
     from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.transforms import Convolution, OneToOne, Sparse
 
 Array = np.ndarray
 READOUT = "readout"
@@ -114,7 +115,7 @@ def with_parameters(model: Model, values: Mapping[str, Parameter | Array]) -> Mo
             continue
         changed.append(name)
         if isinstance(field.part, Projection):
-            projections[field.part.name] = replace(field.part, weights=value)
+            projections[field.part.name] = field.part.with_weights(value)
         else:
             population = populations[field.part.name]
             populations[population.name] = (
@@ -161,7 +162,11 @@ def _unnamed(link: Projection) -> bool:
 
 def _describe(link: Projection) -> str:
     assert link.weights is not None
-    text = "weights, one a connection" if link.weights.ndim == 1 else "weights (post, pre)"
+    text = {
+        OneToOne: "weights, one a connection",
+        Sparse: "weights, in the order of their places",
+        Convolution: "kernel (*window, channels, filters)",
+    }.get(type(link.transform), "weights (post, pre)")
     if link.delay:
         text += ", read one input later"
     return text if link.tau is None else f"{text}, through a lowpass of {1000 * link.tau:g} ms"
