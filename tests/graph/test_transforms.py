@@ -1,11 +1,11 @@
 """Every transform against its own matrix, Nengo, and a plain loop."""
 
-import nengo
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
@@ -20,6 +20,8 @@ from spiking_lmu.graph.transforms import (
 )
 
 from ..helpers.strategies import transforms
+
+nengo = import_nengo()
 
 
 def places(transform):
