@@ -16,6 +16,9 @@ expected, and what to do next.  The command line prints that line and exits with
 
 from __future__ import annotations
 
+#: Characters of each of the four parts of an error, at most.
+LONGEST = 500
+
 
 class SpikingLmuError(Exception):
     """Base of the family.
@@ -40,7 +43,8 @@ class SpikingLmuError(Exception):
 
     def __init__(self, what: str, *, got: str, expected: str, fix: str) -> None:
         self.what, self.got, self.expected, self.fix = what, got, expected, fix
-        super().__init__(_one_line(f"{what}: got {got}, expected {expected}; {fix}"))
+        what, got, expected, fix = map(one_line, (what, got, expected, fix))
+        super().__init__(f"{what}: got {got}, expected {expected}; {fix}")
 
 
 class SpecError(SpikingLmuError):
@@ -77,5 +81,15 @@ def missing_extra(what: str, module: str, extra: str) -> MissingExtraError:
     )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def one_line(text: str) -> str:
+    """``text`` as one line of at most :data:`LONGEST` characters, all of them printable.
+
+    Names and numbers out of files reach error lines; control characters could drive a terminal.
+
+    >>> one_line("a\\x1b[2J\\n  b")
+    'a\N{REPLACEMENT CHARACTER}[2J b'
+    """
+    text = " ".join(text[: 4 * LONGEST].split())
+    if len(text) > LONGEST:
+        text = text[: LONGEST - 1] + "…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,25 +1,23 @@
 """Model ⇄ one ``.slmu`` file: a ZIP of ``manifest.json`` and raw NPY arrays.
 
-The layout is described in ``docs/format.md``.  Nothing is unpickled, nothing is extracted
-to disk, nothing is read beyond the sizes that the manifest declares, and every array is
-checked against its SHA-256.
+The layout is described in ``docs/format.md``.  Files are read by :mod:`.archive`, which trusts
+nothing, and their manifest is held against :mod:`.schema`; every array is checked against its
+SHA-256, and the whole model against its digest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
-import zlib
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from spiking_lmu.errors import FileError, SpecError
+from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model, describe_graph
 from spiking_lmu.graph.neurons import Neuron
@@ -27,17 +25,27 @@ from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import transform_from
 
+from .archive import (
+    Refused,
+    Wanted,
+    npy,
+    open_archive,
+    parse_json,
+    parse_npy,
+    write_archive,
+)
 from .writing import write_atomically
+
+if TYPE_CHECKING:
+    from .archive import Archive
+    from .schema import ActivityEntry, ArrayEntry, Manifest, Part, ScalingEntry, TaskEntry
 
 FORMAT = "spiking-lmu"
 FORMAT_VERSION = 2
 #: Versions that can be read.
 READABLE = (1, 2)
 MANIFEST = "manifest.json"
-#: Limits on what is read, in bytes and entries: far above any model that fits a chip.
-MAX_MANIFEST, MAX_ARRAY, MAX_TOTAL, MAX_ENTRIES = 16 << 20, 1 << 30, 4 << 30, 10_000
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_DTYPES = {"<f4", "<f8"}
+EXPECTED, FIX = "an intact .slmu file", "convert the model again or fetch a fresh copy"
 
 
 def save(model: Model, path: str | Path | BinaryIO) -> None:
@@ -47,10 +55,14 @@ def save(model: Model, path: str | Path | BinaryIO) -> None:
     ------
     FileError
         The folder does not exist or cannot be written.
+    SpecError
+        The model has something in it that the format does not hold: a name with control
+        characters, provenance that is not JSON, more than the format's limits.
     """
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "digest": model.digest,
         "task": asdict(model.task),
         "scaling": None if model.scaling is None else asdict(model.scaling),
         "timing": asdict(model.timing),
@@ -71,32 +83,42 @@ def save(model: Model, path: str | Path | BinaryIO) -> None:
             }
             parts.append({**header, "arrays": refs})
         manifest["graphs"][key] = parts
-    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
+    text = _manifest_text(manifest)
     target = write_atomically(path) if isinstance(path, str | Path) else nullcontext(path)
-    with target as file, zipfile.ZipFile(file, "w") as archive:
-        for name, data in {MANIFEST: text, **payload}.items():
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
+    with target as file:
+        write_archive(file, {MANIFEST: text, **payload})
+
+
+def _manifest_text(manifest: dict[str, Any]) -> bytes:
+    """The manifest as it is written, once it is known that it can be read."""
+    try:
+        text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode()
+        _model_entries(_checked_manifest(parse_json(text)))
+    except (Refused, TypeError, ValueError, RecursionError) as error:
+        raise SpecError(
+            "the model",
+            got=f"what a .slmu file cannot hold: {error}",
+            expected="parts and provenance within the format's limits (docs/format.md)",
+            fix="shorten or correct it",
+        ) from error
+    return text
 
 
 def _store(array: np.ndarray, index: dict[str, Any], payload: dict[str, bytes]) -> str:
-    little = np.ascontiguousarray(array, dtype="<f8")
-    if (little.astype("<f4") == little).all():
-        little = little.astype("<f4")
-    buffer = io.BytesIO()
-    np.lib.format.write_array(
-        buffer, little.reshape(array.shape), version=(1, 0), allow_pickle=False
-    )
-    data = buffer.getvalue()
+    values: np.ndarray = np.asarray(array, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if (single == values).all():
+        values = single
+    data = npy(values)
     digest = hashlib.sha256(data).hexdigest()
     name = f"arrays/{digest[:24]}.npy"
     payload[name] = data
     index[name] = {
         "sha256": digest,
         "bytes": len(data),
-        "shape": list(array.shape),
-        "dtype": little.dtype.str,
+        "shape": list(values.shape),
+        "dtype": values.dtype.newbyteorder("<").str,
     }
     return name
 
@@ -109,163 +131,164 @@ def load(path: str | Path | BinaryIO) -> Model:
     FileError
         Missing, truncated, of another format or version, altered, or hostile.
     """
-    name = "model"
-    if isinstance(path, str | Path):
-        path, name = Path(path), Path(path).name
-        _require_file(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, name)
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        zlib.error,
-    ) as error:
-        raise _damaged(name, f"a file that is not a whole ZIP archive ({error})") from error
-    except SpecError as error:
-        raise _damaged(name, f"{error.what} with {error.got}, not {error.expected}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        detail = f"{type(error).__name__}: {error}"
-        raise _damaged(name, f"a manifest that does not follow the format ({detail})") from error
+    name = Path(path).name if isinstance(path, str | Path) else "model"
+    wanted = Wanted(name, EXPECTED, FIX)
+    with open_archive(path, wanted) as archive:
+        try:
+            return _read(archive, wanted)
+        except SpecError as error:
+            got = f"{error.what} with {error.got}, not {error.expected}"
+            raise wanted.refused(got) from error
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> Model:
-    entries = {info.filename: info for info in archive.infolist()}
-    if len(entries) > MAX_ENTRIES or len(entries) != len(archive.infolist()):
-        raise _damaged(name, f"{len(archive.infolist())} entries, some twice or too many")
-    if MANIFEST not in entries:
-        raise _damaged(name, f"an archive without {MANIFEST}")
-    manifest = json.loads(
-        _entry(archive, entries[MANIFEST], MAX_MANIFEST, name), parse_constant=_no_nan
+def _read(archive: Archive, wanted: Wanted) -> Model:
+    document = archive.json(MANIFEST)
+    _require_version(document, wanted)
+    manifest = _checked_manifest(document)
+    undeclared = sorted(set(archive.names) - {MANIFEST, *manifest.arrays})
+    if undeclared:
+        raise Refused(f"the undeclared entry {undeclared[0][:80]!r}")
+    entries = _model_entries(manifest)
+    arrays = {name: _array(archive, name, declared) for name, declared in manifest.arrays.items()}
+    rate = manifest.graphs.rate_graph
+    model = Model(
+        graph=_graph(manifest.graphs.graph, arrays),
+        rate_graph=None if rate is None else _graph(rate, arrays),
+        **entries,
     )
-    if manifest.get("format") != FORMAT:
-        raise _damaged(name, f"format {manifest.get('format')!r}")
-    if manifest.get("format_version") not in READABLE:
-        raise FileError(
-            name,
-            got=f"format version {manifest.get('format_version')!r}",
+    _require_consistent(model)
+    if manifest.digest and manifest.digest != model.digest:
+        raise Refused("parts that are not those of the model's digest")
+    return model
+
+
+def _require_version(document: Any, wanted: Wanted) -> None:
+    """Raise unless the manifest is of a version that can be read, which decides all else."""
+    found = document if isinstance(document, dict) else {}
+    if found.get("format") != FORMAT:
+        raise Refused(f"format {str(found.get('format'))[:80]!r}")
+    version = found.get("format_version")
+    if version not in READABLE:
+        raise wanted.refused(
+            f"format version {str(version)[:20]}",
             expected=f"version {' or '.join(map(str, READABLE))}",
             fix="update spiking-lmu, or convert the model again",
         )
-    extra = sorted(set(entries) - {MANIFEST, *manifest["arrays"]})
-    if extra:
-        raise _damaged(name, f"the undeclared entry {extra[0][:80]!r}")
-    if sum(int(declared["bytes"]) for declared in manifest["arrays"].values()) > MAX_TOTAL:
-        raise _damaged(name, f"more than {MAX_TOTAL >> 30} GiB of arrays")
-    arrays = {
-        key: _array(archive, entries, key, declared, name)
-        for key, declared in manifest["arrays"].items()
+
+
+def _checked_manifest(document: Any) -> Manifest:
+    from .schema import MAX_PROVENANCE, Manifest, checked
+
+    manifest = checked(document, Manifest, "a manifest")
+    size = len(json.dumps(manifest.provenance))
+    if size > MAX_PROVENANCE:
+        raise Refused(f"provenance of {size:,} bytes, more than {MAX_PROVENANCE:,}")
+    used = {
+        reference
+        for parts in (manifest.graphs.graph, manifest.graphs.rate_graph or [])
+        for part in parts
+        for reference in part.arrays.values()
     }
-    graphs = {key: _graph(parts, arrays) for key, parts in manifest["graphs"].items()}
-    scaling = manifest.get("scaling")
-    return Model(
-        graph=graphs["graph"],
-        timing=Timing(**manifest["timing"]),
-        task=_task(manifest["task"]),
-        activity={key: Activity(**value) for key, value in manifest["activity"].items()},
-        rate_graph=graphs.get("rate_graph"),
-        provenance=dict(manifest["provenance"]),
-        scaling=None if scaling is None else Scaling(**scaling),
-    )
+    if used != set(manifest.arrays):
+        name = min(used ^ set(manifest.arrays))
+        raise Refused(f"{name}, which is {'not declared' if name in used else 'not used'}")
+    return manifest
 
 
-def _task(entry: str | dict[str, Any]) -> Task:
+def _model_entries(manifest: Manifest) -> dict[str, Any]:
+    """All of a model but its graphs."""
+    return {
+        "timing": Timing(**_fields(manifest.timing)),
+        "task": _task(manifest.task),
+        "activity": _activity(manifest.activity),
+        "provenance": manifest.provenance,
+        "scaling": _scaling(manifest.scaling),
+    }
+
+
+def _task(entry: str | TaskEntry) -> Task:
     """The task; a word in files of version 1."""
     if isinstance(entry, str):
         return Task.parse(entry)
-    return Task(**{**entry, "names": tuple(entry["names"])})
+    return Task(**{**_fields(entry), "names": tuple(entry.names)})
 
 
-def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, name: str) -> bytes:
-    if info.file_size > limit:
-        raise _damaged(name, f"{info.filename} of {info.file_size} bytes, more than {limit}")
-    if info.flag_bits & 1:
-        raise _damaged(name, f"the encrypted entry {info.filename}")
-    with archive.open(info) as file:
-        data = file.read(limit + 1)
-    if len(data) != info.file_size:
-        raise _damaged(name, f"{info.filename} of another length than declared")
-    return data
+def _scaling(entry: ScalingEntry | None) -> Scaling | None:
+    return None if entry is None else Scaling(tuple(entry.offset), tuple(entry.range))
 
 
-def _array(
-    archive: zipfile.ZipFile,
-    entries: dict[str, zipfile.ZipInfo],
-    key: str,
-    declared: dict[str, Any],
-    name: str,
-) -> np.ndarray:
-    if key not in entries:
-        raise _damaged(name, f"no entry {key[:80]!r}")
-    shape, dtype = tuple(declared["shape"]), declared["dtype"]
-    if dtype not in _DTYPES:
-        raise _damaged(name, f"an array of dtype {dtype!r}")
-    size = int(np.dtype(dtype).itemsize) * int(np.prod(shape, dtype=object))
-    if not size <= declared["bytes"] <= min(size + 1024, MAX_ARRAY):
-        raise _damaged(name, f"{declared['bytes']} bytes for an array of shape {shape}")
-    data = _entry(archive, entries[key], int(declared["bytes"]), name)
-    if hashlib.sha256(data).hexdigest() != declared["sha256"]:
-        raise _damaged(name, f"{key} with another SHA-256 than declared")
-    array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    if array.shape != shape or array.dtype.str != dtype:
-        raise _damaged(name, f"{key} of shape {array.shape} and dtype {array.dtype.str}")
-    array.flags.writeable = False
+def _activity(entries: Mapping[str, ActivityEntry]) -> dict[str, Activity]:
+    found = {name: Activity(**_fields(entry)) for name, entry in entries.items()}
+    if found and not any(activity.largest_current for activity in found.values()):
+        raise Refused("activity of 0 everywhere, which was never measured")
+    return found
+
+
+def _array(archive: Archive, name: str, declared: ArrayEntry) -> np.ndarray:
+    data = archive.read(name, declared.bytes)
+    if len(data) != declared.bytes:
+        raise Refused(f"{name} of {len(data):,} bytes, not {declared.bytes:,}")
+    if hashlib.sha256(data).hexdigest() != declared.sha256:
+        raise Refused(f"{name} with another SHA-256 than declared")
+    array = parse_npy(data)
+    if list(array.shape) != declared.shape or array.dtype.str != declared.dtype:
+        raise Refused(f"{name} of shape {array.shape} and dtype {array.dtype.str}")
     return array
 
 
-def _graph(parts: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> Graph:
+def _graph(parts: list[Part], arrays: Mapping[str, np.ndarray]) -> Graph:
+    from .schema import GraphPart, PopulationPart
+
     populations, projections = [], []
-    head = parts[0]
-    for part in parts[1:]:
-        values = {key: arrays[name] for key, name in part["arrays"].items()}
-        if part["part"] == "population":
-            neuron = Neuron(**part["neuron"])
+    for part in parts:
+        values = {key: arrays[name] for key, name in part.arrays.items()}
+        if isinstance(part, GraphPart):
+            head = part
+        elif isinstance(part, PopulationPart):
+            neuron = Neuron(**_fields(part.neuron))
             populations.append(
                 Population(
-                    part["name"],
-                    part["size"],
+                    part.name,
+                    part.size,
                     neuron,
                     values["gain"],
                     values["bias"],
-                    part["scale"],
-                    part.get("on_host", False),
+                    part.scale,
+                    part.on_host,
                 )
             )
         else:
             projections.append(
                 Projection(
-                    part["pre"],
-                    part["post"],
-                    transform_from(part.get("transform", {}), values),
-                    part["tau"],
-                    part["delay"],
-                    part["name"],
-                    bool(part["trainable"]),
+                    part.pre,
+                    part.post,
+                    transform_from(_builtins(part.transform), values),
+                    part.tau,
+                    part.delay,
+                    part.name,
+                    part.trainable,
                 )
             )
-    return Graph(tuple(populations), tuple(projections), head["input"], head["output"])
+    return Graph(tuple(populations), tuple(projections), head.input, head.output)
 
 
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise FileError(
-            str(path),
-            got="a folder" if path.is_dir() else "nothing there",
-            expected="a .slmu file",
-            fix="check the path, or list shipped models with: spiking-lmu models",
-        )
+def _require_consistent(model: Model) -> None:
+    """Raise unless what is said beside the graph is about the graph."""
+    names = {p.name for graph in (model.graph, model.rate) for p in graph.populations}
+    strangers = sorted(set(model.activity) - names)
+    if strangers:
+        raise Refused(f"activity of the population {strangers[0]!r}, which is not in the graph")
+    sizes = [(graph.input_size, graph.output_size) for graph in (model.graph, model.rate)]
+    if sizes[0] != sizes[1]:
+        raise Refused(f"a rate graph with {sizes[1]} inputs and outputs for one with {sizes[0]}")
 
 
-def _damaged(name: str, got: str) -> FileError:
-    return FileError(
-        name,
-        got=got,
-        expected="an intact .slmu file",
-        fix="convert the model again or fetch a fresh copy",
-    )
+def _fields(entry: Any) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in entry.__struct_fields__}
 
 
-def _no_nan(text: str) -> float:
-    raise ValueError(f"the number {text}")
+def _builtins(entry: Any) -> dict[str, Any]:
+    """An entry with a tag as the dictionary that was written."""
+    from msgspec import to_builtins
+
+    return {} if entry is None else dict(to_builtins(entry))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +15,12 @@ from spiking_lmu.errors import FileError
 class write_atomically:
     """A context with a binary file that replaces ``path`` only if the block succeeds.
 
+    Whatever fails, the temporary file is gone: on a full disk it would keep the disk full.
+
     Raises
     ------
     FileError
-        The folder is missing or cannot be written.
+        The folder is missing or cannot be written, or the disk is full.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -24,25 +28,46 @@ class write_atomically:
 
     def __enter__(self) -> BinaryIO:
         try:
+            # A part of the name only: a name may be as long as the system allows.
             handle, self.temporary = tempfile.mkstemp(
-                prefix=f".{self.path.name}.", dir=self.path.parent
+                prefix=f".{self.path.name[:20]}.", dir=self.path.parent
             )
-        except OSError as error:
-            raise FileError(
-                str(self.path),
-                got=error.strerror or str(error),
-                expected="a folder that can be written",
-                fix="create the folder or choose another path",
-            ) from error
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
         self.file = os.fdopen(handle, "wb")
         return self.file
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.file.close()
-        if kind is None:
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(self.temporary, 0o666 & ~umask)
-            os.replace(self.temporary, self.path)
-        else:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, *_: object
+    ) -> None:
+        try:
+            if kind is None:
+                self.file.close()
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(self.temporary, 0o666 & ~umask)
+                os.replace(self.temporary, self.path)
+                return
+        except OSError as failure:
+            self._remove()
+            raise self._failed(failure) from failure
+        self._remove()
+        if isinstance(error, OSError):
+            raise self._failed(error) from error
+
+    def _remove(self) -> None:
+        with suppress(OSError):  # what is still to be written does not fit on a full disk
+            self.file.close()
+        with suppress(OSError):
             os.unlink(self.temporary)
+
+    def _failed(self, error: Exception) -> FileError:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        return FileError(
+            str(self.path),
+            got=getattr(error, "strerror", None) or str(error),
+            expected="room on the disk" if full else "a folder that can be written",
+            fix="free some space, or choose another path"
+            if full
+            else "create the folder or choose another path",
+        )

@@ -14,6 +14,9 @@ import numpy as np
 
 from spiking_lmu.errors import SpecError
 
+#: Steps for which an input may be presented or held: a hundred seconds at 1 ms.
+MAX_STEPS = 100_000
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -51,11 +54,15 @@ class Timing:
             ("settle_steps", self.settle_steps, 0),
         )
         for name, value, least in whole:
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 10**6:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int)
+                or not least <= value <= MAX_STEPS
+            ):
                 raise SpecError(
                     name.replace("_", " "),
                     got=repr(value),
-                    expected=f"a whole number from {least} to 1000000",
+                    expected=f"a whole number from {least} to {MAX_STEPS}",
                     fix=f"pass --{name.replace('_', '-')} {max(least, 1)}",
                 )
         if not (np.isfinite(self.readout_tau) and 0 <= self.readout_tau <= 1000):

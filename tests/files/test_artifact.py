@@ -192,7 +192,7 @@ HOSTILE = {
         lambda m, e: next(iter(m["arrays"].values())).update(
             shape=[10**9, 10**9], bytes=8 * 10**18
         ),
-        "GiB of arrays",
+        "<= 1099511627776",
     ),
     "a missing array": (lambda m, e: e.pop(next(iter(e))), "no entry"),
     "a graph that is no graph": (lambda m, e: m["graphs"].update(graph=[]), "manifest"),
