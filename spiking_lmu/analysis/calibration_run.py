@@ -11,7 +11,6 @@ import numpy as np
 from spiking_lmu.backends.rate import RATE, last_step_alone
 from spiking_lmu.backends.target import Target
 from spiking_lmu.conversion.convert import Options, convert, spiking_graph
-from spiking_lmu.graph.cells import cells_of
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
@@ -123,7 +122,7 @@ def response_cells(target: Target, steps: float, seed: int) -> MakeStepper:
     train has one of two whole numbers of spikes, n or n+1, by chance of phase: with mean n+f
     a variance of f(1-f).  Normal noise of that variance is added.
     """
-    curve = cells_of(target).response
+    curve = target.cells.response
     rng = np.random.default_rng(seed)
 
     def cells(neuron: Neuron, shape: tuple[int, ...], dt: float) -> Callable[[Array], Array]:

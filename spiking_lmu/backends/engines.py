@@ -21,7 +21,8 @@ from spiking_lmu.graph.reference import check_input
 
 from .batched import Unsupported
 from .rounding import rounding_margin, undecided
-from .target import Run, raster_of
+from .spikes import raster_of
+from .target import Deployment, Run
 
 Array = np.ndarray
 NAMES = ("auto", "batched", "stock")
@@ -78,7 +79,7 @@ class Makers:
     strict: Callable[[], Engine]
 
 
-class EngineDeployment:
+class EngineDeployment(Deployment):
     """A model on one of a target's engines.
 
     Parameters
@@ -119,7 +120,7 @@ class EngineDeployment:
         self._margin = rounding_margin(model, inputs)
         self._makers, self._made = makers, dict[str, Engine]()
         self._name, note = self._choose(engine)
-        self.notes: tuple[str, ...] = (f"engine: {note}",)
+        self.notes = (f"engine: {note}",)
         self._memory = DEFAULT_MEMORY if memory is None else memory
         batched = self._name == "batched"
         self.verifies = batched and exact
@@ -149,10 +150,8 @@ class EngineDeployment:
         self._engine("stock")
         return "stock", "stock"
 
-    def __enter__(self) -> EngineDeployment:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close every engine that was made."""
         for engine in self._made.values():
             engine.close()
 

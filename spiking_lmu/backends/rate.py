@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input, run_reference
 
-from .target import Capabilities, Problem, Run
+from .target import Capabilities, Deployment, Run, Target
 
 Array = np.ndarray
 
@@ -26,45 +25,27 @@ MAX_BATCH = 250
 FLOAT64 = 8
 
 
-class RateTarget:
+class RateTarget(Target):
     """Runs a model's rate graph as :func:`spiking_lmu.graph.reference.run_reference` does."""
 
     name = "rate"
     summary = "the network as it was trained, in NumPy, float64"
-    extra = ""
     capabilities = Capabilities(batched=True, on_chip=False, precision="float64")
-    distributions: tuple[str, ...] = ("numpy",)
-
-    def available(self) -> str:
-        """NumPy is part of the base install."""
-        return ""
-
-    def check(self, model: Model) -> list[Problem]:
-        """Every model has a rate graph."""
-        return []
+    distributions = ("numpy",)
 
     def deploy(
-        self,
-        model: Model,
-        inputs: int,
-        *,
-        seed: int = 0,
-        memory: int | None = None,
-        **options: Any,
+        self, model: Model, inputs: int, *, seed: int = 0, memory: int | None = None
     ) -> RateDeployment:
         """Nothing is built; ``memory`` bounds the batch."""
         return RateDeployment(model, inputs, memory)
 
 
-class RateDeployment:
+class RateDeployment(Deployment):
     """A rate graph; a decision needs its last output alone.
 
     Where nothing behind the linear part remembers anything, that output follows from the last
     of what the linear part delivers: one product with its impulse response.
     """
-
-    notes: tuple[str, ...] = ()
-    verifies = False
 
     def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
         graph = model.rate
@@ -77,20 +58,11 @@ class RateDeployment:
         fitting = MAX_BATCH if memory is None else memory // sample
         self.batch_size = int(np.clip(fitting, 1, MAX_BATCH))
 
-    def __enter__(self) -> RateDeployment:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
         """Run ``x``; nothing spikes."""
         started = perf_counter()
         outputs = run_reference(self._short, self._fed(check_input(self._graph, x)))
         return Run(outputs, {}, perf_counter() - started)
-
-    def verify(self, x: np.ndarray, run: Run) -> None:
-        """The rate model is the definition itself."""
 
 
 def last_step_alone(graph: Graph, inputs: int) -> tuple[Graph, Callable[[Array], Array]]:

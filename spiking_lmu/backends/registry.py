@@ -1,49 +1,94 @@
-"""Finding targets: built-in and third-party adapters alike, through entry points."""
+"""Finding targets: built-in and third-party adapters alike, through entry points.
+
+An entry point can be anything at all: what is no target is listed with the reason in one line,
+and the others go on.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
 
 from spiking_lmu.errors import TargetError
 
-if TYPE_CHECKING:
-    from .target import Target
+from .options import options_of
+from .target import Capabilities, Defaults, Target
 
 GROUP = "spiking_lmu.targets"
-_ORDER = ("reference", "nengo-dl", "loihi")
+#: Characters of a foreign error message that are shown.
+MESSAGE = 300
 
 
 @dataclass(frozen=True)
-class Found:
-    """An adapter that was found: the target, or in one line why it could not be loaded."""
+class FoundTarget:
+    """An entry of the group: the target, or in one line why it is none.
+
+    Parameters
+    ----------
+    name
+        Of the entry point.
+    target
+        None if it could not be loaded.
+    problem
+        Why not; empty otherwise.
+    """
 
     name: str
     target: Target | None
-    problem: str
+    problem: str = ""
 
     @property
-    def usable(self) -> str:
+    def unusable(self) -> str:
         """Empty if the target can run here, else why not."""
         if self.target is None:
             return self.problem
         try:
-            return self.target.available()
-        except Exception as error:
+            answer = self.target.available()
+        except (Exception, SystemExit) as error:
             return _line(f"its check failed: {type(error).__name__}: {error}")
+        return _line(answer) if isinstance(answer, str) else "its check gives no text"
+
+
+def find_targets() -> tuple[FoundTarget, ...]:
+    """Every installed adapter, those nearest to the definition first, broken ones last."""
+    entries = tuple(entry_points(group=GROUP))
+    often = Counter(entry.name for entry in entries)
+    found = []
+    for name in sorted(often):
+        if often[name] > 1:
+            found.append(FoundTarget(_line(name), None, "several packages have a target so called"))
+        else:
+            found.append(_load(next(entry for entry in entries if entry.name == name)))
+    return tuple(sorted(found, key=_place))
 
 
 def target_names() -> tuple[str, ...]:
-    """Names of all installed adapters, without importing any."""
-    names = {entry.name for entry in entry_points(group=GROUP)}
-    return tuple(sorted(names, key=lambda n: (_ORDER.index(n) if n in _ORDER else 99, n)))
+    """Names of all installed adapters, in the order of `find_targets`."""
+    return tuple(found.name for found in find_targets())
 
 
-def find_targets() -> tuple[Found, ...]:
-    """Every installed adapter; a broken one is reported and stops no other."""
-    by_name = {entry.name: entry for entry in entry_points(group=GROUP)}
-    return tuple(_load(by_name[name]) for name in target_names())
+def load_target(name: str) -> Target:
+    """The target called ``name``, whether or not it can run here.
+
+    Raises
+    ------
+    TargetError
+        Unknown, or broken.
+    """
+    every = find_targets()
+    for found in every:
+        if found.name == name:
+            if found.target is None:
+                raise _not_here(name, found.problem)
+            return found.target
+    raise TargetError(
+        "target",
+        got=repr(name),
+        expected="one of " + ", ".join(found.name for found in every),
+        fix="see: spiking-lmu targets",
+    )
 
 
 def get_target(name: str) -> Target:
@@ -54,32 +99,61 @@ def get_target(name: str) -> Target:
     TargetError
         Unknown, broken, or not able to run here.
     """
-    names = target_names()
-    if name not in names:
-        raise TargetError(
-            "target",
-            got=repr(name),
-            expected="one of " + ", ".join(names),
-            fix="see: spiking-lmu targets",
-        )
-    found = _load(next(entry for entry in entry_points(group=GROUP) if entry.name == name))
-    problem = found.usable
-    if problem or found.target is None:
-        raise TargetError(
-            f"target {name}",
-            got=problem,
-            expected="a target that runs here",
-            fix="see: spiking-lmu targets",
-        )
-    return found.target
+    target = load_target(name)
+    problem = FoundTarget(name, target).unusable
+    if problem:
+        raise _not_here(name, problem)
+    return target
 
 
-def _load(entry: EntryPoint) -> Found:
+def _not_here(name: str, problem: str) -> TargetError:
+    return TargetError(
+        f"target {name}",
+        got=problem,
+        expected="a target that runs here",
+        fix="see: spiking-lmu targets",
+    )
+
+
+def _load(entry: EntryPoint) -> FoundTarget:
     try:
-        return Found(entry.name, entry.load(), "")
-    except Exception as error:
-        return Found(entry.name, None, _line(f"cannot be loaded: {type(error).__name__}: {error}"))
+        loaded = entry.load()
+        wrong = "; ".join(_faults(loaded, entry.name))
+    except (Exception, SystemExit) as error:
+        problem = f"cannot be loaded: {type(error).__name__}: {error}"
+        return FoundTarget(_line(entry.name), None, _line(problem))
+    return FoundTarget(_line(entry.name), None if wrong else loaded, _line(wrong))
+
+
+def _faults(loaded: object, name: str) -> Iterator[str]:
+    """What keeps ``loaded`` from being a target."""
+    if not isinstance(loaded, Target):
+        what = "a class" if isinstance(loaded, type) else f"of type {type(loaded).__name__}"
+        yield f"is {what}, not an object of a class derived from Target"
+        return
+    kinds = {
+        "summary": str,
+        "extra": str,
+        "modules": tuple,
+        "distributions": tuple,
+        "capabilities": Capabilities,
+        "defaults": Defaults,
+        "rank": int,
+    }
+    if getattr(loaded, "name", None) != name:
+        yield f"its name is {getattr(loaded, 'name', None)!r}, its entry point's {name!r}"
+    for attribute, kind in kinds.items():
+        if not isinstance(getattr(loaded, attribute), kind):
+            yield f"its {attribute} is no {kind.__name__}"
+    options_of(loaded)
+
+
+def _place(found: FoundTarget) -> tuple[float, str]:
+    return (float("inf") if found.target is None else found.target.rank, found.name)
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    """Foreign text as one printable line of bounded length."""
+    line = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return shown if len(shown) <= MESSAGE else shown[: MESSAGE - 1] + "…"

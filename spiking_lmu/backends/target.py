@@ -1,43 +1,111 @@
-"""What a target is: the protocol that every adapter follows.
+"""What a target is: the base class of every adapter, with defaults for all that is optional.
 
-An adapter is a module with an object ``TARGET``; it is found through the entry-point group
-``spiking_lmu.targets``.  ``spiking_lmu.backends.contract`` checks that it keeps the contract.
+A target is a few lines; every command works with it::
+
+    class MyTarget(Target):
+        name, summary = "mine", "my simulator, float32"
+
+        def deploy(self, model, inputs, *, seed=0, memory=None):
+            return MyDeployment(model, inputs)
+
+    TARGET = MyTarget()
+
+It is found through the entry-point group ``spiking_lmu.targets`` (:mod:`.registry`), and
+:mod:`.contract` tests it.  docs/targets.md goes through an example.
+
+This module imports nothing heavy.  An adapter should not either: the command line reads its
+options off :meth:`Target.deploy` to print its help.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+    from typing_extensions import Self
 
-from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.neurons import Neuron
+    from spiking_lmu.graph.cells import Cells
+    from spiking_lmu.graph.model import Model
 
-Array = np.ndarray
+    Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a target can do, for the tables of targets; the last two in words."""
+    """What a target can do, for the tables of targets.
 
-    batched: bool
-    on_chip: bool
-    precision: str
-    #: Learning rules that run there while it simulates.
+    Parameters
+    ----------
+    batched
+        Many samples run at once.
+    on_chip
+        It is a chip, or emulates one.
+    precision
+        Of its arithmetic, in words.
+    learning
+        Learning rules that run there while it simulates, in words.
+    live_weights
+        What :mod:`spiking_lmu.training.online.live` can do with weights while it simulates.
+    """
+
+    batched: bool = False
+    on_chip: bool = False
+    precision: str = "float64"
     learning: str = "none"
-    #: What :mod:`spiking_lmu.training.online.live` can do with weights while it simulates.
     live_weights: str = "none"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a conversion for a target takes if nothing else is said.
+
+    None leaves a value to the conversion, which knows the model.
+
+    Parameters
+    ----------
+    max_rate
+        Firing rate in Hz at the 99.9th percentile of activation.
+    steps_per_input, settle_steps
+        Simulation steps.
+    readout_tau, synapse_tau
+        Seconds.
+    """
+
+    max_rate: float | None = None
+    steps_per_input: int | None = None
+    settle_steps: int | None = None
+    readout_tau: float | None = None
+    synapse_tau: float | None = None
+
+    def chosen(self) -> dict[str, Any]:
+        """The values that are not left open, by name.
+
+        >>> Defaults(max_rate=250.0).chosen()
+        {'max_rate': 250.0}
+        """
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def common_defaults(targets: Iterable[Target]) -> Defaults:
+    """What suits several targets at once: the lowest rate, and the longest times."""
+    every = [target.defaults.chosen() for target in targets]
+    values: dict[str, Any] = {}
+    for name in {name for chosen in every for name in chosen}:
+        select = min if name == "max_rate" else max
+        values[name] = select(chosen[name] for chosen in every if name in chosen)
+    return Defaults(**values)
 
 
 @dataclass(frozen=True)
 class OnlineLearning:
     """How a target runs a Nengo network whose connections learn by PES.
-
-    A target that can has one as ``online_learning``; others lack it or have None.
 
     Parameters
     ----------
@@ -141,22 +209,23 @@ class Run:
         )
 
 
-class Deployment(Protocol):
+class Deployment(ABC):
     """A model, built and ready to run on one target.  A context manager."""
 
     #: Where each population runs, by name: ``"chip emulator"``, ``"host"``, …
     placement: dict[str, str]
     #: Samples that are best run at once.
-    batch_size: int
+    batch_size: int = 1
     #: Remarks for the report, known once deployed, such as which engine runs.
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     #: Whether `verify` compares with a second, independent execution.
-    verifies: bool
+    verifies: bool = False
 
+    @abstractmethod
     def run(self, x: Array, *, raster: bool = False) -> Run:
         """Run a batch of shape (batch, inputs, input_size), each sample from rest."""
 
-    def verify(self, x: Array, run: Run) -> None:
+    def verify(self, x: Array, run: Run) -> None:  # noqa: B027 (empty on purpose)
         """Run a few samples on the backend's own simulator too; nothing if not `verifies`.
 
         ``run`` is what `run` gave for exactly these samples.
@@ -168,26 +237,19 @@ class Deployment(Protocol):
             1e-9 of the largest.
         """
 
-    def __enter__(self) -> Deployment: ...
+    def close(self) -> None:  # noqa: B027 (empty on purpose)
+        """Release what is held; the end of the context calls it."""
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
-
-
-class Cells(Protocol):
-    """A target's neuron models by themselves, to find out what they alone change."""
-
-    def response(self, neuron: Neuron, current: Array, dt: float) -> Array:
-        """Spikes a second at a constant ``current``, any shape; ``dt`` in seconds."""
-
-    def stepper(
-        self, neuron: Neuron, shape: tuple[int, ...], dt: float
-    ) -> Callable[[Array], Array]:
-        """Neurons at rest: a function from one step's current to its number of spikes."""
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -209,41 +271,54 @@ class Rung:
     deploy: Callable[[], Deployment]
 
 
-class Target(Protocol):
-    """A place where models run.
+class Target(ABC):
+    """A place where models run.  Only ``name`` and `deploy` have no default.
 
-    To be explained rung by rung (:mod:`spiking_lmu.analysis.explain`) a target can have
-    ``cells``, its `Cells`, if they are not Nengo's; and a method
-    ``rungs(model, inputs, *, seed)`` that gives a `Rung` for each thing that it changes one by
-    one, between such neurons simulated exactly and the target itself.
+    What `deploy` takes by keyword besides ``seed`` and ``memory`` are the target's options: the
+    command line and the API offer them by their names, with types and help from the signature
+    and the docstring (:mod:`.options`).
     """
 
+    #: As in the entry point.
     name: str
-    summary: str
+    #: One line.
+    summary: str = ""
+    #: Modules that it needs; `available` looks for them.
+    modules: tuple[str, ...] = ()
     #: What to install: ``"loihi"`` for ``pip install 'spiking-lmu[loihi]'``; may be empty.
-    extra: str
-    capabilities: Capabilities
+    extra: str = ""
+    capabilities: Capabilities = Capabilities()
+    defaults: Defaults = Defaults()
     #: Distribution names whose versions a report records.
-    distributions: tuple[str, ...]
+    distributions: tuple[str, ...] = ()
+    #: Its place in tables of targets: the lower, the nearer to the definition.
+    rank: int = 100
 
     def available(self) -> str:
-        """Empty if the target can run here, else one line that says why not."""
+        """Empty if the target can run here, else one line that says why not.
+
+        Looks for ``modules`` without importing them.
+        """
+        missing = [module for module in self.modules if find_spec(module) is None]
+        if not missing:
+            return ""
+        hint = f"run: pip install 'spiking-lmu[{self.extra}]'" if self.extra else "install it"
+        return f"{missing[0]} is not installed; {hint}"
 
     def check(self, model: Model) -> list[Problem]:
         """Every reason against running ``model``, and every warning, before anything is built.
 
-        It can run if none of them is an error (:func:`blocking`).  A target whose chip has cores
-        also has a method ``cores(model)`` that gives a `CoreUse` for each.
+        It can run if none of them is an error (:func:`blocking`).
         """
+        return []
 
+    def cores(self, model: Model) -> tuple[CoreUse, ...]:
+        """What each core of the target's chip would hold; nothing without cores."""
+        return ()
+
+    @abstractmethod
     def deploy(
-        self,
-        model: Model,
-        inputs: int,
-        *,
-        seed: int = 0,
-        memory: int | None = None,
-        **options: Any,
+        self, model: Model, inputs: int, *, seed: int = 0, memory: int | None = None
     ) -> Deployment:
         """Build ``model`` for samples of ``inputs`` inputs.
 
@@ -260,13 +335,22 @@ class Target(Protocol):
             The target refuses the model or an option.
         """
 
+    @property
+    def cells(self) -> Cells:
+        """Its neurons by themselves; Nengo's if it has no others."""
+        from spiking_lmu.graph.cells import NengoCells
 
-def count_spikes(trains: Array, amplitude_over_dt: float) -> Array:
-    """Number of spikes from neuron outputs: (…, steps, size) → integers, same shape."""
-    return np.rint(np.asarray(trains) / amplitude_over_dt).astype(np.int32)
+        return NengoCells()
 
+    def rungs(self, model: Model, inputs: int, *, seed: int = 0) -> tuple[Rung, ...]:
+        """A `Rung` for each thing that it changes, one by one.
 
-def raster_of(counts: Array) -> Array:
-    """Step and neuron of each spike, shape (spikes, 2), from counts (steps, size) of integers."""
-    fired = counts > 0
-    return np.repeat(np.argwhere(fired), counts[fired], axis=0).astype(np.int32)
+        They lead from ``cells`` simulated exactly to the target itself
+        (:mod:`spiking_lmu.analysis.explain`).
+        """
+        return ()
+
+    @property
+    def online_learning(self) -> OnlineLearning | None:
+        """How a network learns there while it runs; None if none does."""
+        return None

@@ -1,11 +1,116 @@
-"""Arguments that several commands share."""
+"""The parser, and arguments that several commands share."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from spiking_lmu.errors import SpecError
+
+if TYPE_CHECKING:
+    from spiking_lmu.backends.target import Target
+
+#: Where the parser keeps what is given for a target: ``target_option_engine``.
+DEST = "target_option_"
 DATA_NAMES = "psmnist, smnist, mnist, fashion-mnist, psfashion"
+
+
+class Parser(ArgumentParser):
+    """argparse whose complaints are one line of the same family as all others."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._late: list[Callable[[Parser], None]] = []
+
+    def add_late(self, add: Callable[[Parser], None]) -> None:
+        """Have ``add`` add arguments once this command is parsed, and not for others."""
+        self._late.append(add)
+
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """As argparse does, with the late arguments."""
+        while self._late:
+            self._late.pop()(self)
+        return super().parse_known_args(*args, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a SpecError."""
+        raise SpecError(
+            f"{self.prog} arguments",
+            got=message,
+            expected="arguments as in its help",
+            fix=f"see: {self.prog} --help",
+        )
+
+
+def add_target_options(parser: Parser) -> None:
+    """The options of every target that is installed, each under its own name.
+
+    Where the command has an argument of that name already, the target's name comes first:
+    ``--mytarget-samples``.
+    """
+    from spiking_lmu.backends.options import options_of
+    from spiking_lmu.backends.registry import find_targets
+
+    group = parser.add_argument_group("options of targets")
+    merged: dict[str, list[tuple[str, Any]]] = {}
+    for found in find_targets():
+        for name, option in ({} if found.target is None else options_of(found.target)).items():
+            if option.kind is not None:
+                taken = _flag(name) in parser._option_string_actions
+                key = f"{found.name}-{name}" if taken else name
+                merged.setdefault(key, []).append((found.name, option))
+    for key, several in merged.items():
+        choices = list(dict.fromkeys(c for _, option in several for c in option.choices))
+        targets = " and ".join(target for target, _ in several)
+        default = several[0][1].default
+        usual = "" if default is None else f" (default {default})"
+        group.add_argument(
+            _flag(key),
+            dest=DEST + key.replace("-", "_"),
+            metavar="{" + ",".join(choices) + "}" if choices else key.upper().replace("-", "_"),
+            help=f"{targets}: {several[0][1].help}{usual}".replace("%", "%%"),
+        )
+
+
+def target_options(options: Namespace, targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """For each of ``targets`` its options that were given.
+
+    Raises
+    ------
+    SpecError
+        A value that an option cannot have, or an option that none of these targets has.
+    """
+    from spiking_lmu.backends.options import options_of
+
+    given = {
+        name.removeprefix(DEST): text
+        for name, text in vars(options).items()
+        if name.startswith(DEST) and text is not None
+    }
+    used, chosen = set(), []
+    for target in targets:
+        mine = {}
+        for name, option in options_of(target).items():
+            for key in (f"{target.name}_{name}".replace("-", "_"), name):
+                if key in given and name not in mine:
+                    mine[name] = option.parse(given[key])
+                    used.add(key)
+        chosen.append(mine)
+    for key in given:
+        if key not in used:
+            raise SpecError(
+                _flag(key),
+                got=repr(given[key]),
+                expected="an option of " + " or ".join(target.name for target in targets),
+                fix="leave it out, or choose a target that has it: spiking-lmu targets",
+            )
+    return chosen
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def add_parameter_file(parser: ArgumentParser) -> None:
@@ -19,25 +124,20 @@ def add_parameter_file(parser: ArgumentParser) -> None:
     parser.add_argument("--network", help="module:function of the network of a save_params file")
 
 
-def add_samples(parser: ArgumentParser) -> None:
+def add_samples(parser: Parser) -> None:
     """Which samples of which data, and how they are run."""
+    parser.add_late(add_target_options)
     parser.add_argument("--data", default="psmnist", help=f"data set: {DATA_NAMES}")
     parser.add_argument("--samples", type=int, default=100, help="test images, drawn by --seed")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", help="TensorFlow device for nengo-dl: /cpu:0, /gpu:0")
-    parser.add_argument(
-        "--engine",
-        choices=["auto", "batched", "stock"],
-        help="for reference and loihi: exact batched execution, or upstream's simulator",
-    )
     parser.add_argument(
         "--verify",
         type=int,
         default=3,
         metavar="N",
-        help="for the same: random samples that must be identical, spike for spike, on "
-        "upstream's simulator (default 3; 0: none)",
+        help="where a target has an engine beside upstream's: random samples that must be "
+        "identical, spike for spike, on upstream's simulator (default 3; 0: none)",
     )
     parser.add_argument(
         "--workers",

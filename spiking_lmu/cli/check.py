@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
 
     require_folder(options.picture)
     model, target = load_model(options.model), get_target(options.target)
-    problems, cores = target.check(model), cores_of(target, model)
+    problems, cores = target.check(model), target.cores(model)
     if options.picture and not cores:
         raise SpecError(
             "--picture",
@@ -102,12 +102,6 @@ def preflight(models: Sequence[tuple[str, Model]], targets: Sequence[Target]) ->
     if pairs and len(refused) == len(pairs):
         first = refused[0]
         raise TargetError(first.where, got=first.got, expected=first.limit, fix=first.fix)
-
-
-def cores_of(target: Target, model: Model) -> tuple[CoreUse, ...]:
-    """What each core of the target's chip would hold; nothing for a target without cores."""
-    cores = getattr(target, "cores", None)
-    return () if cores is None else tuple(cores(model))
 
 
 def headline(name: str, target: str, problems: Sequence[Problem]) -> str:

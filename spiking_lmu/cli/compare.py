@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.errors import SpecError
 
-from .arguments import add_samples
+from .arguments import Parser, add_samples
 
 if TYPE_CHECKING:
     from spiking_lmu.analysis.comparison import Job
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .explanation import Models
 
 
-#: Options of the command line by the targets that take them.
-TARGET_OPTIONS = {"reference": ("engine",), "nengo-dl": ("device",), "loihi": ("engine",)}
 #: Test images a target, unless told otherwise.
 SAMPLES = 100
 #: Test images with which ``--explain`` climbs each ladder.
@@ -31,7 +29,7 @@ EXPLAINED = 200
 TRACES = 3
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Arguments of the command."""
     parser.add_argument("models", metavar="MODEL", nargs="+", help="spiking .slmu files")
     parser.add_argument("--targets", default="reference,nengo-dl,loihi", help="comma-separated")
@@ -196,6 +194,7 @@ def _jobs(options: Namespace) -> list[Job]:
     from spiking_lmu.analysis.comparison import Job
     from spiking_lmu.backends.registry import get_target
 
+    from .arguments import target_options
     from .common import require_at_least
 
     wanted = options.samples
@@ -204,13 +203,11 @@ def _jobs(options: Namespace) -> list[Job]:
     require_at_least("--samples", wanted, 1)
     require_at_least("--verify", options.verify, 0)
     fewer = dict(_pair(text) for text in options.samples_on)
-    jobs = []
-    for name in options.targets.split(","):
-        target = get_target(name.strip())
-        known = TARGET_OPTIONS.get(target.name, ())
-        chosen = {key: getattr(options, key) for key in known if getattr(options, key) is not None}
-        samples = fewer.pop(target.name, wanted)
-        jobs.append(Job(target, samples, chosen, options.verify))
+    targets = [get_target(name.strip()) for name in options.targets.split(",")]
+    jobs = [
+        Job(target, fewer.pop(target.name, wanted), chosen, options.verify)
+        for target, chosen in zip(targets, target_options(options, targets), strict=True)
+    ]
     if fewer:
         raise SpecError(
             "--samples-on",

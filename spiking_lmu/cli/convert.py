@@ -69,7 +69,8 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from spiking_lmu import datasets
-    from spiking_lmu.backends.registry import target_names
+    from spiking_lmu.backends.registry import load_target
+    from spiking_lmu.backends.target import common_defaults
     from spiking_lmu.conversion import convert, default_options, measure_activity
     from spiking_lmu.files.slmu import save
 
@@ -78,14 +79,7 @@ def run(options: Namespace) -> int:
 
     require_folder(options.output)
     require_consistent(options)
-    unknown = [name for name in options.target if name not in target_names()]
-    if unknown:
-        raise SpecError(
-            "--target",
-            got=repr(unknown[0]),
-            expected="one of " + ", ".join(target_names()),
-            fix="see: spiking-lmu targets",
-        )
+    suggested = common_defaults(load_target(name) for name in options.target).chosen()
     model = _load(options)
     training = None
     if options.data:
@@ -98,7 +92,7 @@ def run(options: Namespace) -> int:
         )
     chosen = default_options(
         model,
-        tuple(options.target),
+        suggested,
         neuron=options.neuron or _natural_neuron(model),
         max_rate=options.max_rate,
         steps_per_input=options.steps_per_input,

@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
 
 from spiking_lmu import __version__
-from spiking_lmu.errors import SpecError, SpikingLmuError
+from spiking_lmu.errors import SpikingLmuError
+
+from .arguments import Parser
 
 #: Commands in the order of the help; each is a module with ``add_arguments`` and ``run``.
 COMMANDS = {
@@ -31,18 +32,6 @@ COMMANDS = {
     "explain": "Find where between the rate model and a target accuracy is lost.",
     "energy": "Estimate operations and energy from the spikes that compare counted.",
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse whose complaints are one line of the same family as all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SpecError(
-            f"{self.prog} arguments",
-            got=message,
-            expected="arguments as in its help",
-            fix=f"see: {self.prog} --help",
-        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,16 +60,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="spiking-lmu",
         description="Convert trained Legendre Memory Units to spiking networks, run them on "
         "several targets, and report what accuracy was kept.",
     )
     parser.add_argument("--version", action="version", version=f"spiking-lmu {__version__}")
-    common = _Parser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
     )
 
     for name, text in COMMANDS.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 from . import compare
-from .arguments import add_samples
+from .arguments import Parser, add_samples
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
     parser.add_argument("--target", default="reference")

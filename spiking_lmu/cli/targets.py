@@ -19,7 +19,7 @@ def run(options: Namespace) -> int:
 
     table = Table("target", "what it is", "batched", "precision", "here", title="Targets")
     for found in find_targets():
-        problem = found.usable
+        problem = found.unusable
         target = found.target
         if target is None:
             table.add_row(found.name, "", "", "", Text(problem))

@@ -70,21 +70,21 @@ class Options:
             )
 
 
-#: Highest useful --max-rate by target: a neuron on the chip spikes at most once a step and
-#: forgets what is left over, so that high rates lose precision there and gain it elsewhere.
-DEFAULTS = {"reference": 1000.0, "nengo-dl": 1000.0, "loihi": 250.0}
+def default_options(
+    model: Model, suggested: Mapping[str, Any] | None = None, **chosen: Any
+) -> Options:
+    """Options that suit ``model``, unless ``suggested`` or ``chosen`` say otherwise.
 
-
-def default_options(model: Model, targets: tuple[str, ...] = (), **chosen: Any) -> Options:
-    """Options for ``targets``: the most careful of their rates, unless ``chosen`` says otherwise.
-
-    A network whose hidden layer feeds back on itself needs several steps an input, since one
-    step cannot carry a rate; unless it was trained with a lowpass there, which can.
+    ``suggested`` is what a target asks for
+    (:meth:`spiking_lmu.backends.target.Defaults.chosen`); without it a rate is taken that every
+    target can do.  A network whose hidden layer feeds back on itself needs several steps an
+    input, since one step cannot carry a rate; unless it was trained with a lowpass there, which
+    can.  A value of None in ``chosen`` is none.
     """
-    rates = [DEFAULTS[target] for target in targets if target in DEFAULTS]
-    options: dict[str, Any] = {"max_rate": min(rates, default=DEFAULTS["loihi"])}
+    options: dict[str, Any] = {}
     if _feeds_back(model):
         options |= {"steps_per_input": 20, "settle_steps": 20, "synapse_tau": 0.004}
+    options |= suggested or {}
     options |= {key: value for key, value in chosen.items() if value is not None}
     return Options(**options)
 

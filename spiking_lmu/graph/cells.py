@@ -1,19 +1,28 @@
-"""Nengo's neurons by themselves, and those of any target."""
+"""Neuron models by themselves: what one does with a current, apart from any network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from .neurons import Neuron, SpikingState, response
 
-if TYPE_CHECKING:
-    from spiking_lmu.backends.target import Cells, Target
-
 Array = np.ndarray
+
+
+class Cells(Protocol):
+    """A target's neuron models by themselves, to find out what they alone change."""
+
+    def response(self, neuron: Neuron, current: Array, dt: float) -> Array:
+        """Spikes a second at a constant ``current``, any shape; ``dt`` in seconds."""
+
+    def stepper(
+        self, neuron: Neuron, shape: tuple[int, ...], dt: float
+    ) -> Callable[[Array], Array]:
+        """Neurons at rest: a function from one step's current to its number of spikes."""
 
 
 class NengoCells:
@@ -28,8 +37,3 @@ class NengoCells:
     ) -> Callable[[Array], Array]:
         """Nengo's update of one step."""
         return SpikingState(neuron, shape, dt).step
-
-
-def cells_of(target: Target) -> Cells:
-    """The target's own neurons, or else Nengo's."""
-    return getattr(target, "cells", None) or NengoCells()

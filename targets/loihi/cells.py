@@ -22,7 +22,7 @@ Array = np.ndarray
 
 
 class LoihiCells:
-    """:class:`spiking_lmu.backends.target.Cells` of kinds ``spiking_relu`` and ``lif``."""
+    """:class:`spiking_lmu.graph.cells.Cells` of kinds ``spiking_relu`` and ``lif``."""
 
     def response(self, neuron: Neuron, current: Array, dt: float) -> Array:
         """Spikes a second at a constant ``current``.

@@ -22,7 +22,7 @@ from spiking_lmu.backends.batched import (
 from spiking_lmu.backends.engines import EngineRun
 from spiking_lmu.backends.feeding import FLOAT64, Feeding
 from spiking_lmu.backends.network import BuiltNetwork, Presenter
-from spiking_lmu.backends.target import count_spikes
+from spiking_lmu.backends.spikes import count_spikes
 from spiking_lmu.compat import import_nengo_loihi
 from spiking_lmu.graph.timing import Timing
 

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from time import perf_counter
+from typing import TYPE_CHECKING
 
-import numpy as np
+from spiking_lmu.backends.target import Capabilities, Defaults, OnlineLearning, Target
 
-from spiking_lmu.backends.network import build_network
-from spiking_lmu.backends.target import Capabilities, Problem, Run, count_spikes, raster_of
-from spiking_lmu.compat import import_nengo, import_nengo_dl
-from spiking_lmu.compat.quiet import quiet_import
-from spiking_lmu.errors import TargetError
-from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.reference import check_input
+if TYPE_CHECKING:
+    from spiking_lmu.graph.model import Model
 
-from .online_learning import NENGO_DL
-
-#: Bytes that a minibatch may take if nothing else is said.
-DEFAULT_MEMORY = 1 << 30
-#: Samples beyond which a larger minibatch is no faster (scripts/benchmark).
-MAX_BATCH = 256
-FLOAT32 = 4
+    from .deployment import NengoDlDeployment
 
 
-class NengoDlTarget:
+class NengoDlTarget(Target):
     """Runs a model on ``nengo_dl.Simulator`` in minibatches."""
 
     name = "nengo-dl"
     summary = "NengoDL on TensorFlow, float32, minibatched"
+    modules = ("nengo_dl", "tensorflow")
     extra = "dl"
     capabilities = Capabilities(
         batched=True,
@@ -37,19 +26,17 @@ class NengoDlTarget:
         learning="PES and one's own",
         live_weights="read, write",
     )
+    # As on Nengo's simulator, whose neurons these are.
+    defaults = Defaults(max_rate=1000.0)
     distributions = ("nengo-dl", "tensorflow", "tf-keras", "nengo", "numpy")
-    online_learning = NENGO_DL
+    rank = 10
 
-    def available(self) -> str:
-        """Whether NengoDL and TensorFlow are installed; imports neither."""
-        missing = [module for module in ("nengo_dl", "tensorflow") if find_spec(module) is None]
-        if not missing:
-            return ""
-        return f"{missing[0]} is not installed; run: pip install 'spiking-lmu[dl]'"
+    @property
+    def online_learning(self) -> OnlineLearning:
+        """PES, and rules of one's own."""
+        from .online_learning import NENGO_DL
 
-    def check(self, model: Model) -> list[Problem]:
-        """NengoDL runs every neuron that a graph can have."""
-        return []
+        return NENGO_DL
 
     def deploy(
         self,
@@ -68,199 +55,18 @@ class NengoDlTarget:
         memory
             Bytes that one minibatch may take; 1 GiB if not given.
         device
-            TensorFlow's name of a device: ``"/cpu:0"``, ``"/gpu:0"``; TensorFlow chooses if
-            not given.
+            TensorFlow's name of a device: ``/cpu:0``, ``/gpu:0``; TensorFlow chooses if not given.
         batch_size
-            Samples a minibatch; from ``memory`` if not given.
+            Samples a minibatch; what fits into the memory if not given.
 
         Raises
         ------
         TargetError
             The device is not there.
         """
+        from .deployment import NengoDlDeployment
+
         return NengoDlDeployment(model, inputs, seed, memory, device, batch_size)
-
-
-class NengoDlDeployment:
-    """One ``nengo_dl.Simulator`` with a fixed minibatch; a short batch is filled up.
-
-    Spikes are counted inside the simulation, so that what a batch takes does not grow with
-    steps times neurons.  Only with ``raster=True`` are spike trains kept, by a simulator of
-    its own with a minibatch that fits into ``memory``.
-    """
-
-    notes: tuple[str, ...] = ()
-    #: There is no second, independent execution to compare with.
-    verifies = False
-
-    def __init__(
-        self,
-        model: Model,
-        inputs: int,
-        seed: int,
-        memory: int | None,
-        device: str | None,
-        batch_size: int | None,
-    ) -> None:
-        if device is not None:
-            _require_device(device)
-        self._model, self._inputs, self._seed, self._device = model, inputs, seed, device
-        self._memory = DEFAULT_MEMORY if memory is None else memory
-        self.batch_size = batch_size or self._fitting(trains=False)
-        self.placement = {p.name: device or "tensorflow" for p in model.graph.populations}
-        self._counting: Minibatch | None = None
-        self._recording: Minibatch | None = None
-
-    def __enter__(self) -> NengoDlDeployment:
-        self._counting = self._minibatch(self.batch_size, trains=False)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for minibatch in (self._counting, self._recording):
-            if minibatch is not None:
-                minibatch.close()
-
-    def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
-        """Run ``x`` in minibatches."""
-        x = check_input(self._model.graph, x)
-        minibatch = self._recorder(len(x)) if raster else self._counting
-        assert minibatch is not None, "used as a context manager"
-        started = perf_counter()
-        parts = [
-            minibatch.run(x[start : start + minibatch.size])
-            for start in range(0, len(x), minibatch.size)
-        ]
-        return Run(
-            np.concatenate([part.outputs for part in parts]),
-            {
-                name: np.concatenate([part.spikes[name] for part in parts])
-                for name in parts[0].spikes
-            },
-            perf_counter() - started,
-            tuple(sample for part in parts for sample in part.rasters),
-        )
-
-    def verify(self, x: np.ndarray, run: Run) -> None:
-        """Nothing: this is NengoDL's own simulator."""
-
-    def _recorder(self, samples: int) -> Minibatch:
-        """A simulator that keeps spike trains, for so many samples or what fits."""
-        size = min(samples, self.batch_size, self._fitting(trains=True))
-        if self._recording is not None and self._recording.size < size:
-            self._recording.close()
-            self._recording = None
-        if self._recording is None:
-            self._recording = self._minibatch(size, trains=True)
-        return self._recording
-
-    def _minibatch(self, size: int, trains: bool) -> Minibatch:
-        return Minibatch(self._model, self._inputs, self._seed, self._device, size, trains)
-
-    def _fitting(self, trains: bool) -> int:
-        sample = bytes_per_sample(self._model, self._inputs, trains)
-        return int(np.clip(self._memory // sample, 1, MAX_BATCH))
-
-
-class Minibatch:
-    """A ``nengo_dl.Simulator`` for ``size`` samples, with or without their spike trains."""
-
-    def __init__(
-        self, model: Model, inputs: int, seed: int, device: str | None, size: int, trains: bool
-    ) -> None:
-        nengo, nengo_dl = import_nengo(), import_nengo_dl()
-        from . import operators
-
-        self.size, self._trains = size, trains
-        self._model, self._inputs = model, inputs
-        self._steps = model.timing.total_steps(inputs)
-        self._built = build_network(
-            model.graph,
-            model.timing,
-            inputs,
-            input_output=np.zeros(model.graph.input_size),
-            hold=operators.hold,
-            seed=seed,
-        )
-        with self._built.network as network:
-            # Each call starts from rest, and nothing is trained.
-            nengo_dl.configure_settings(stateful=False, inference_only=True, keep_history=True)
-            self._counts = {}
-            for name, probe in self._built.spikes.items():
-                spike = spike_output(model, name)
-                count = nengo.Node(operators.Count(model.graph[name].size, spike))
-                nengo.Connection(self._built.ensembles[name].neurons, count, synapse=None)
-                self._counts[name] = nengo.Probe(count)
-                network.config[self._counts[name]].keep_history = False
-                network.config[probe].keep_history = trains
-        # NengoDL warns where it finds no GPU; placement says where things ran.
-        with quiet_import():
-            self._simulator = nengo_dl.Simulator(
-                network,
-                dt=model.timing.dt,
-                seed=seed,
-                minibatch_size=size,
-                device=device,
-                progress_bar=False,
-            )
-
-    def close(self) -> None:
-        """Close the simulator."""
-        self._simulator.close()
-
-    def run(self, x: np.ndarray) -> Run:
-        """Run ``x`` (at most ``size``, inputs, input size)."""
-        samples = len(x)
-        fed = np.zeros((self.size, self._steps, x.shape[2]), np.float32)
-        fed[:samples] = x[:, self._model.timing.presented(self._inputs)]
-        data = self._simulator.predict_on_batch({self._built.input: fed})
-        spikes = {
-            name: data[probe][:samples, -1].astype(np.int64) for name, probe in self._counts.items()
-        }
-        rasters = [dict[str, np.ndarray]() for _ in range(samples * self._trains)]
-        for i, raster in enumerate(rasters):
-            for name, probe in self._built.spikes.items():
-                counts = count_spikes(data[probe][i], spike_output(self._model, name))
-                raster[name] = raster_of(counts)
-        outputs = np.asarray(data[self._built.output][:samples], float)
-        return Run(outputs, spikes, 0.0, tuple(rasters))
-
-
-def spike_output(model: Model, name: str) -> float:
-    """What one spike in one step puts out: amplitude / (scale · dt)."""
-    population = model.graph[name]
-    return population.neuron.amplitude / (population.scale * model.timing.dt)
-
-
-def bytes_per_sample(model: Model, inputs: int, trains: bool) -> int:
-    """What one sample of a minibatch takes in TensorFlow and on the way out of it, about.
-
-    Inputs and outputs of every step, and spike trains if they are kept, exist up to five times
-    over: while they are collected, in order of steps, in order of samples, and as NumPy arrays.
-    Of a step itself each neuron and linear value has some 48 intermediate values.  Both numbers
-    are from the peak memory of the shipped psMNIST models.
-    """
-    graph = model.graph
-    recorded = graph.input_size + graph.output_size
-    if trains:
-        recorded += sum(population.size for population in graph.spiking)
-    recorded *= model.timing.total_steps(inputs)
-    within = sum(population.size for population in graph.populations)
-    return FLOAT32 * (5 * recorded + 48 * within)
-
-
-def _require_device(device: str) -> None:
-    import tensorflow as tf
-
-    known = [
-        d.name.removeprefix("/physical_device:").lower() for d in tf.config.list_physical_devices()
-    ]
-    if device.lower().lstrip("/").removeprefix("device:") not in known:
-        raise TargetError(
-            "device for nengo-dl",
-            got=device,
-            expected="one that TensorFlow sees: " + ", ".join(f"/{name}" for name in known),
-            fix="leave --device out, or install the driver and: pip install 'spiking-lmu[gpu]'",
-        )
 
 
 TARGET = NengoDlTarget()

@@ -26,7 +26,7 @@ def ladder(model, target="loihi", rows=False):
 
 
 def spiking(model, **options):
-    return convert(model, default_options(model, ("loihi",), **options))
+    return convert(model, default_options(model, **options))
 
 
 def lost(found):

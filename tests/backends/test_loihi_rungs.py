@@ -16,8 +16,8 @@ from ..helpers.chip_models import two
 @pytest.fixture(scope="module")
 def target():
     found = {found.name: found for found in registry.find_targets()}["loihi"]
-    if found.usable:
-        pytest.skip(found.usable)
+    if found.unusable:
+        pytest.skip(found.unusable)
     return found.target
 
 

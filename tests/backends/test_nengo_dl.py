@@ -16,8 +16,8 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
 FOUND = {found.name: found for found in registry.find_targets()}["nengo-dl"]
-if FOUND.usable:
-    pytest.skip(FOUND.usable, allow_module_level=True)
+if FOUND.unusable:
+    pytest.skip(FOUND.unusable, allow_module_level=True)
 TARGET = FOUND.target
 
 
@@ -105,7 +105,7 @@ def test_memory_decides_the_minibatch_and_nothing_else():
 
 
 def test_longer_samples_make_smaller_minibatches_of_trains():
-    from spiking_lmu.targets.nengo_dl.target import bytes_per_sample
+    from spiking_lmu.targets.nengo_dl.deployment import bytes_per_sample
 
     model, _ = small_lmu()
     neurons = sum(p.size for p in model.graph.spiking)

@@ -99,12 +99,10 @@ def test_lists(command, capsys):
 def test_a_missing_extra_shows_the_whole_command(monkeypatch, capsys):
     from importlib.util import find_spec
 
-    from spiking_lmu.backends import registry
+    from spiking_lmu.backends import target
 
-    loihi = {found.name: found.target for found in registry.find_targets()}["loihi"]
-    module = sys.modules[type(loihi).__module__]
     monkeypatch.setattr(
-        module, "find_spec", lambda name: None if "loihi" in name else find_spec(name)
+        target, "find_spec", lambda name: None if "loihi" in name else find_spec(name)
     )
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["targets"]) == 0

@@ -13,10 +13,11 @@ from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.timing import Timing
+from spiking_lmu.targets.loihi import deployment as loihi
 from spiking_lmu.targets.loihi import layout as loihi_layout
 from spiking_lmu.targets.loihi import limits as loihi_limits
-from spiking_lmu.targets.loihi import target as loihi
 from spiking_lmu.targets.loihi.engines import quiet
+from spiking_lmu.targets.loihi.target import TARGET as LOIHI
 
 #: A tiny core, on which small networks meet every limit.
 TINY = loihi_layout.Limits(compartments=16, in_axons=60, out_axons=48, synapse_bits=64 * 80)
@@ -57,7 +58,7 @@ def driven(current, largest=None, size=2, **options):
 
 
 def found(model, severity):
-    return [str(p) for p in loihi.TARGET.check(model) if p.severity == severity]
+    return [str(p) for p in LOIHI.check(model) if p.severity == severity]
 
 
 def random_model(seed):
@@ -133,7 +134,7 @@ def build(model):
     nengo = import_nengo()
     try:
         with quiet():
-            return loihi._build(model, model.graph, 2, 0).simulator(), ""
+            return loihi.build(model, model.graph, 2, 0).simulator(), ""
     except (nengo.exceptions.BuildError, AssertionError, OverflowError) as error:
         return None, f"{type(error).__name__}: {error}"
 

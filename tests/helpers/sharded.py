@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spiking_lmu.backends.contract import small_lmu
-from spiking_lmu.backends.target import Capabilities, Run
+from spiking_lmu.backends.target import Capabilities, Deployment, Run, Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.reference import run_reference
@@ -30,18 +30,12 @@ def many(n: int) -> Dataset:
     return Dataset("made-up", "test", n, x, y, 3, "here", f"many {n}", rng.permutation(n))
 
 
-class Definition:
+class Definition(Target):
     """The definition itself, in batches of two."""
 
     name, extra, summary = "made-up", "", "the definition"
     distributions: tuple[str, ...] = ("numpy",)
     capabilities = Capabilities(batched=True, on_chip=False, precision="float64")
-
-    def available(self):
-        return ""
-
-    def check(self, model):
-        return []
 
     def deploy(self, model, inputs, *, seed=0, memory=None):
         return Deployed(self, model)
@@ -50,18 +44,12 @@ class Definition:
         """Called before each batch runs."""
 
 
-class Deployed:
+class Deployed(Deployment):
     batch_size, notes, verifies = 2, ("made up",), True
 
     def __init__(self, target, model):
         self.target, self.model = target, model
         self.placement = {p.name: "somewhere" for p in model.graph.populations}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
 
     def run(self, x, *, raster=False):
         self.target.before(x)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spiking_lmu.backends.target import Cells
+from spiking_lmu.graph.cells import Cells
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model

@@ -15,7 +15,6 @@ import numpy as np
 from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.target import Problem, Rung, Target
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.cells import cells_of
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
 
@@ -157,7 +156,7 @@ def climb(
     """
     _check(model)
     x, y = check_input(model.graph, dataset.x), dataset.y
-    cells = cells_of(target)
+    cells = target.cells
     rate = _batches(x, lambda part: rate_activity(model.rate, part))
     activity = {n: np.concatenate([part[n] for part in rate]) for n in rate[0]}
     steps: list[Step] = []
@@ -228,8 +227,7 @@ def _rungs(
     yield TIMING, "filters, steps an input, settling", nullcontext(timed)
     spikes = IdealRun(model, inputs, cells.stepper)
     yield SPIKES, "spikes instead of rates", nullcontext(spikes)
-    between = getattr(target, "rungs", None)
-    for rung in between(model, inputs, seed=seed) if between else ():
+    for rung in target.rungs(model, inputs, seed=seed):
         yield rung.name, rung.change, deployed(rung)
     last = Rung(target.name, "all that is left", lambda: target.deploy(model, inputs, seed=seed))
     yield last.name, last.change, deployed(last)

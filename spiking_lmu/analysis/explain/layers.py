@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
-from spiking_lmu.backends.target import Cells
+from spiking_lmu.graph.cells import Cells
 from spiking_lmu.graph.graph import Graph, Population
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference

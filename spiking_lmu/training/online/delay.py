@@ -124,7 +124,7 @@ def online_learning(name: str) -> OnlineLearning:
     TargetError
         The target is unknown, cannot run here, or cannot learn while it runs.
     """
-    online: OnlineLearning | None = getattr(get_target(name), "online_learning", None)
+    online = get_target(name).online_learning
     if online is None:
         raise TargetError(
             f"target {name}",

@@ -1,112 +1,23 @@
-"""Nengo's own simulator in float64: one sample after another, or its operators on a batch."""
+"""Two ways to run a network in Nengo: its own simulator, and its operators on a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from spiking_lmu.backends.batched.host import BatchedHost
-from spiking_lmu.backends.engines import EngineDeployment, EngineRun, Makers
-from spiking_lmu.backends.feeding import FLOAT64, Feeding, Plain, plan_feeding
+from spiking_lmu.backends.engines import EngineRun
+from spiking_lmu.backends.feeding import FLOAT64, Feeding
 from spiking_lmu.backends.network import Presenter, build_network
-from spiking_lmu.backends.rounding import rounding_margin
-from spiking_lmu.backends.target import Capabilities, OnlineLearning, Problem, count_spikes
+from spiking_lmu.backends.spikes import count_spikes, spike_size
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.compat.quiet import no_warnings
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 
 Array = np.ndarray
-
-
-@contextmanager
-def _learning_simulator(network: Any, dt: float, seed: int, decoder_range: float) -> Iterator[Any]:
-    with import_nengo().Simulator(network, dt=dt, seed=seed, progress_bar=False) as simulator:
-        yield simulator
-
-
-def _decoders(simulator: Any, connection: Any) -> Array:
-    return np.array(simulator.signals[simulator.model.sig[connection]["weights"]])
-
-
-class ReferenceTarget:
-    """Runs a model on ``nengo.Simulator``."""
-
-    name = "reference"
-    summary = "Nengo's simulator, float64"
-    extra = ""
-    capabilities = Capabilities(
-        batched=True,
-        on_chip=False,
-        precision="float64",
-        learning="PES and one's own",
-        live_weights="read, write",
-    )
-    distributions = ("nengo", "numpy")
-    online_learning = OnlineLearning(_learning_simulator, _decoders)
-
-    def available(self) -> str:
-        """Nengo is part of the base install."""
-        return ""
-
-    def check(self, model: Model) -> list[Problem]:
-        """SoftLIF exists in NengoDL only."""
-        return [
-            Problem(
-                p.name, "soft_lif neurons", "neurons of Nengo", "convert to lif, or use nengo-dl"
-            )
-            for p in model.graph.populations
-            if p.neuron.kind == "soft_lif"
-        ]
-
-    def deploy(
-        self,
-        model: Model,
-        inputs: int,
-        *,
-        seed: int = 0,
-        memory: int | None = None,
-        engine: str = "auto",
-    ) -> EngineDeployment:
-        """Build the network; every sample starts from rest.
-
-        Parameters
-        ----------
-        memory, engine
-            See :class:`EngineDeployment`.
-
-        Raises
-        ------
-        TargetError
-            An unknown engine, or neurons that Nengo does not have.
-        """
-
-        def built(graph: Graph) -> Built:
-            return Built(model, graph, inputs, seed)
-
-        def batched() -> BatchedEngine:
-            feeding = plan_feeding(model.graph, inputs)
-            return BatchedEngine(
-                built(feeding.graph), feeding, margin=rounding_margin(model, inputs)
-            )
-
-        return EngineDeployment(
-            self.name,
-            model,
-            inputs,
-            {p.name: "nengo" for p in model.graph.populations},
-            engine=engine,
-            memory=memory,
-            makers=Makers(
-                stock=lambda: StockEngine(built(model.graph)),
-                batched=batched,
-                strict=lambda: BatchedEngine(built(model.graph), Plain(model.graph), strict=True),
-            ),
-        )
 
 
 class Built:
@@ -118,10 +29,7 @@ class Built:
         self.parts = build_network(
             graph, model.timing, inputs, input_output=self.presenter, seed=seed
         )
-        #: What one spike in one step puts out: amplitude / (scale · dt).
-        self.spike_sizes = {
-            p.name: p.neuron.amplitude / (p.scale * model.timing.dt) for p in graph.spiking
-        }
+        self.spike_sizes = {p.name: spike_size(p, model.timing.dt) for p in graph.spiking}
 
     @property
     def steps(self) -> int:
@@ -237,6 +145,3 @@ class BatchedEngine:
             compiled=find_spec("numba") is not None,
             margin=self._margin,
         )
-
-
-TARGET = ReferenceTarget()

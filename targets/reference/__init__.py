@@ -1,0 +1,5 @@
+"""Nengo's own simulator."""
+
+from .target import TARGET
+
+__all__ = ["TARGET"]
