@@ -38,7 +38,35 @@ def network(feeder):
             )
             nengo.Connection(part, neurons, synapse=None)
             net.probes_wanted += [nengo.Probe(neurons.neurons), nengo.Probe(neurons, synapse=0.01)]
+        net.probes_wanted += images(memory, rng)
     return net
+
+
+def images(memory, rng):
+    """Convolutions of every kind that Nengo has, of the memory; probes of what neurons make of it."""
+    convolutions = (
+        nengo.Convolution(
+            3, (10, 15, 1), (3, 4), (2, 1), "same", init=rng.normal(size=(3, 4, 1, 3))
+        ),
+        nengo.Convolution(40, (75, 2), (5,), (3,), init=rng.normal(size=(5, 2, 40))),
+        nengo.Convolution(
+            2, (2, 5, 15), (2, 3), channels_last=False, init=rng.normal(size=(2, 3, 2, 2))
+        ),
+        nengo.Convolution(4, (5, 15, 2), (2, 2), groups=2, init=rng.normal(size=(2, 2, 1, 4))),
+        nengo.ConvolutionTranspose(
+            2, (5, 10, 3), kernel_size=(2, 2), strides=(2, 1), init=rng.normal(size=(2, 2, 3, 2))
+        ),
+    )
+    for convolution in convolutions:
+        places = nengo.Ensemble(
+            convolution.output_shape.size,
+            1,
+            neuron_type=nengo.RectifiedLinear(),
+            gain=np.ones(convolution.output_shape.size),
+            bias=np.zeros(convolution.output_shape.size),
+        )
+        nengo.Connection(memory, places.neurons, transform=convolution, synapse=None)
+        yield nengo.Probe(places.neurons)
 
 
 @pytest.fixture(scope="module")

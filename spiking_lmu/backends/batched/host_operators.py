@@ -1,7 +1,7 @@
 """Step functions for Nengo's operators on arrays with a batch axis.
 
-Source: nengo 4.1.0, ``builder/operator.py``, ``builder/neurons.py``, ``builder/processes.py``
-(``make_step`` of each operator).
+Source: nengo 4.1.0, ``builder/operator.py``, ``builder/neurons.py``, ``builder/processes.py``,
+``builder/transforms.py`` (``make_step`` of each operator).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from .host_neurons import neuron_step
 from .host_processes import fed_step, process_step
 from .host_sums import Sum, sum_step
-from .host_terms import Term, copied, scaled, weighted
+from .host_terms import Term, convolved, copied, scaled, weighted
 from .unsupported import unsupported
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def _term(host: BatchedHost, operator: Any) -> Term:
     kind = type(operator).__name__
     if kind == "Copy":
         return copied(host, operator)
+    if kind in ("ConvInc", "ConvTransposeInc"):
+        return convolved(host, operator)
     return scaled(host, operator) if kind == "ElementwiseInc" else weighted(host, operator)
 
 
@@ -107,7 +109,7 @@ def _process(host: BatchedHost, operator: Any) -> Step | None:
 @cache
 def _makers() -> dict[type, Callable[[Any, Any], Step | None]]:
     """What makes the step of each type of operator.  Nengo is imported by now."""
-    from nengo.builder import neurons, operator, probe, processes
+    from nengo.builder import neurons, operator, probe, processes, transforms
 
     return {
         operator.TimeUpdate: _nothing,
@@ -116,6 +118,8 @@ def _makers() -> dict[type, Callable[[Any, Any], Step | None]]:
         operator.ElementwiseInc: _increment,
         operator.DotInc: _increment,
         operator.SparseDotInc: _increment,
+        transforms.ConvInc: _increment,
+        transforms.ConvTransposeInc: _increment,
         operator.SimPyFunc: _function,
         probe.SimProbe: _nothing,
         neurons.SimNeurons: neuron_step,

@@ -1,7 +1,7 @@
 """What operators add to a signal, on arrays with a batch axis.
 
 Source: nengo 4.1.0, ``builder/operator.py`` (``make_step`` of ``Copy``, ``ElementwiseInc``,
-``DotInc`` and ``SparseDotInc``).
+``DotInc`` and ``SparseDotInc``), and ``builder/transforms.py``.
 """
 
 from __future__ import annotations
@@ -104,6 +104,54 @@ def weighted(host: BatchedHost, operator: Any) -> Term:
             np.dot(matrix, source, out=product)
 
     return _kept(source, matrix.shape[0], multiply)
+
+
+def convolved(host: BatchedHost, operator: Any) -> Term:
+    """A convolution or its transpose.
+
+    Strictly it is Nengo's own step on one sample after another.  Else a convolution takes all
+    samples at once in the same product, whose sums may then be rounded otherwise.
+
+    Raises
+    ------
+    Unsupported
+        A kernel that changes.
+    """
+    if not host.signals.constant(operator.W):
+        raise unsupported("host operator", f"weights that change: {operator}", "fixed weights")
+    source, size = host.signals[operator.X], operator.Y.size
+    if host.strict or operator.is_transpose or operator.conv.groups > 1:
+        one, result = np.zeros(operator.X.shape), np.zeros(operator.Y.shape)
+        signals = {operator.W: operator.W.initial_value, operator.X: one, operator.Y: result}
+        step = operator.make_step(signals, None, None)
+
+        def stock(product: Array) -> None:
+            for b in range(source.shape[-1]):
+                one[...], result[...] = source[:, b], 0
+                step()
+                product[:, b] = result
+
+        return _kept(source, size, stock)
+    from nengo.builder.transforms import conv2d
+
+    conv, kernel = operator.conv, operator.W.initial_value
+    strides, shape = conv.strides, conv.input_shape.shape
+    if conv.dimensions == 1:
+        kernel, strides = kernel[None], (1, *strides)
+
+    def together(product: Array) -> None:
+        host.rounded(source)
+        x = source.T.reshape(-1, *shape)
+        if not conv.channels_last:
+            x = np.moveaxis(x, 1, -1)
+        if conv.dimensions == 1:
+            x = x[:, None]
+        y = conv2d(np.ascontiguousarray(x), kernel, pad=conv.padding.upper(), stride=strides)
+        if not conv.channels_last:
+            y = np.moveaxis(y, -1, 1)
+        product[...] = y.reshape(len(y), -1).T
+
+    return _kept(source, size, together)
 
 
 def _gathered(factors: Array, source: Array, columns: Any) -> Term:
