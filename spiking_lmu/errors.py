@@ -3,7 +3,7 @@
 ::
 
     SpikingLmuError
-    ├── SpecError          a number or name that the user chose cannot be built
+    ├── SpecError          a number or name that the user chose cannot be built; a ValueError too
     ├── FileError          a file that is missing, damaged, hostile or of the wrong kind
     ├── DatasetError       images or labels that cannot be found or verified
     ├── ImportNetworkError a NengoDL network that has parts without a counterpart in a graph
@@ -12,6 +12,10 @@
 
 Each says four things in one line: what was looked at, what was found, what was
 expected, and what to do next.  The command line prints that line and exits with 1.
+
+An error names the parameter of the function that was called (``max_rate``), and shows how to
+pass it as Python does (``max_rate=250``).  The command line puts its own options in their
+place: see :mod:`spiking_lmu.cli.flags`.
 """
 
 from __future__ import annotations
@@ -37,8 +41,8 @@ class SpikingLmuError(Exception):
     Examples
     --------
     >>> print(SpecError("memory order", got="0", expected="an integer of at least 1",
-    ...                 fix="pass --order 256"))
-    memory order: got 0, expected an integer of at least 1; pass --order 256
+    ...                 fix="pass order=256"))
+    memory order: got 0, expected an integer of at least 1; pass order=256
     """
 
     def __init__(self, what: str, *, got: str, expected: str, fix: str) -> None:
@@ -47,7 +51,7 @@ class SpikingLmuError(Exception):
         super().__init__(f"{what}: got {got}, expected {expected}; {fix}")
 
 
-class SpecError(SpikingLmuError):
+class SpecError(SpikingLmuError, ValueError):
     """A number or name that the user chose cannot be built."""
 
 
@@ -79,6 +83,22 @@ def missing_extra(what: str, module: str, extra: str) -> MissingExtraError:
         expected=f"the extra [{extra}]",
         fix=f"run: pip install 'spiking-lmu[{extra}]'",
     )
+
+
+def require_at_least(parameter: str, value: int, least: int) -> None:
+    """Raise a SpecError unless ``value`` is a whole number of at least ``least``.
+
+    >>> require_at_least("samples", 0, 1)
+    Traceback (most recent call last):
+    spiking_lmu.errors.SpecError: samples: got 0, expected at least 1; try samples=1
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise SpecError(
+            parameter,
+            got=repr(value),
+            expected=f"at least {least}",
+            fix=f"try {parameter}={max(least, 1)}",
+        )
 
 
 def one_line(text: str) -> str:

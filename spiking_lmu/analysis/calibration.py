@@ -140,7 +140,7 @@ class Plan:
                     f"calibration {name}",
                     got=str(getattr(self, name)),
                     expected="at least 1",
-                    fix="pass --calibration-samples 256",
+                    fix="pass calibration_samples=256",
                 )
 
 

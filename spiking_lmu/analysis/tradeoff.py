@@ -121,7 +121,7 @@ def pick(points: Sequence[Point], how: str = "best") -> Point:
             "choice of a point",
             got=repr(how) if points else "no points",
             expected="one of " + ", ".join(CHOICES) + " from at least one point",
-            fix="pass --pick best",
+            fix="pass pick=best",
         )
     if how == "knee":
         return _knee(pareto_front(points), max(point.steps for point in points))

@@ -209,7 +209,7 @@ class EngineDeployment(Deployment):
                 f"batched engine for {self._target}",
                 got="another result than the stock engine",
                 expected="the same spikes and outputs",
-                fix="use --engine stock, and report this model",
+                fix="use engine=stock, and report this model",
             )
 
 

@@ -6,9 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from spiking_lmu.errors import SpecError
-
-from .common import require_at_least
+from spiking_lmu.errors import SpecError, require_at_least
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,9 +39,9 @@ def require_consistent(options: Namespace) -> None:
             fix="pass --target loihi, and convert again for others",
         )
     else:
-        require_at_least("--seed", options.seed, 0)
+        require_at_least("seed", options.seed, 0)
         if options.calibration_samples is not None:
-            require_at_least("--calibration-samples", options.calibration_samples, 1)
+            require_at_least("calibration_samples", options.calibration_samples, 1)
 
 
 def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options, dict[str, Any]]:
@@ -63,7 +61,7 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
     from spiking_lmu.analysis.calibration_run import TargetEvaluator, searchable
     from spiking_lmu.analysis.tradeoff_run import Grid
     from spiking_lmu.backends.registry import get_target
-    from spiking_lmu.runs.progress import bars
+    from spiking_lmu.runs.progress import RichProgress
 
     _require_classifier(model)
     target = get_target(options.target[0])
@@ -72,8 +70,7 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
     open_rates = () if options.max_rate is not None else searchable(model)
     plan = Plan(open_rates, usual.max_rate, samples=len(data.y))
     how = options.pick or "best"
-    with bars(Console(stderr=True), "images") as progress:
-        task = progress.add_task("", total=None)
+    with RichProgress() as progress:
         evaluator = TargetEvaluator(
             model,
             usual,
@@ -82,11 +79,11 @@ def calibrate(model: Model, usual: Options, options: Namespace) -> tuple[Options
             data.y,
             grid,
             seed=options.seed,
-            advance=lambda done: progress.advance(task, done),
+            advance=progress.advance,
         )
 
         def report(text: str, total: int | None) -> None:
-            progress.reset(task, description=text, total=total)
+            progress.start(text, 0, total, "images")
 
         found = search(plan, evaluator, how, report)
     record = {

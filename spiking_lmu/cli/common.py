@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 from argparse import Namespace
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from spiking_lmu.errors import FileError, SpecError
+from spiking_lmu.errors import FileError, SpecError, require_at_least
 
 if TYPE_CHECKING:
     from spiking_lmu.runs import Workers
-
-
-def environment() -> dict[str, Any]:
-    """Versions and machine, JSON-safe."""
-    from spiking_lmu.compat import versions
-
-    return {"versions": versions(), "machine": platform.machine(), "system": platform.system()}
 
 
 def command_line(options: Namespace) -> str:
@@ -39,14 +31,6 @@ def require_folder(*paths: Path | None) -> None:
             )
 
 
-def require_at_least(option: str, value: int, least: int) -> None:
-    """Raise a SpecError unless ``value`` is at least ``least``."""
-    if value < least:
-        raise SpecError(
-            option, got=str(value), expected=f"at least {least}", fix=f"try {max(least, 1)}"
-        )
-
-
 def workers_of(options: Namespace) -> AbstractContextManager[Workers]:
     """What ``--workers`` and ``--cluster`` ask for; a cluster's connection ends with the context.
 
@@ -60,7 +44,7 @@ def workers_of(options: Namespace) -> AbstractContextManager[Workers]:
 
     if options.cluster is None:
         workers = cores() if options.workers is None else options.workers
-        require_at_least("--workers", workers, 1)
+        require_at_least("workers", workers, 1)
         return nullcontext(Processes(workers))
     if options.workers is not None:
         raise SpecError(

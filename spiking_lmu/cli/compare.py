@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import SpecError, require_at_least
 
 from .arguments import Parser, add_samples
 
@@ -90,10 +90,10 @@ def run(options: Namespace) -> int:
 
 def require_outputs(options: Namespace) -> None:
     """Check the reports' folders before anything runs."""
-    from .common import require_at_least, require_folder
+    from .common import require_folder
 
     require_folder(options.report, options.json, options.markdown)
-    require_at_least("--explain", options.explain, 0)
+    require_at_least("explain", options.explain, 0)
     if options.explain and options.report is None:
         raise SpecError(
             "--explain",
@@ -109,12 +109,13 @@ def execute(options: Namespace, models: Models) -> tuple[Comparison, bool]:
 
     from spiking_lmu import datasets
     from spiking_lmu.analysis.comparison import Interrupted, compare
+    from spiking_lmu.compat import environment
     from spiking_lmu.files.zoo import find_model
     from spiking_lmu.runs.memory import parse_size
     from spiking_lmu.runs.progress import RichProgress
 
     from .check import preflight
-    from .common import command_line, environment, workers_of
+    from .common import command_line, workers_of
 
     until = None if options.until is None else parse_points(options.until)
     jobs = _jobs(options)
@@ -195,13 +196,12 @@ def _jobs(options: Namespace) -> list[Job]:
     from spiking_lmu.backends.registry import get_target
 
     from .arguments import target_options
-    from .common import require_at_least
 
     wanted = options.samples
     if wanted is None:
         wanted = SAMPLES if options.until is None else _all_samples(options)
-    require_at_least("--samples", wanted, 1)
-    require_at_least("--verify", options.verify, 0)
+    require_at_least("samples", wanted, 1)
+    require_at_least("verify", options.verify, 0)
     fewer = dict(_pair(text) for text in options.samples_on)
     targets = [get_target(name.strip()) for name in options.targets.split(",")]
     jobs = [

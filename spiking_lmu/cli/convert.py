@@ -71,11 +71,12 @@ def run(options: Namespace) -> int:
     from spiking_lmu import datasets
     from spiking_lmu.backends.registry import load_target
     from spiking_lmu.backends.target import common_defaults
+    from spiking_lmu.compat import environment
     from spiking_lmu.conversion import convert, default_options, measure_activity
     from spiking_lmu.files.slmu import save
 
     from .calibration import calibrate, require_consistent
-    from .common import environment, require_folder
+    from .common import require_folder
 
     require_folder(options.output)
     require_consistent(options)

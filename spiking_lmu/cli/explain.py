@@ -32,6 +32,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu import datasets
     from spiking_lmu.analysis.explain import advise, climb
     from spiking_lmu.backends.registry import get_target
+    from spiking_lmu.compat import environment
     from spiking_lmu.report.ladder_words import (
         MEANING,
         changes,
@@ -42,7 +43,8 @@ def run(options: Namespace) -> int:
     from spiking_lmu.runs.progress import RichProgress
 
     from .check import preflight
-    from .common import command_line, environment, require_folder
+    from .common import command_line, require_folder
+    from .flags import in_flags
     from .sources import load_spiking
 
     require_folder(options.picture, options.json)
@@ -68,7 +70,7 @@ def run(options: Namespace) -> int:
     console.print(MEANING, style="dim")
     console.print(f"\n{verdict(ladder)}", markup=False)
     for one in advice:
-        console.print(f"→ {one}", markup=False)
+        console.print(in_flags(f"→ {one}", options.flags), markup=False)
     _write(options, ladder, advice)
     return 0
 

@@ -49,7 +49,7 @@ def run(options: Namespace) -> int:
     """Learn a delay; print how well, draw, and write what was asked for."""
     from rich.console import Console
 
-    from spiking_lmu.runs.progress import bars
+    from spiking_lmu.runs.progress import RichProgress
     from spiking_lmu.training.online.delay import learn_delay, online_learning
 
     from .common import require_folder
@@ -62,9 +62,9 @@ def run(options: Namespace) -> int:
         )
     online_learning(options.target)
     console = Console(highlight=False, markup=False)
-    with bars(Console(stderr=True), "steps") as progress:
-        task = progress.add_task(f"delay on {options.target}", total=spec.steps)
-        learned = learn_delay(spec, options.target, lambda steps: progress.advance(task, steps))
+    with RichProgress() as progress:
+        progress.start(f"delay on {options.target}", 0, spec.steps, "steps")
+        learned = learn_delay(spec, options.target, progress.advance)
     console.print(
         f"{options.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
         f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s",
@@ -115,6 +115,7 @@ def delay_spec(options: Namespace) -> DelaySpec:
 
 def report(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
     """What ran, with what, and what came out; JSON-safe."""
+    from spiking_lmu.compat import environment
     from spiking_lmu.training.online.closed_form import (
         best_readout,
         legendre_readout,
@@ -122,7 +123,7 @@ def report(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
     )
     from spiking_lmu.training.online.delay import online_learning
 
-    from .common import command_line, environment
+    from .common import command_line
 
     spec = learned.spec
     memory = (spec.theta, spec.delay, spec.frequency)
@@ -149,11 +150,12 @@ def report(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
 
 
 def _freeze(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
+    from spiking_lmu.compat import environment
     from spiking_lmu.files.slmu import save
     from spiking_lmu.training.online.delay import normalised_rmse
     from spiking_lmu.training.online.freeze import freeze, frozen_output
 
-    from .common import command_line, environment
+    from .common import command_line
 
     model = freeze(learned, {"command": command_line(options), "environment": environment()})
     output = frozen_output(model, learned.stimulus)

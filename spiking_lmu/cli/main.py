@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from spiking_lmu import __version__
 from spiking_lmu.errors import SpikingLmuError
 
 from .arguments import Parser
+from .flags import flags_of, in_flags
 
 #: Commands in the order of the help; each is a module with ``add_arguments`` and ``run``.
 COMMANDS = {
@@ -40,16 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 an error of the user's, 130 an interruption.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    flags: Mapping[str, str] = {}
     debug = "--debug" in arguments
     try:
         options = _parser().parse_args(arguments)
-        options.arguments = arguments
+        options.arguments, options.flags = arguments, {**options.flags, **flags_of(options.parser)}
+        flags = options.flags
         command = import_module(f".{options.command}", __package__)
         return int(command.run(options) or 0)
     except SpikingLmuError as error:
         if debug:
             raise
-        print(f"spiking-lmu: {error}", file=sys.stderr)
+        print(f"spiking-lmu: {in_flags(str(error), flags)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("spiking-lmu: interrupted", file=sys.stderr)
@@ -72,7 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         dest="command", required=True, metavar="COMMAND", parser_class=Parser
     )
 
+    every: dict[str, str] = {}
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, parents=[common])
         import_module(f".{name}", __package__).add_arguments(command)
+        # Advice of one command can be about the options of another.
+        every |= flags_of(command)
+        command.set_defaults(parser=command, flags=every)
     return parser

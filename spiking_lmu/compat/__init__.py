@@ -19,17 +19,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import platform
 import sys
 import warnings
 from importlib import metadata
 from types import ModuleType
+from typing import Any
 
 from spiking_lmu.errors import MissingExtraError, SpikingLmuError, missing_extra
 
 from . import patches
 from .quiet import no_warnings, quiet_import
 
-__all__ = ["import_nengo", "import_nengo_dl", "import_nengo_loihi", "versions"]
+__all__ = ["environment", "import_nengo", "import_nengo_dl", "import_nengo_loihi", "versions"]
 
 DISTRIBUTIONS = (
     "spiking-lmu",
@@ -60,6 +62,15 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, JSON-safe, for the record of a result.
+
+    >>> sorted(environment())
+    ['machine', 'system', 'versions']
+    """
+    return {"versions": versions(), "machine": platform.machine(), "system": platform.system()}
 
 
 def import_nengo() -> ModuleType:

@@ -51,19 +51,19 @@ class Options:
     def __post_init__(self) -> None:
         if self.neuron not in NEURONS:
             raise SpecError(
-                "--neuron", got=repr(self.neuron), expected=" or ".join(NEURONS), fix="choose one"
+                "neuron", got=repr(self.neuron), expected=" or ".join(NEURONS), fix="choose one"
             )
         named = {f"rate of {name}": rate for name, rate in self.rates.items()}
-        for name, rate in {"--max-rate": self.max_rate, **named}.items():
+        for name, rate in {"max_rate": self.max_rate, **named}.items():
             if not 1.0 <= rate <= 100_000.0:
                 raise SpecError(name, got=f"{rate}", expected="1 to 100000 Hz", fix="try 250")
         if not 0.0 < self.synapse_tau <= 10.0:
             raise SpecError(
-                "--synapse-tau", got=f"{self.synapse_tau}", expected="0 to 10 s", fix="try 0.005"
+                "synapse_tau", got=f"{self.synapse_tau}", expected="0 to 10 s", fix="try 0.005"
             )
         if not 50.0 <= self.clip_weights <= 100.0:
             raise SpecError(
-                "--clip-weights",
+                "clip_weights",
                 got=f"{self.clip_weights}",
                 expected="a percentile of 50 to 100",
                 fix="try 99",

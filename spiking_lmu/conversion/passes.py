@@ -81,7 +81,7 @@ def _check_swaps(graph: Graph, spiking: str, activity: Activities) -> None:
             continue
         if spiking not in BECOMES[kind]:
             raise SpecError(
-                f"--neuron for population {population.name}",
+                f"neuron for population {population.name}",
                 got=f"{spiking} for {kind} neurons",
                 expected=" or ".join(BECOMES[kind]),
                 fix="choose that, or train the network with relu neurons",
@@ -92,7 +92,7 @@ def _check_swaps(graph: Graph, spiking: str, activity: Activities) -> None:
                 f"population {population.name}",
                 got="no measured activity" if measured is None else "no activity on training data",
                 expected="activity on training data",
-                fix="name training data with --data, or check the trained weights",
+                fix="name training data with data=, or check the trained weights",
             )
 
 

@@ -70,7 +70,7 @@ class Timing:
                 "readout filter",
                 got=repr(self.readout_tau),
                 expected="seconds from 0 to 1000",
-                fix="pass --readout-tau 0.01",
+                fix="pass readout_tau=0.01",
             )
         if not (np.isfinite(self.dt) and 1e-7 <= self.dt <= 10):
             raise SpecError(

@@ -15,7 +15,7 @@ from spiking_lmu.errors import SpecError, TargetError, missing_extra
 
 from .shards import Setup, Shard, ShardResult, release, work
 
-OPTION, PACKAGE = "--cluster", "spiking-lmu"
+OPTION, PACKAGE = "cluster", "spiking-lmu"
 #: Scheme, host name or IPv6 address in brackets, port.
 ADDRESS = r"(tcp|tls)://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\]):\d{1,5}"
 #: Seconds in which a scheduler has to answer.
@@ -158,7 +158,7 @@ class _DaskCrew:
                 "Dask workers",
                 got="one after another that died running the same samples",
                 expected="workers that run to their end",
-                fix="if memory ran out, pass a smaller --memory or start fewer workers a machine",
+                fix="if memory ran out, lower the memory limit or start fewer workers a machine",
             ) from error
         except (CancelledError, OSError) as error:
             raise TargetError(

@@ -137,7 +137,7 @@ class Journal:
                 str(self.path),
                 got=error.strerror or str(error),
                 expected="a folder that can be written",
-                fix="choose another folder with --journal",
+                fix="choose another folder for the journal",
             ) from error
 
     def _cut_torn_line(self) -> None:

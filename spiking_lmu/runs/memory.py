@@ -19,7 +19,7 @@ MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
 
-def parse_size(text: str, option: str = "--memory") -> int:
+def parse_size(text: str, option: str = "memory") -> int:
     """Bytes from a number and a unit.
 
     Raises

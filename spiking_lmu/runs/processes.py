@@ -127,7 +127,7 @@ class _Processes:
                 f"{ATTEMPTS} worker processes, one after another",
                 got=f"{cause} while {doing}",
                 expected="processes that run to their end",
-                fix="if memory ran out, pass a smaller --memory or fewer --workers",
+                fix="if memory ran out, choose a smaller memory limit or fewer workers",
             )
         return _Attempt(attempt.shard, attempt.number + 1)
 

@@ -1,64 +1,62 @@
-"""Progress of long work on the terminal: a bar, a rate and the time left."""
+"""Progress of long work: one protocol, shown by rich in a terminal and in a notebook."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-class _Rate(ProgressColumn):
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
+@runtime_checkable
+class Progress(Protocol):
+    """Told how far long work is; everything here that takes long tells one of these."""
 
-    def render(self, task: Task) -> Text:
-        """Work done a second since this run began."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.2f} {self._unit}/s")
+    def start(self, label: str, done: int, total: int | None, unit: str = "samples") -> None:
+        """Work begins, of which ``done`` of ``total`` units were finished earlier."""
 
-
-def bars(console: Console, unit: str) -> Progress:
-    """Bars with the share done, ``unit`` a second, and time left."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        _Rate(unit),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        refresh_per_second=4,
-        speed_estimate_period=60,
-    )
+    def advance(self, amount: int, label: str = "") -> None:
+        """So many more units are finished; ``label``, if given, takes the place of the old."""
 
 
-class _SinceStart(ProgressColumn):
-    """Samples a second and the time left, averaged over the whole run.
+class Silent:
+    """Says nothing."""
 
-    Samples come a batch at a time, from several workers, so that the last few arrivals say
-    little.
+    def start(self, label: str, done: int, total: int | None, unit: str = "samples") -> None:
+        """Nothing."""
+
+    def advance(self, amount: int, label: str = "") -> None:
+        """Nothing."""
+
+
+def shown(progress: bool | Progress = True) -> AbstractContextManager[Progress]:
+    """What is told of progress: bars on standard error or in the notebook, nobody, or ``progress``.
+
+    >>> with shown(False) as progress:
+    ...     progress.start("nothing to see", 0, 10)
     """
+    if isinstance(progress, bool):
+        return RichProgress() if progress else nullcontext(Silent())
+    return nullcontext(progress)
 
-    def render(self, task: Task) -> Text:
-        done = task.completed - task.fields["before"]
-        elapsed = task.elapsed if task.finished_time is None else task.finished_time
-        left = (task.total or 0) - task.completed
-        if not done or not elapsed:
-            return Text("starting" if left else "finished earlier")
-        speed = done / elapsed
-        text = f"{speed:,.1f} samples/s"
-        return Text(f"{text}, {_clock(left / speed)} left" if left else text)
+
+def speed_and_rest(done: float, left: float, elapsed: float | None, unit: str) -> str:
+    """Units a second and the time left, averaged over the whole run.
+
+    Results come a batch at a time, from several workers, so that the last few arrivals say
+    little.
+
+    >>> speed_and_rest(128, 872, 4.0, "samples"), speed_and_rest(0, 10, 3.0, "samples")
+    ('32.0 samples/s, 0:28 left', 'starting')
+    """
+    if not done or not elapsed:
+        return "starting" if left else "finished earlier"
+    speed = done / elapsed
+    text = f"{speed:,.1f} {unit}/s"
+    return f"{text}, {_clock(left / speed)} left" if left > 0 else text
 
 
 def _clock(seconds: float) -> str:
@@ -73,18 +71,28 @@ def _clock(seconds: float) -> str:
 
 
 class RichProgress:
-    """A bar for each run of :func:`spiking_lmu.analysis.comparison.compare`."""
+    """A bar for each piece of work.  A context manager.
 
-    def __init__(self, console: Console) -> None:
-        self._bars = Progress(
+    Parameters
+    ----------
+    console
+        Where it is drawn: standard error, or the notebook's cell, if not given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            _SinceStart(),
-            console=console,
+            _speed_column(),
+            console=console or Console(stderr=True),
             refresh_per_second=4,
         )
-        self._task = self._bars.add_task("", visible=False, before=0)
+        self._task: Any = None
 
     def __enter__(self) -> RichProgress:
         self._bars.start()
@@ -98,11 +106,28 @@ class RichProgress:
     ) -> None:
         self._bars.stop()
 
-    def start(self, label: str, done: int, total: int) -> None:
-        """A new bar; samples that were finished earlier do not count towards the rate."""
-        self._bars.stop_task(self._task)
-        self._task = self._bars.add_task(label, total=total, completed=done, before=done)
+    def start(self, label: str, done: int, total: int | None, unit: str = "samples") -> None:
+        """A new bar; what was finished earlier does not count towards the speed."""
+        if self._task is not None:
+            self._bars.stop_task(self._task)
+        self._task = self._bars.add_task(label, total=total, completed=done, before=done, unit=unit)
 
-    def advance(self, samples: int) -> None:
+    def advance(self, amount: int, label: str = "") -> None:
         """Move the newest bar."""
-        self._bars.advance(self._task, samples)
+        if label:
+            self._bars.update(self._task, description=label)
+        self._bars.advance(self._task, amount)
+
+
+def _speed_column() -> Any:
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            elapsed = task.elapsed if task.finished_time is None else task.finished_time
+            done = task.completed - task.fields["before"]
+            left = (task.total or 0) - task.completed
+            return Text(speed_and_rest(done, left, elapsed, task.fields["unit"]))
+
+    return Speed()

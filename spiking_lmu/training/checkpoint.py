@@ -80,7 +80,7 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint | None:
             str(path),
             got="another " + ", ".join(changed),
             expected="a checkpoint of this run",
-            fix="choose another --output, or delete it to train from the start",
+            fix="choose another file, or delete it to train from the start",
         )
     return Checkpoint(settings, curve, weights, optimizer)
 

@@ -54,7 +54,7 @@ class DenseSpec:
                     name.replace("_", " "),
                     got=repr(value),
                     expected="a whole number from 1 to 100000",
-                    fix="pass --units 128",
+                    fix="pass units=128",
                 )
 
 

@@ -55,7 +55,7 @@ class FastCell:
                 got=f"{spec.cell} cell, {spec.input_size} inputs, {spec.layers} layers, "
                 f"{spec.neuron.kind}",
                 expected="one recurrent layer with one input and tanh or relu neurons",
-                fix="use --trainer nengo-dl",
+                fix="use trainer=nengo-dl",
             )
         self.spec, self._length = spec, length
         graph = build(spec, seed)

@@ -85,7 +85,7 @@ def find_scale(
     leaky = neuron.kind == "lif"
     decay_u = 1.0 if tau == 0 else float(-np.expm1(-dt / tau))
     if decay_u <= LEAST_DECAY:
-        return Scale(fault=_too_slow("synapse", tau, dt, "convert with a shorter --synapse-tau"))
+        return Scale(fault=_too_slow("synapse", tau, dt, "convert with a shorter synapse_tau"))
     decay_v = np.float32(-np.expm1(-dt / neuron.tau_rc)) if leaky else np.float32(0)
     if leaky and decay_v <= LEAST_DECAY:
         return Scale(fault=_too_slow("membrane", neuron.tau_rc, dt, "train with a shorter tau_rc"))
@@ -132,7 +132,7 @@ def _by_weights(
             fault=Fault(
                 f"largest weight {w_max / vth:.3g} of the threshold",
                 f"at least {least:.3g}, or the threshold is too large a number",
-                "raise --max-rate, or train the network with larger weights before it",
+                "raise max_rate, or train the network with larger weights before it",
             )
         )
     if not biased:
@@ -149,7 +149,7 @@ def _by_weights(
             fault=Fault(
                 f"largest weight {w_max / vth:.3g} times the threshold",
                 f"{most:.3g} times, or the threshold rounds to 0",
-                "lower --max-rate, or look for a single huge weight",
+                "lower max_rate, or look for a single huge weight",
             )
         )
     exponents = [_exponent(exponent, w_max, w) for w in largest]

@@ -89,7 +89,7 @@ def _currents(model: Model) -> Iterator[Problem]:
             continue
         if p.name not in model.activity:
             got, limit = "no measured currents", "the largest current in training"
-            fix = "convert the model with training data: spiking-lmu convert --data"
+            fix = "convert the model with training data: data="
             yield Problem(p.name, got, limit, fix)
         elif not ranges[p.name] > 0:
             got = f"a largest current of {ranges[p.name]:g} in training"
@@ -161,12 +161,12 @@ def _weights(name: str, use: ChipUse, found: list[Scale]) -> Iterator[Problem]:
             fix = "make its weights, or the rates of its sources, more alike to the others'"
             yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
         elif lost:
-            got, fix = f"weights of {7 - lost} bits and a sign", "raise --max-rate"
+            got, fix = f"weights of {7 - lost} bits and a sign", "raise max_rate"
             yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
         if not synapses.coded and (ratio := _outlier(synapses.weights)) > OUTLIER:
             got = f"a weight {ratio:.0f} times the 99th percentile of all"
             limit = f"{OUTLIER}: the largest sets the scale of all, and the others lose bits"
-            fix = "cut outliers off: --clip-weights 99"
+            fix = "cut outliers off: clip_weights=99"
             yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
 
 
@@ -179,7 +179,7 @@ def _outlier(weights: Array) -> float:
 def _overflow(model: Model, p: Population, limit: float) -> Iterator[Problem]:
     largest = _largest_current(model, p)
     if largest >= limit:
-        got, fix = f"a current of {largest:.3g}", "lower --max-rate, or train with smaller weights"
+        got, fix = f"a current of {largest:.3g}", "lower max_rate, or train with smaller weights"
         yield Problem(p.name, got, f"{limit:.3g}, where its sign flips", fix, "warning", "loihi")
 
 
@@ -261,7 +261,7 @@ def _rates(model: Model) -> Iterator[Problem]:
         if largest > most:
             usual = hertz * measured.p999
             got = f"{largest:,.0f} Hz at most, {usual:,.0f} Hz at the 99.9th percentile"
-            fix = f"--max-rate {usual * most / largest:,.0f} keeps all below"
+            fix = f"max_rate={usual * most / largest:.0f} keeps all below"
             limit = f"{most:,.0f} Hz, one spike a step"
             yield Problem(p.name, got, limit, fix, "warning", "response curve")
 
@@ -294,7 +294,7 @@ def _synapses(model: Model, use: ChipUse) -> Iterator[Problem]:
             if synapses.tau != tau:
                 got = f"a lowpass of {1000 * synapses.tau:g} ms"
                 limit = f"{1000 * tau:g} ms, the longest onto {p.name}"
-                fix = "give all the same, --synapse-tau 0.005: what comes from the host has 5 ms"
+                fix = "give all the same, synapse_tau=0.005: what comes from the host has 5 ms"
                 yield Problem(synapses.name, got, limit, fix, "warning", DYNAMICS)
 
 

@@ -56,7 +56,7 @@ def _require_pes(network: Any) -> None:
                     f"{connection} on loihi",
                     got=f"the learning rule {type(rule).__name__}",
                     expected="PES, the only rule of the chip's learning engine",
-                    fix="use --target reference or nengo-dl",
+                    fix="use target=reference or nengo-dl",
                 )
 
 

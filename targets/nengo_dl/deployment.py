@@ -189,5 +189,5 @@ def _require_device(device: str) -> None:
             "device for nengo-dl",
             got=device,
             expected="one that TensorFlow sees: " + ", ".join(f"/{name}" for name in known),
-            fix="leave --device out, or install the driver and: pip install 'spiking-lmu[gpu]'",
+            fix="leave device out, or install the driver and: pip install 'spiking-lmu[gpu]'",
         )

@@ -100,7 +100,7 @@ def test_an_outlier_is_blamed_on_quantised_weights_and_clipping_repairs_it():
     found = ladder(model)
     assert lost(found) > 5
     assert found.blamed.name == "quantised weights"
-    assert "--clip-weights" in advise(found, model)[0].fix
+    assert "clip_weights" in advise(found, model)[0].fix
     clipped = ladder(spiking(faulty, **SLOW, clip_weights=99.0))
     assert lost(clipped) < 0.3 * lost(found)
     assert lost(clipped) < lost(ladder(spiking(healthy, **SLOW))) + 5

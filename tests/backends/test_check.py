@@ -149,7 +149,7 @@ def test_rates_above_one_a_step():
     """Twice 1/dt is said with the rate that keeps all below; half of it is not."""
     said = found(driven(10.0, scale=200.0), "warning")[0]
     assert "2,000 Hz at most, 2,000 Hz at the 99.9th percentile, limit 1,000 Hz" in said
-    assert "--max-rate 1,000 keeps" in said
+    assert "max_rate=1000 keeps" in said
     assert "Hz" not in " ".join(found(driven(10.0, scale=50.0), "warning"))
 
 

@@ -61,7 +61,7 @@ def test_sections_say_what_was_found(explanation):
     text = str(as_sections(explanation))
     ladder, advice = explanation.ladders[0]
     assert ladder.blamed.name == "spikes"
-    assert "raise --max-rate" in advice[0].fix
+    assert "raise max_rate" in advice[0].fix
     assert advice[0].fix in text
     assert "spikes" in verdict(ladder)
     assert "loihi alone" in text

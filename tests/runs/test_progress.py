@@ -1,49 +1,56 @@
 """What the progress bar says of a run, whatever order and size its results come in."""
 
 from io import StringIO
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from spiking_lmu.runs.progress import RichProgress, _SinceStart
-
-
-def says(total, before, completed, elapsed, finished_time=None):
-    task = SimpleNamespace(
-        total=total,
-        completed=completed,
-        elapsed=elapsed,
-        finished_time=finished_time,
-        fields={"before": before},
-    )
-    return _SinceStart.render(None, task).plain
+from spiking_lmu.runs.progress import Progress, RichProgress, Silent, shown, speed_and_rest
 
 
 @pytest.mark.parametrize(
-    ("task", "text"),
+    ("work", "text"),
     [
-        ((100, 0, 0, 3.0), "starting"),
-        ((100, 40, 40, 3.0), "starting"),
-        ((100, 100, 100, 3.0), "finished earlier"),
-        ((1000, 0, 128, 4.0), "32.0 samples/s, 0:28 left"),
-        ((1000, 500, 600, 4.0), "25.0 samples/s, 0:16 left"),
-        ((100, 0, 100, 50.0, 4.0), "25.0 samples/s"),
+        ((0, 100, 3.0), "starting"),
+        ((0, 60, 3.0), "starting"),
+        ((0, 0, 3.0), "finished earlier"),
+        ((128, 872, 4.0), "32.0 samples/s, 0:28 left"),
+        ((100, 400, 4.0), "25.0 samples/s, 0:16 left"),
+        ((100, 0, 4.0), "25.0 samples/s"),
+        ((3, -3, 4.0), "0.8 samples/s"),
     ],
 )
-def test_speed_is_this_runs_and_over_all_of_it(task, text):
-    assert says(*task) == text
+def test_speed_is_this_runs_and_over_all_of_it(work, text):
+    assert speed_and_rest(*work, "samples") == text
 
 
 def test_each_run_has_a_bar():
-    shown = StringIO()
-    with RichProgress(Console(file=shown, width=100)) as progress:
+    drawn = StringIO()
+    with RichProgress(Console(file=drawn, width=100)) as progress:
         progress.start("a · reference", 2, 10)
         progress.advance(8)
-        progress.start("a · loihi", 0, 5)
-    first, second = shown.getvalue().splitlines()[-2:]
+        progress.start("a · loihi", 0, 5, "images")
+        progress.advance(5, "a · loihi, done")
+    first, second = drawn.getvalue().splitlines()[-2:]
     assert "a · reference" in first
     assert "10/10" in first
     assert "samples/s" in first
-    assert "0/5" in second
-    assert "starting" in second
+    assert "a · loihi, done" in second
+    assert "images/s" in second
+
+
+def test_progress_can_be_silent_or_ones_own(capsys):
+    own = Silent()
+    with shown(own) as progress:
+        assert progress is own
+    with shown(False) as progress:
+        assert isinstance(progress, Progress)
+        progress.start("nothing", 0, 1)
+        progress.advance(1)
+    with shown(True) as progress:
+        progress.start("something", 0, 1)
+        progress.advance(1)
+    out, err = capsys.readouterr()
+    assert not out
+    assert "nothing" not in err
+    assert "something" in err

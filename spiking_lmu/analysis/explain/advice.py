@@ -93,7 +93,7 @@ def _response(model: Model, step: Step) -> Iterator[Advice]:
                     else f"neurons of {layer.name} fire at up to {layer.highest_rate:,.0f} Hz, "
                     "where rates come in coarse steps"
                 )
-                fix = f"lower --max-rate to about {rate:g}"
+                fix = f"lower max_rate to about {rate:g}"
                 yield Advice(step.name, what, fix, {"max_rate": rate})
                 continue
         yield Advice(
@@ -116,12 +116,12 @@ def _timing(model: Model, step: Step) -> Iterator[Advice]:
         )
         if settle >= SETTLED * SHORTEST_READOUT:
             steps = int(np.ceil(SETTLED * timing.readout_tau / timing.dt))
-            fix = f"lower --readout-tau to {tau:g}, or raise --settle-steps to {steps}"
+            fix = f"lower readout_tau to {tau:g}, or raise settle_steps to {steps}"
             yield Advice(step.name, what, fix, {"readout_tau": tau})
         else:
             tau = min(timing.readout_tau, USUAL_READOUT)
             steps = int(np.ceil(SETTLED * tau / timing.dt))
-            fix = f"try --readout-tau {tau:g} --settle-steps {steps}"
+            fix = f"try readout_tau={tau:g} settle_steps={steps}"
             yield Advice(step.name, what, fix, {"readout_tau": tau, "settle_steps": steps})
     # Synapses are in series with one another and with the time that there is.
     time = (timing.steps_per_input + timing.settle_steps) * timing.dt
@@ -129,7 +129,7 @@ def _timing(model: Model, step: Step) -> Iterator[Advice]:
     if taus and time < SETTLED * taus[0]:
         tau = _round(time / SETTLED / 2)
         what = f"a synapse of {1000 * taus[0]:g} ms, and {1000 * time:g} ms for the last input"
-        fix = f"lower --synapse-tau to {tau:g}, or raise --steps-per-input and --settle-steps"
+        fix = f"lower synapse_tau to {tau:g}, or raise steps_per_input and settle_steps"
         yield Advice(step.name, what, fix, {"synapse_tau": tau})
 
 
@@ -149,11 +149,11 @@ def _spikes(model: Model, step: Step) -> Iterator[Advice]:
         )
         rate = _round(min(ENOUGH_SPIKES / window, RESOLVED * layer.ceiling))
         if rate > 1.2 * usual:
-            yield Advice(step.name, what, f"raise --max-rate to about {rate:g}", {"max_rate": rate})
+            yield Advice(step.name, what, f"raise max_rate to about {rate:g}", {"max_rate": rate})
             continue
         tau = 2 * timing.readout_tau or USUAL_READOUT
         settle = 2 * timing.settle_steps or int(np.ceil(SETTLED * tau / timing.dt))
-        fix = f"average for longer: --readout-tau {tau:g} --settle-steps {settle}"
+        fix = f"average for longer: readout_tau={tau:g} settle_steps={settle}"
         yield Advice(step.name, what, fix, {"readout_tau": tau, "settle_steps": settle})
 
 
@@ -163,7 +163,7 @@ def _unknown(step: Step) -> Advice:
     return Advice(
         step.name,
         f"{step.change}: this {cost}",
-        "see what spiking-lmu check says about the model, and try spiking-lmu convert --calibrate",
+        "see what check says about the model, and try calibrate",
     )
 
 

@@ -97,7 +97,7 @@ class DelaySpec:
                 raise _spec(name, repr(value), "a positive number")
         low, high = self.max_rates
         if not (isfinite(high) and 0 < low <= high):
-            raise _spec("max rates", f"{low!r}, {high!r}", "two rates in Hz, the lower one first")
+            raise _spec("max_rates", f"{low!r}, {high!r}", "two rates in Hz, the lower one first")
         low, high = self.intercepts
         if not -1 <= low <= high < 1:
             raise _spec("intercepts", f"{low!r}, {high!r}", "two numbers from -1 to below 1")
@@ -147,10 +147,7 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _spec(name: str, got: str, expected: str) -> SpecError:
-    option = f"--{name.replace('_', '-').replace(' ', '-')}"
-    return SpecError(
-        f"delay's {name.replace('_', ' ')}", got=got, expected=expected, fix=f"change {option}"
-    )
+    return SpecError(name, got=got, expected=expected, fix=f"choose another {name}")
 
 
 #: docs/learning-delay.md says how the numbers of ``tuned`` and ``one-second`` were found.

@@ -1,0 +1,48 @@
+"""Errors of the library in the words of the command line: ``max_rate`` becomes ``--max-rate``."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser
+from collections.abc import Mapping
+
+from .arguments import DEST
+
+
+def flags_of(parser: ArgumentParser) -> dict[str, str]:
+    """The options of a command by the name of the parameter that each stands for."""
+    return {
+        action.dest.removeprefix(DEST): max(action.option_strings, key=len)
+        for action in parser._actions
+        if action.option_strings
+    }
+
+
+def in_flags(text: str, flags: Mapping[str, str]) -> str:
+    """``text`` with the options of a command in the place of parameters.
+
+    A parameter is known by its value (``samples=100``), by an underscore in its name, or by
+    standing alone before the colon of an error.  Other words stay as they are.
+
+    >>> flags = {"max_rate": "--max-rate", "seed": "--seed", "calibrate": "--calibrate"}
+    >>> in_flags("seed: got -1, expected a seed of at least 0; try seed=1", flags)
+    '--seed: got -1, expected a seed of at least 0; try --seed 1'
+    >>> in_flags("lower max_rate, or pass calibrate=True", flags)
+    'lower --max-rate, or pass --calibrate'
+    """
+    names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
+    if not names:
+        return text
+    text = re.sub(rf"\b({names})=(True\b ?)?", lambda m: _with_value(flags[m[1]], m[2]), text)
+    subject, colon, rest = text.partition(":")
+    if colon and all(name in flags for name in subject.split(", ")):
+        text = ", ".join(flags[name] for name in subject.split(", ")) + colon + rest
+    return re.sub(rf"(?<![-\w.])({names})(?![\w.])", lambda m: _with_score(m[1], flags), text)
+
+
+def _with_value(flag: str, true: str | None) -> str:
+    return f"{flag} " if true is None else flag + " " * true.endswith(" ")
+
+
+def _with_score(name: str, flags: Mapping[str, str]) -> str:
+    return flags[name] if "_" in name else name
