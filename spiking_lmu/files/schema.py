@@ -29,6 +29,7 @@ MAX_PROVENANCE = 1 << 20
 LEAST, MOST = 1e-30, 1e30
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=2_000)]
 Reference = Annotated[str, Meta(pattern=r"^arrays/[0-9a-f]{24}\.npy$")]
 Count = Annotated[int, Meta(ge=0, le=1 << 40)]
 Number = int | float
@@ -238,3 +239,24 @@ def _require_graph(parts: list[Part]) -> None:
 def _require_printable(name: str) -> None:
     if not name.isprintable():
         raise ValueError("a name with control characters")
+
+
+class NamedParameter(Strict):
+    """One parameter of a file that ``spiking-lmu export`` wrote."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=400)]
+    kind: Text
+    pre: Text
+    post: Text
+    description: Text
+    trainable: bool | None
+    shape: Sizes
+    dtype: Annotated[str, Meta(max_length=4)]
+
+
+class NamedManifest(Strict):
+    """``parameters.json`` of such a file."""
+
+    format: Literal["spiking-lmu parameters"]
+    format_version: Literal[1]
+    parameters: Annotated[list[NamedParameter], Meta(max_length=10_000)]
