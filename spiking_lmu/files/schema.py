@@ -260,3 +260,55 @@ class NamedManifest(Strict):
     format: Literal["spiking-lmu parameters"]
     format_version: Literal[1]
     parameters: Annotated[list[NamedParameter], Meta(max_length=10_000)]
+
+
+class CheckpointManifest(Strict):
+    """``manifest.json`` of a checkpoint: what the run was asked for, and its learning curve."""
+
+    settings: dict[str, Any]
+    curve: Annotated[list[dict[Name, float]], Meta(max_length=100_000)]
+
+
+Joules = Annotated[float, Meta(ge=0, le=1)]
+Words = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"\S")]
+
+
+class DeviceEntry(Strict):
+    """See :class:`spiking_lmu.analysis.energy.devices.Device`."""
+
+    name: Words
+    event_driven: bool
+    joules_per_synop: Joules
+    joules_per_neuron_update: Joules
+    source: Words
+    note: Text = ""
+
+
+class DeviceTable(Struct):
+    """A table of devices."""
+
+    devices: Annotated[list[DeviceEntry], Meta(max_length=1_000)]
+
+
+class RowOptions(Struct):
+    """What a row of a report says of its run; most of it is for people."""
+
+    model_digest: Text = ""
+
+
+class ReportRow(Struct):
+    """A row of ``spiking-lmu compare --json``, as far as its counts are concerned."""
+
+    target: Text
+    verdict: Text
+    n: Count
+    steps: Count
+    options: RowOptions
+    spikes_per_sample_by_population: dict[Text, Annotated[float, Meta(ge=0)]]
+    placement: dict[Text, Text]
+
+
+class ReportTable(Struct):
+    """The rows of such a report."""
+
+    rows: Annotated[list[ReportRow], Meta(max_length=10_000)]
