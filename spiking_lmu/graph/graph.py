@@ -81,6 +81,14 @@ class Population:
         if self.on_host and not self.neuron.spiking:
             raise _spec(f"on_host of {self.name}", f"{self.neuron.kind} neurons", "spiking ones")
 
+    def spike_size(self, dt: float) -> float:
+        """What one spike in one step of ``dt`` seconds puts out: amplitude / (dt · scale).
+
+        >>> Population("h", 1, Neuron("spiking_relu"), scale=250.0).spike_size(0.001)
+        4.0
+        """
+        return self.neuron.amplitude / (dt * self.scale)
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:

@@ -146,4 +146,4 @@ class _State:
         if not neuron.spiking:
             return response(neuron, current) / population.scale
         spikes = self.neurons[population.name](current)
-        return spikes * (neuron.amplitude / (self.dt * population.scale))
+        return spikes * population.spike_size(self.dt)
