@@ -17,7 +17,7 @@ from spiking_lmu.graph.task import Task
 
 MODEL, X = small_lmu()
 CLASSES = Task(names=("0", "1", "2"))
-SAMPLES = np.concatenate([X, X[::-1] ** 2, 1 - X])
+SAMPLES = np.concatenate([X, X[::-1] ** 2, 1 - X]).astype(np.float32)
 
 
 def dataset(n: int = 12) -> Dataset:
