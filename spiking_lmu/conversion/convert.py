@@ -11,10 +11,20 @@ from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.timing import Timing
 
+from .line import LineCode, line_memory
 from .measure import measure_activity
 from .passes import add_synapses, clip_weights, leaky_populations, scale_rates, swap_neurons
 
 NEURONS = {"relu": "spiking_relu", "lif": "lif"}
+MEMORIES = ("host", "line")
+#: What suits a memory as a line: the current of a volley decays over 50 steps, and spikes are
+#: counted for 150.
+LINE_DEFAULTS: dict[str, Any] = {
+    "max_rate": 500.0,
+    "settle_steps": 150,
+    "readout_tau": 0.5,
+    "synapse_tau": 0.05,
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,12 @@ class Options:
     clip_weights
         Weights between spiking populations are cut off at this percentile of their sizes; 100
         leaves them alone.
+    memory
+        ``host``: linear populations stay linear.  ``line``: a linear memory becomes a line of
+        spikes (:mod:`spiking_lmu.conversion.line`), and ``synapse_tau`` holds the current of the
+        neurons that read it.
+    bits, line_code, window
+        Of the line, see :class:`spiking_lmu.conversion.line.LineCode`; not used with ``host``.
     """
 
     neuron: str = "relu"
@@ -47,6 +63,10 @@ class Options:
     synapse_tau: float = 0.005
     rates: Mapping[str, float] = field(default_factory=dict)
     clip_weights: float = 100.0
+    memory: str = "host"
+    bits: int = 1
+    line_code: str = "magnitude"
+    window: int | None = None
 
     def __post_init__(self) -> None:
         if self.neuron not in NEURONS:
@@ -68,6 +88,18 @@ class Options:
                 expected="a percentile of 50 to 100",
                 fix="try 99",
             )
+        if self.memory not in MEMORIES:
+            raise SpecError(
+                "memory", got=repr(self.memory), expected=" or ".join(MEMORIES), fix="choose one"
+            )
+        if self.memory == "line" and self.neuron != "relu":
+            raise SpecError(
+                "neuron",
+                got=f"{self.neuron!r} with memory='line'",
+                expected="relu: what a decaying current makes of it is the same at any strength",
+                fix="use neuron='relu', or memory='host'",
+            )
+        LineCode(self.bits, code=self.line_code, window=self.window)
 
 
 def default_options(
@@ -82,7 +114,10 @@ def default_options(
     can.  A value of None in ``chosen`` is none.
     """
     options: dict[str, Any] = {}
-    if _feeds_back(model):
+    if chosen.get("memory") == "line":
+        # What a target suggests is for rates that go on.
+        options, suggested = dict(LINE_DEFAULTS), None
+    elif _feeds_back(model):
         options |= {"steps_per_input": 20, "settle_steps": 20, "synapse_tau": 0.004}
     options |= suggested or {}
     options |= {key: value for key, value in chosen.items() if value is not None}
@@ -131,10 +166,14 @@ def convert(
     if training_inputs is not None:
         activity = measure_activity(model.graph, training_inputs)
     graph, known = spiking_graph(model, options, activity)
-    graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
     timing = Timing(
         options.steps_per_input, options.settle_steps, options.readout_tau, model.timing.dt
     )
+    if options.memory == "line":
+        code = _line_code(options, training_inputs)
+        graph = line_memory(graph, code, timing, options.synapse_tau)
+    else:
+        graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
     record = {
         "source": source,
         "source_digest": model.digest,
@@ -149,6 +188,15 @@ def convert(
         rate_graph=model.graph,
         provenance={**model.provenance, "conversion": record},
     )
+
+
+def _line_code(options: Options, training_inputs: Any) -> LineCode:
+    """With signs if training inputs have any; no longer than they are."""
+    window, signed = options.window, False
+    if training_inputs is not None:
+        window = window or training_inputs.shape[1]
+        signed = bool((training_inputs < 0).any())
+    return LineCode(options.bits, signed, options.line_code, window)
 
 
 def spiking_graph(

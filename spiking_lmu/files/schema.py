@@ -119,6 +119,7 @@ class PopulationPart(Strict, tag_field="part", tag="population"):
     scale: Number
     arrays: dict[str, Reference]
     on_host: bool = False
+    pulse: int | None = None
 
     def __post_init__(self) -> None:
         _require_printable(self.name)

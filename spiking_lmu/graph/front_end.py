@@ -141,7 +141,7 @@ def split(graph: Graph) -> FrontEnd | None:
 
 def _linear_part(graph: Graph) -> set[str]:
     """The largest set whose members are linear and read nothing but one another."""
-    inside = {p.name for p in graph.populations if p.neuron.kind == "linear"}
+    inside = {p.name for p in graph.populations if p.neuron.kind == "linear" and p.pulse is None}
     inside.discard(graph.output)
     while True:
         driven_else = {
