@@ -133,16 +133,24 @@ def _feeds_back(model: Model) -> bool:
 
 
 def convert(
-    model: Model, options: Options, *, training_inputs: Any = None, source: str = ""
+    model: Model,
+    options: Options | None = None,
+    *,
+    training_inputs: Any = None,
+    source: str = "",
+    **chosen: Any,
 ) -> Model:
     """Make a trained rate model spike.
+
+    ``convert(model, memory="line", bits=3)`` takes what :func:`default_options` chooses, with
+    these fields of :class:`Options` as they are given.
 
     Parameters
     ----------
     model
         A rate model.
     options
-        See :class:`Options`.
+        See :class:`Options`; or the fields that matter, by name, without it.
     training_inputs
         Inputs (samples, inputs, input_size) on which activity is measured; without them the
         activity that the model brings is used.
@@ -155,6 +163,15 @@ def convert(
         The model spikes already, has neurons without a spiking counterpart, or no activity is
         known; or a rate is for a population that it does not have.
     """
+    if options is None:
+        options = default_options(model, **chosen)
+    elif chosen:
+        raise SpecError(
+            "options of a conversion",
+            got=f"an Options and {next(iter(chosen))}",
+            expected="one of them",
+            fix="put it into the Options",
+        )
     if model.graph.spiking:
         raise SpecError(
             "model to convert",

@@ -355,7 +355,10 @@ def _check_timing(timing: Timing, hold: float) -> None:
     for name, got, fits, expected, fix in wrong:
         if not fits:
             raise SpecError(
-                name, got=f"{got:g}", expected=f"{expected} for a memory as a line", fix=f"use {fix}"
+                name,
+                got=f"{got:g}",
+                expected=f"{expected} for a memory as a line",
+                fix=f"use {fix}",
             )
 
 

@@ -188,7 +188,7 @@ def window(length: int, units: int, output_size: int) -> Graph:
     shift = Sparse(
         (length, length), np.arange(length - 1), np.arange(1, length), np.ones(length - 1)
     )
-    enter = Sparse((length, 1), [length - 1], [0], [1.0])
+    enter = Sparse((length, 1), np.full(1, length - 1), np.zeros(1), np.ones(1))
     populations = (
         Population("x", 1),
         Population("lmu.m", length),

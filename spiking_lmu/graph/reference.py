@@ -68,7 +68,9 @@ def run_reference(
         p.name: timing.pulses(inputs, p.pulse) for p in graph.populations if p.pulse is not None
     }
     for step, index in enumerate(timing.presented(inputs)):
-        given = {name: np.full((batch, graph[name].size), each[step]) for name, each in pulses.items()}
+        given = {
+            name: np.full((batch, graph[name].size), each[step]) for name, each in pulses.items()
+        }
         given[graph.input] = x[:, index]
         values = state.step(given, timing.starts_presentation(step, inputs))
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]

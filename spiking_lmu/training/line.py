@@ -249,7 +249,7 @@ class _Network:
     def learn(self, x: Array, y: Array, progress: float) -> float:
         """One batch; returns its loss."""
         schedule = self.schedule
-        first, bias, second, offset = self._parameters
+        second, offset = self._parameters[2:]
         bits = bits_of(x[:, :, 0], self.spec.bits)
         features, activation = self._activation(bits)
         active = activation > 0
@@ -350,8 +350,7 @@ class _Network:
         # The window and the impulse response list the newest input last, as x does.
         learned = {"lmu.m_to_h": scaled.T, "readout_weights": second.T}
         projections = tuple(
-            replace(p, weights=learned[p.name]) if p.name in learned else p
-            for p in graph.projections
+            p.with_weights(learned[p.name]) if p.name in learned else p for p in graph.projections
         )
         hidden = replace(graph["lmu.h"], bias=constant)
         readout = replace(graph["readout"], bias=offset)
@@ -361,9 +360,7 @@ class _Network:
 class _Epochs:
     """Batches of samples, shuffled anew in every epoch."""
 
-    def __init__(
-        self, x: Array, y: Array, schedule: LineSchedule, augment: Augment | None
-    ) -> None:
+    def __init__(self, x: Array, y: Array, schedule: LineSchedule, augment: Augment | None) -> None:
         self._x, self._y, self._schedule, self._augment = x, y, schedule, augment
         self._rng = np.random.default_rng([schedule.seed, 1])
         self._done = 0
@@ -390,7 +387,7 @@ def _check(x: Array, y: Array, spec: LineSpec, held_out: int) -> None:
             expected=f"(samples, {spec.length}, 1) and as many classes",
             fix="pass sequences of the window's length",
         )
-    if not (np.isfinite(x).all() and 0 <= x.min() and x.max() <= 1):
+    if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
         raise SpecError(
             "training inputs",
             got="numbers outside 0 to 1",

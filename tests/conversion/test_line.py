@@ -28,7 +28,9 @@ def installed(target: str) -> None:
         pytest.skip(reason)
 
 
-def rate_model(channels: int = 1, biases: bool = True, low: float = 0.0) -> tuple[Model, np.ndarray]:
+def rate_model(
+    channels: int = 1, biases: bool = True, low: float = 0.0
+) -> tuple[Model, np.ndarray]:
     """A small untrained LMU and inputs to it, from ``low`` to 1."""
     rng = np.random.default_rng(3)
     graph = build(LmuSpec(channels, 3, 6, float(INPUTS), UNITS), seed=1)
@@ -40,7 +42,9 @@ def rate_model(channels: int = 1, biases: bool = True, low: float = 0.0) -> tupl
     return Model(graph, activity=measure_activity(graph, x)), x
 
 
-def line_model(bits: int = 1, channels: int = 1, low: float = 0.0, **options) -> tuple[Model, ...]:
+def line_model(
+    bits: int = 1, channels: int = 1, low: float = 0.0, **options
+) -> tuple[Model, Model, np.ndarray]:
     model, x = rate_model(channels, low=low)
     chosen = default_options(model, memory="line", bits=bits, **options)
     return convert(model, chosen, training_inputs=x), model, x
@@ -203,7 +207,7 @@ def test_what_a_line_cannot_hold_is_refused_with_the_reason(make, reason):
 
 
 def test_lif_neurons_and_short_timings_are_refused():
-    model, x = rate_model()
+    model, _ = rate_model()
     with pytest.raises(SpecError, match="neuron: got 'lif' with memory='line'"):
         convert(model, default_options(model, memory="line", neuron="lif"))
     for wrong in ({"steps_per_input": 2}, {"settle_steps": 2}, {"readout_tau": 0.0}):

@@ -30,7 +30,9 @@ SEEN = Activity(1.0, 1.0, 1.0, 1.0)
 
 def two(weights, *, pre=RELU, post=RELU, bias=50.0, offset=0.0, tau=0.005, activity=None):
     """One population with a bias, and one that it drives on the chip."""
-    weights = as_transform(weights if isinstance(weights, Transform) else np.asarray(weights, float))
+    weights = as_transform(
+        weights if isinstance(weights, Transform) else np.asarray(weights, float)
+    )
     sizes = weights.shape
     populations = (
         Population("x", 1),
