@@ -25,6 +25,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--neuron", choices=["relu", "lif"], help="spiking neuron (default: by model)"
     )
     parser.add_argument(
+        "--code",
+        choices=["rate", "level"],
+        help="what a unit's value becomes: how often a neuron fires (default), or which of a few "
+        "comparators fire in one step",
+    )
+    parser.add_argument("--levels", type=int, help="level: values that a unit can have (default 5)")
+    parser.add_argument(
+        "--input-bits", type=int, help="level: binary digits of what enters a chip (default 6)"
+    )
+    parser.add_argument(
+        "--per-unit", action="store_true", default=None, help="level: levels for each unit its own"
+    )
+    parser.add_argument(
         "--target", action="append", default=[], help="choose defaults for this target; repeatable"
     )
     parser.add_argument("--max-rate", type=float, help="Hz at the 99.9th percentile of activation")
@@ -39,24 +52,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=float,
         metavar="PERCENTILE",
         help="cut weights between spiking neurons off there, for chips with one scale for all",
-    )
-    parser.add_argument(
-        "--memory",
-        choices=["host", "line"],
-        default="host",
-        help="where a linear memory is kept: on the host, or on the chip as a line of spikes",
-    )
-    parser.add_argument("--bits", type=int, default=1, help="line: bits of an input (default 1)")
-    parser.add_argument(
-        "--line-code",
-        choices=["magnitude", "sigma-delta"],
-        default="magnitude",
-        help="line: each input rounded, or one bit that hands what it rounds off to the next",
-    )
-    parser.add_argument(
-        "--window",
-        type=int,
-        help="line: stages (default: as many as training inputs, or as needed)",
     )
     parser.add_argument(
         "--calibrate",
@@ -119,10 +114,10 @@ def run(options: Namespace) -> int:
         readout_tau=options.readout_tau,
         synapse_tau=options.synapse_tau,
         clip_weights=options.clip_weights,
-        memory=options.memory,
-        bits=options.bits,
-        line_code=options.line_code,
-        window=options.window,
+        code=options.code,
+        levels=options.levels,
+        input_bits=options.input_bits,
+        per_unit=options.per_unit,
     )
     record = None
     if options.calibrate:
@@ -144,12 +139,15 @@ def run(options: Namespace) -> int:
         spiking.provenance["conversion"]["calibration"] = record
     save(spiking, options.output)
     console = Console(highlight=False, markup=False)
-    neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.spiking)
+    neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
     timing = spiking.timing
+    if chosen.code == "level":
+        coded = f"{chosen.levels} levels, input in {chosen.input_bits} bits and a sign"
+    else:
+        coded = f"{_rates(chosen)} Hz at the 99.9th percentile of activation"
     console.print(
-        f"{options.output}: {neurons}; {_rates(chosen)} Hz at the 99.9th percentile of "
-        f"activation; {timing.steps_per_input} step(s) an input, {timing.settle_steps} to settle, "
-        f"readout lowpass {1000 * timing.readout_tau:g} ms",
+        f"{options.output}: {neurons}; {coded}; {timing.steps_per_input} step(s) an input, "
+        f"{timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
     return 0

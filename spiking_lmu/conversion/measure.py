@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from spiking_lmu.graph.convolution import multiplications
+from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Activity
-from spiking_lmu.graph.reference import check_input, run_reference
+from spiking_lmu.graph.reference import Alteration, Observer, check_input, run_reference
 
 Array = np.ndarray
 
@@ -44,8 +48,7 @@ def measure_activity(graph: Graph, x: Array) -> dict[str, Activity]:
             outputs[name].append(np.abs(values[name]).astype(np.float32).ravel())
             currents[name].append(np.abs(totals[name]).astype(np.float32).ravel())
 
-    for start in range(0, samples, BATCH):
-        run_reference(graph, x[start : start + BATCH], observe=observe)
+    run_rate(graph, x, observe=observe)
     return {name: _summary(outputs[name], currents[name]) for name in names}
 
 
@@ -57,3 +60,36 @@ def _summary(outputs: list[Array], currents: list[Array]) -> Activity:
         current=float(np.percentile(current, 99.9)),
         largest_current=float(current.max()),
     )
+
+
+def run_rate(
+    graph: Graph,
+    x: Array,
+    *,
+    observe: Observer | None = None,
+    alter: Mapping[str, Alteration] | None = None,
+    batch: int = BATCH,
+) -> Array:
+    """A rate graph's outputs at one step an input, (samples, inputs, outputs).
+
+    As :func:`spiking_lmu.graph.reference.run_reference`, batch after batch, but that a linear
+    part before the first neuron (:mod:`spiking_lmu.graph.front_end`) is computed as a
+    convolution where that takes fewer multiplications.  ``observe`` then does not see it.
+    """
+    x = check_input(graph, x)
+    inputs, front = x.shape[1], split(graph)
+    if front is None or multiplications(inputs, front.size, graph.input_size) >= front.weights:
+        parts = [x[start : start + batch] for start in range(0, len(x), batch)]
+        outputs = [run_reference(graph, part, observe=observe, alter=alter) for part in parts]
+        return np.concatenate(outputs)
+    convolution, constant = front.convolution(inputs)
+    outputs = []
+    for start in range(0, len(x), batch):
+        part = x[start : start + batch]
+        delivered = np.empty((inputs, front.size, len(part)))
+        convolved = convolution.apply(part)
+        for step in range(inputs):
+            convolved.write(step, delivered[step])
+        fed = np.moveaxis(delivered, -1, 0) + constant
+        outputs.append(run_reference(front.rest, fed, observe=observe, alter=alter))
+    return np.concatenate(outputs)

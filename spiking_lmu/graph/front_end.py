@@ -140,8 +140,22 @@ def split(graph: Graph) -> FrontEnd | None:
 
 
 def _linear_part(graph: Graph) -> set[str]:
-    """The largest set whose members are linear and read nothing but one another."""
-    inside = {p.name for p in graph.populations if p.neuron.kind == "linear" and p.pulse is None}
+    """The largest set whose members are linear and read nothing but one another.
+
+    But for those that several populations of the rest read and no other member: they go over
+    to the rest, so that their values are delivered once and not once a reader.
+    """
+    inside = _largest_linear_part(graph)
+    shared = {
+        name
+        for name in inside - {graph.input}
+        if len(readers := {p.post for p in graph.outgoing(name)}) > 1 and not inside & readers
+    }
+    return inside - shared
+
+
+def _largest_linear_part(graph: Graph) -> set[str]:
+    inside = {p.name for p in graph.populations if p.neuron.kind == "linear"}
     inside.discard(graph.output)
     while True:
         driven_else = {

@@ -5,7 +5,7 @@ Slow where others are fast, and short enough to read: every target is measured a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from .timing import Timing, lowpass_decay
 Array = np.ndarray
 #: Called after each step with its number and, by population, outputs and summed inputs.
 Observer = Callable[[int, dict[str, Array], dict[str, Array]], None]
+#: From a population's outputs to those that others see, same shape.
+Alteration = Callable[[Array], Array]
 #: From a spiking neuron, a shape and dt in seconds: a function from one step's current to the
 #: number of spikes in that step (or its expectation), starting at rest.
 MakeStepper = Callable[[Neuron, tuple[int, ...], float], Callable[[Array], Array]]
@@ -30,6 +32,7 @@ def run_reference(
     timing: Timing | None = None,
     observe: Observer | None = None,
     cells: MakeStepper | None = None,
+    alter: Mapping[str, Alteration] | None = None,
 ) -> Array:
     """Run ``graph`` on a batch of input sequences.
 
@@ -46,6 +49,9 @@ def run_reference(
         step; each (batch, size).
     cells
         What spiking neurons do with their current; Nengo's if not given.
+    alter
+        By population: a function of its outputs (batch, size) that gives what all others see
+        in their place.  So a rate network can be run with rounded or noisy activations.
 
     Returns
     -------
@@ -60,19 +66,12 @@ def run_reference(
     timing = timing or Timing()
     x = check_input(graph, x)
     batch, inputs, _ = x.shape
-    state = _State(graph, batch, timing, cells or NengoCells().stepper)
+    state = _State(graph, batch, timing, cells or NengoCells().stepper, alter or {})
     decay = lowpass_decay(timing.readout_tau, timing.dt)
     filtered = np.zeros((batch, graph.output_size))
     outputs = np.empty((batch, timing.total_steps(inputs), graph.output_size))
-    pulses = {
-        p.name: timing.pulses(inputs, p.pulse) for p in graph.populations if p.pulse is not None
-    }
     for step, index in enumerate(timing.presented(inputs)):
-        given = {
-            name: np.full((batch, graph[name].size), each[step]) for name, each in pulses.items()
-        }
-        given[graph.input] = x[:, index]
-        values = state.step(given, timing.starts_presentation(step, inputs))
+        values = state.step(x[:, index], timing.starts_presentation(step, inputs))
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
         if observe is not None:
@@ -101,8 +100,15 @@ def check_input(graph: Graph, x: Array) -> Array:
 class _State:
     """What one batch carries from step to step; everything starts at zero."""
 
-    def __init__(self, graph: Graph, batch: int, timing: Timing, cells: MakeStepper) -> None:
-        self.graph, self.dt = graph, timing.dt
+    def __init__(
+        self,
+        graph: Graph,
+        batch: int,
+        timing: Timing,
+        cells: MakeStepper,
+        alter: Mapping[str, Alteration],
+    ) -> None:
+        self.graph, self.dt, self.alter = graph, timing.dt, alter
         sizes = {p.name: p.size for p in graph.populations}
         self.values = {name: np.zeros((batch, size)) for name, size in sizes.items()}
         self.held = {p.name: np.zeros((batch, sizes[p.pre])) for p in graph.projections if p.delay}
@@ -112,8 +118,7 @@ class _State:
         self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
         self.incoming = {name: graph.incoming(name) for name in sizes}
 
-    def step(self, given: dict[str, Array], starts_presentation: bool) -> dict[str, Array]:
-        """One step, with what the input and pulses show in it."""
+    def step(self, x: Array, starts_presentation: bool) -> dict[str, Array]:
         graph = self.graph
         if starts_presentation:
             for projection in graph.projections:
@@ -123,10 +128,12 @@ class _State:
         self.totals: dict[str, Array] = {}
         for name in graph.order:
             population = graph[name]
-            total = given[name] if name in given else self._total(population, values)
+            total = x if name == graph.input else self._total(population, values)
             self.totals[name] = total
             current = population.scale * (population.gain * total + population.bias)
             values[name] = self._output(population, current)
+            if name in self.alter:
+                values[name] = self.alter[name](values[name])
         self.values = values
         for projection in graph.projections:
             if projection.tau is not None:
@@ -154,4 +161,4 @@ class _State:
         if not neuron.spiking:
             return response(neuron, current) / population.scale
         spikes = self.neurons[population.name](current)
-        return spikes * population.spike_size(self.dt)
+        return spikes * (neuron.amplitude / (self.dt * population.scale))

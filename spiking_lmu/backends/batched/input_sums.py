@@ -48,7 +48,4 @@ class InputSums:
         else:
             self.sums[...] = self._rest @ lines
         for rows, columns, weights in self._tiles:
-            arrived = lines[columns]
-            # Many sources are silent most of the time, such as a gate that opens once.
-            if arrived.any():
-                self.sums[rows] += weights @ arrived
+            self.sums[rows] += weights @ lines[columns]

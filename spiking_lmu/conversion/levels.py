@@ -1,0 +1,610 @@
+"""Level coding: the spikes of one step are the value of a hidden unit, rounded to a few levels.
+
+A unit ``h = f(z)`` becomes K neurons that compare its current z with K thresholds.  They remember
+nothing beyond a step and spike at most once in it, so the spikes of one step say between which
+thresholds z is, and with weights as far apart as the levels
+
+    h ≈ l₀ + Σ_k w_k · s_k,        w_k = ±(l_{k+1} - l_k),
+
+where l₀ is the level next to 0: a neuron whose threshold is above it spikes where z is higher, the
+others where z is lower, so that a unit near 0 costs no spikes.  What is left of a rate network
+after the conversion is a rate network with L = K + 1 values for each activation.  It needs one step
+an input and no filter, since there is nothing to average.
+
+The levels are those of least squared error on training activity (Lloyd, 1982, *Least squares
+quantization in PCM*; Max, 1960, *Quantizing for minimum distortion*); the thresholds are the
+currents at which f is halfway between two of them.
+
+A comparator is a LIF neuron with a tau_rc of a tenth of a step and no refractory period.  A
+shorter one would be nearer to a pure threshold and loses spikes in float32.
+
+What other populations compute in numbers (a memory, an input) enters as sign and binary digits,
+each a comparator that stays on the host of a target with a chip (:func:`input_digits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Activity, Model
+from spiking_lmu.graph.neurons import LINEAR, Neuron, response
+from spiking_lmu.graph.timing import Timing
+from spiking_lmu.graph.transforms import Sparse
+
+from .measure import run_rate
+
+Array = np.ndarray
+
+#: Levels that a unit can have, and binary digits of what comes from the host.
+LEVELS, DIGITS = range(2, 66), range(1, 13)
+#: A comparator's membrane time constant in steps; its voltage after a step of current J is
+#: J · (1 - exp(-1 / DECAY)), and it spikes where that is more than 1.
+DECAY = 0.1
+FIRES_ABOVE = float(1.0 / -np.expm1(-1.0 / DECAY))
+#: Values looked at for the levels of one layer, and of one unit.
+MAX_VALUES, MAX_UNIT_VALUES = 200_000, 20_000
+#: Rounds of Lloyd's algorithm.
+ROUNDS = 60
+#: Smallest current at which a rectified linear unit leaves its lowest level.
+LEAST_CURRENT = 1e-3
+#: Middles this close to the ends of tanh's and sigmoid's range are taken as that close.
+LEAST_GAP = 1e-6
+#: Room above the largest current from the host in training.
+HEADROOM = 1.0
+
+
+def comparator(dt: float) -> Neuron:
+    """A neuron that spikes in a step of ``dt`` seconds if its current is above ``FIRES_ABOVE``."""
+    return Neuron("lif", amplitude=dt, tau_rc=DECAY * dt, tau_ref=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """The levels of one population.
+
+    Parameters
+    ----------
+    values
+        What a unit can put out, ascending: (units, L), or (1, L) if all units have the same.
+    thresholds
+        Currents (gain and bias included) from one level to the next: (units or 1, L - 1).
+    middles
+        The same as outputs: what is above counts as the higher level.
+    """
+
+    values: Array
+    thresholds: Array
+    middles: Array
+
+    @property
+    def count(self) -> int:
+        """L."""
+        return self.values.shape[1]
+
+    @property
+    def silent(self) -> Array:
+        """For each unit (or all) the level without spikes, the one next to 0; (units or 1,)."""
+        return np.abs(self.values).argmin(axis=1)
+
+    def round(self, outputs: Array) -> Array:
+        """Each output as its level: (batch, units) → the same shape."""
+        if len(self.values) == 1:
+            return self.values[0][np.searchsorted(self.middles[0], outputs)]
+        index = np.zeros(outputs.shape, np.intp)
+        for k in range(self.count - 1):
+            index += outputs > self.middles[:, k]
+        return self.values[np.arange(len(self.values)), index]
+
+
+def lloyd_max(values: Array, count: int) -> Array:
+    """The ``count`` levels of least squared error for ``values``, ascending.
+
+    Values between two levels count for the nearer; each level is the mean of its values, but
+    that one level is 0 if there are values on both sides of it or at it: a unit without spikes
+    then is what it was before the first input.
+
+    >>> lloyd_max(np.array([0.5, 0.6, 1.4, 1.5, 1.6]), 2).round(2).tolist()
+    [0.55, 1.5]
+    >>> lloyd_max(np.array([-1.0, -0.9, 0.1, 0.8, 1.0]), 3).round(2).tolist()
+    [-0.95, 0.0, 0.9]
+    """
+    ordered = np.sort(np.asarray(values, float).ravel())
+    shares = (np.arange(count) + 0.5) / count
+    # Quantiles alone leave no level for the rare ends, even distances none for the bulk.
+    levels: Array = 0.5 * np.quantile(ordered, shares)
+    levels += 0.5 * np.linspace(ordered[0], ordered[-1], count)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    pinned = ordered[0] <= 0 <= ordered[-1]
+    for _ in range(ROUNDS):
+        if pinned:
+            levels[np.abs(levels).argmin()] = 0.0
+        inner = np.searchsorted(ordered, 0.5 * (levels[1:] + levels[:-1]))
+        edges = np.concatenate([[0], inner, [len(ordered)]])
+        number = np.diff(edges)
+        better = np.where(number > 0, np.diff(sums[edges]) / np.maximum(number, 1), levels)
+        if pinned:
+            better[np.abs(levels).argmin()] = 0.0
+        if np.array_equal(better, levels):
+            break
+        levels = better
+    return np.sort(levels)
+
+
+def fit_levels(
+    neuron: Neuron, outputs: Array, count: int, *, per_unit: bool = False, seed: int = 0
+) -> Levels:
+    """Levels for a population of ``neuron`` from what it put out on training data.
+
+    Parameters
+    ----------
+    outputs
+        (values, units).
+    count
+        L.
+    per_unit
+        Whether each unit has levels of its own; else all have those of all their outputs.
+
+    Raises
+    ------
+    SpecError
+        ``count`` is out of range, or the population never changes.
+    """
+    if count not in LEVELS:
+        expected = f"{LEVELS[0]} to {LEVELS[-1]}"
+        raise SpecError("levels", got=repr(count), expected=expected, fix="try 5")
+    rng = np.random.default_rng(seed)
+    outputs = np.asarray(outputs, float)
+    if not np.ptp(outputs) > 0:
+        raise SpecError(
+            "activity on training data",
+            got="a population whose outputs never change",
+            expected="outputs that depend on the input",
+            fix="check the trained weights and the training data",
+        )
+    if per_unit:
+        chosen = rng.permutation(len(outputs))[:MAX_UNIT_VALUES]
+        values = np.stack([lloyd_max(unit, count) for unit in outputs[chosen].T])
+    else:
+        flat = outputs.ravel()
+        if flat.size > MAX_VALUES:
+            flat = rng.choice(flat, MAX_VALUES)
+        values = lloyd_max(flat, count)[None]
+    return levels_at(neuron, values)
+
+
+def levels_at(neuron: Neuron, values: Array) -> Levels:
+    """The thresholds that go with levels ``values`` (units or 1, L) of a population."""
+    values = np.asarray(values, float)
+    thresholds = current_of(neuron, 0.5 * (values[:, 1:] + values[:, :-1]))
+    return Levels(values, thresholds, response(neuron, thresholds))
+
+
+def current_of(neuron: Neuron, outputs: Array) -> Array:
+    """The current at which a rate neuron puts out ``outputs``; the inverse of its response.
+
+    Where no current does (above a saturating neuron's range, at 0 of a rectifying one) it is
+    that of the nearest output in range.
+    """
+    share = np.asarray(outputs, float) / neuron.amplitude
+    if neuron.kind == "relu":
+        return np.maximum(share, LEAST_CURRENT)
+    if neuron.kind == "tanh":
+        return np.arctanh(np.clip(share, LEAST_GAP - 1.0, 1.0 - LEAST_GAP))
+    if neuron.kind == "sigmoid":
+        share = np.clip(share, LEAST_GAP, 1.0 - LEAST_GAP)
+        return np.log(share / (1.0 - share))
+    # The others rise from 0, and none has a handy inverse.
+    low, high = np.zeros(share.shape), np.full(share.shape, 1e6)
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        above = response(neuron, middle) > np.asarray(outputs)
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return 0.5 * (low + high)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How level-coded units take turns with the rest of a network.
+
+    A step passes on a chip for each projection that leads onto it, off it, or from one of its
+    populations to another.
+
+    Parameters
+    ----------
+    steps_per_input
+        1 if one step an input is enough: all ways from the input to each population take equally
+        many steps, and what feeds back is on the chip.  Else as many as the longest way, so that
+        all values of an input have arrived when the next begins.
+    staying
+        Names of the projections from one level-coded population to another whose spikes go
+        straight there.  What others deliver passes through numbers on the host.
+    """
+
+    steps_per_input: int
+    staying: frozenset[str]
+
+
+def schedule(graph: Graph) -> Schedule:
+    """The fastest schedule of a rate graph whose nonlinear populations become level-coded."""
+    coded = {p.name for p in graph.populations if p.neuron.kind != "linear"}
+    lags: dict[str, int] = {}
+    together = True
+    for name in graph.order:
+        ways = {
+            lags[p.pre] + bool({p.pre, name} & coded) for p in graph.incoming(name) if p.immediate
+        }
+        together = together and len(ways) <= 1
+        lags[name] = max(ways, default=int(name in coded))
+    for p in graph.projections:
+        if not p.immediate:
+            both = p.pre in coded and p.post in coded
+            crossed = 0 if both else int(p.pre in coded) + int(p.post in coded)
+            together = together and lags[p.pre] + crossed == lags[p.post]
+    straight = {p.name for p in graph.projections if {p.pre, p.post} <= coded}
+    if together:
+        return Schedule(1, frozenset(straight))
+    held = {p.name for p in graph.projections if p.name in straight and p.immediate}
+    longest = max(lag + (name in coded) for name, lag in lags.items())
+    return Schedule(longest + 1, frozenset(held))
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What the nonlinear populations of a rate graph did on training data, by name.
+
+    Parameters
+    ----------
+    outputs
+        Float32 (values, units).
+    drives
+        Largest current, without sign and bias, that numbers from the host amount to.
+    """
+
+    outputs: dict[str, Array]
+    drives: dict[str, float]
+
+
+def record(graph: Graph, x: Array, plan: Schedule | None = None) -> Recording:
+    """Run ``graph`` on training inputs (samples, inputs, input size).
+
+    Outputs are kept of evenly spaced inputs; of a population that nothing later depends on only
+    those at the last input, where the decision is made.
+    """
+    plan = plan or schedule(graph)
+    names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
+    later = _remembered(graph)
+    samples, inputs = x.shape[:2]
+    widest = max((graph[name].size for name in names), default=1)
+    stride = max(1, samples * inputs * widest // (20 * MAX_VALUES))
+    outputs: dict[str, list[Array]] = {name: [] for name in names}
+    drives = dict.fromkeys(names, 0.0)
+    previous: dict[str, Array] = {}
+
+    def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
+        nonlocal previous
+        if step == 0:
+            previous = {}
+        for name in names:
+            population, total = graph[name], totals[name]
+            for p in graph.incoming(name):
+                if p.name in plan.staying and (p.immediate or previous):
+                    total = total - p.apply((values if p.immediate else previous)[p.pre])
+            largest = float(np.abs(population.gain * total).max())
+            drives[name] = max(drives[name], largest)
+            if not (inputs - 1 - step) % (stride if name in later else inputs):
+                outputs[name].append(values[name].astype(np.float32))
+        previous = values
+
+    run_rate(graph, x, observe=observe)
+    return Recording({n: np.concatenate(parts) for n, parts in outputs.items()}, drives)
+
+
+def _remembered(graph: Graph) -> set[str]:
+    """Populations on which a later input's values depend."""
+    found = {p.pre for p in graph.projections if not p.immediate}
+    while more := {p.pre for p in graph.projections if p.post in found} - found:
+        found |= more
+    return found
+
+
+def split_currents(graph: Graph, plan: Schedule) -> Graph:
+    """The same rate graph with what each population takes from the host in one of its own.
+
+    ``<name>.current`` sums all but the projections that stay on the chip; times the gain it is
+    what :func:`input_digits` write.
+    """
+    coded = {p.name for p in graph.populations if p.neuron.kind != "linear"}
+    moved = {p.name for p in graph.projections if p.post in coded and p.name not in plan.staying}
+    driven = {p.post for p in graph.projections if p.name in moved}
+    populations: list[Population] = []
+    for p in graph.populations:
+        if p.name in driven:
+            populations.append(Population(f"{p.name}.current", p.size))
+        populations.append(p)
+    projections = [
+        replace(p, post=f"{p.post}.current") if p.name in moved else p for p in graph.projections
+    ]
+    projections += [
+        Projection(f"{name}.current", name, name=f"{name}.from_current") for name in sorted(driven)
+    ]
+    return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def rounding(levels: Mapping[str, Levels]) -> dict[str, Callable[[Array], Array]]:
+    """For :func:`.measure.run_rate`: a rate graph so altered does what the level-coded one does."""
+    return {name: fitted.round for name, fitted in levels.items()}
+
+
+def rounding_inputs(currents: Array, largest: float, digits: int) -> Array:
+    """What :func:`input_digits` make of ``currents``: whole numbers of largest / (2^digits - 1)."""
+    most = 2**digits - 1
+    unit = largest / most
+    whole = np.sign(currents) * np.floor(np.abs(currents) / unit + 0.5)
+    rounded: Array = np.clip(whole, -most, most) * unit
+    return rounded
+
+
+def code_model(
+    model: Model,
+    count: int,
+    *,
+    digits: int = 6,
+    per_unit: bool = False,
+    training_inputs: Array | None = None,
+) -> tuple[Graph, Timing]:
+    """Level-code a rate model with ``count`` levels for each unit.
+
+    Parameters
+    ----------
+    digits, per_unit
+        See :func:`level_code` and :func:`fit_levels`.
+    training_inputs
+        Inputs (samples, inputs, input size) that the levels are fitted to.  Without them levels
+        are evenly spaced over the activity that the model brings, which costs accuracy.
+
+    Raises
+    ------
+    SpecError
+        Neither training inputs nor measured activity are there; or as :func:`level_code`.
+    """
+    graph = model.graph
+    names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
+    if training_inputs is not None:
+        recording = record(graph, training_inputs)
+        levels = {
+            name: fit_levels(graph[name].neuron, recording.outputs[name], count, per_unit=per_unit)
+            for name in names
+        }
+        drives = recording.drives
+    else:
+        levels, drives = {}, {}
+        for name in names:
+            population, activity = graph[name], model.activity.get(name)
+            if activity is None or activity.p999 <= 0:
+                raise SpecError(
+                    f"population {name}",
+                    got="no measured activity",
+                    expected="activity on training data",
+                    fix="name training data with data=",
+                )
+            levels[name] = levels_at(population.neuron, even_levels(population, activity, count))
+            drives[name] = float(np.abs(population.gain).max()) * activity.largest_current
+    return level_code(graph, levels, drives, digits=digits, dt=model.timing.dt)
+
+
+def even_levels(population: Population, activity: Activity, count: int) -> Array:
+    """Evenly spaced levels over the range of a population's outputs, (1, count)."""
+    least = -activity.p999 if population.neuron.kind == "tanh" else 0.0
+    return np.linspace(least, activity.p999, count)[None]
+
+
+def level_code(
+    graph: Graph,
+    levels: Mapping[str, Levels],
+    drives: Mapping[str, float],
+    *,
+    digits: int = 6,
+    dt: float = 0.001,
+) -> tuple[Graph, Timing]:
+    """The level-coded graph of a rate graph, and how fast it can be run.
+
+    Parameters
+    ----------
+    levels
+        For each nonlinear population, see :func:`fit_levels`.
+    drives
+        The largest current that each takes from the host, see :func:`record`.
+    digits
+        Binary digits of these currents besides the sign.
+
+    Raises
+    ------
+    SpecError
+        ``digits`` out of range, or a population without levels.
+    """
+    if digits not in DIGITS:
+        expected = f"{DIGITS[0]} to {DIGITS[-1]}"
+        raise SpecError("input bits", got=repr(digits), expected=expected, fix="try 6")
+    plan = schedule(graph)
+    missing = [p.name for p in graph.populations if p.neuron.kind != "linear"]
+    missing = [name for name in missing if name not in levels]
+    if missing:
+        raise SpecError(
+            f"levels of {missing[0]}",
+            got="none",
+            expected="levels of every population with neurons",
+            fix="name training data",
+        )
+    split = split_currents(graph, plan)
+    coder = _Coder(graph, levels, plan, dt)
+    populations: list[Population] = []
+    projections = [p for p in split.projections if p.post not in levels]
+    for population in split.populations:
+        if population.name in levels:
+            parts, links = coder.code(population, drives.get(population.name, 0.0), digits)
+            populations += parts
+            projections += links
+        else:
+            populations.append(population)
+    coded = Graph(tuple(populations), tuple(projections), graph.input, graph.output)
+    return coded, Timing(plan.steps_per_input, 0, 0.0, dt)
+
+
+@dataclass(frozen=True)
+class _Coder:
+    """Makes the parts that take the place of one population."""
+
+    graph: Graph
+    levels: Mapping[str, Levels]
+    plan: Schedule
+    dt: float
+
+    def code(
+        self, population: Population, drive: float, digits: int
+    ) -> tuple[list[Population], list[Projection]]:
+        """Current, digits, comparators and their sum; and what leads from each to the next."""
+        name, size = population.name, population.size
+        fitted = self._each_unit(name)
+        signs = _signs(fitted)[0]
+        copies = signs.shape[1]
+        bias = population.bias.copy()
+        populations: list[Population] = []
+        links: list[Projection] = []
+        spikes = f"{name}.spikes"
+        straight = [p for p in self.graph.incoming(name) if p.name in self.plan.staying]
+        if len(straight) < len(self.graph.incoming(name)):
+            parts, inner = input_digits(
+                name, f"{name}.current", population.gain, drive, digits, self.dt
+            )
+            populations += parts
+            links += inner
+            unit = drive / (2**digits - 1)
+            for bit, part in enumerate(reversed(parts)):
+                each = np.full((size, copies), unit * 2.0**bit)
+                both = _spread(each)
+                links.append(Projection(part.name, spikes, both, name=f"{part.name}_in"))
+        for p in straight:
+            source = self._each_unit(p.pre)
+            gained = population.gain[:, None] * p.transform.matrix(self.graph[p.pre].size)
+            weight = np.repeat(gained @ _decoder(source), copies, axis=0)
+            tau = None if p.immediate else 0.0
+            links.append(Projection(f"{p.pre}.spikes", spikes, weight, tau, name=p.name))
+            bias += gained @ _silent_level(source)
+        populations.append(
+            Population(
+                spikes,
+                size * copies,
+                comparator(self.dt),
+                gain=signs.ravel(),
+                bias=(signs * (bias[:, None] - fitted.thresholds) + FIRES_ABOVE).ravel(),
+            )
+        )
+        populations.append(Population(name, size, LINEAR, bias=_silent_level(fitted)))
+        links.append(Projection(spikes, name, _decoder(fitted), name=f"{name}.decoder"))
+        return populations, links
+
+    def _each_unit(self, name: str) -> Levels:
+        """Levels with a row for each unit."""
+        fitted, size = self.levels[name], self.graph[name].size
+        spread = [
+            np.broadcast_to(a, (size, a.shape[1]))
+            for a in (fitted.values, fitted.thresholds, fitted.middles)
+        ]
+        return Levels(*spread)
+
+
+def input_digits(
+    name: str, source: str, gain: Array, largest: float, digits: int, dt: float
+) -> tuple[list[Population], list[Projection]]:
+    """Comparators that write ``gain`` · ``source`` as a sign and binary digits, spikes in one step.
+
+    The population ``<name>.bit<b>`` has 2 · n neurons: one a value for positive and one for
+    negative values.  They spike if digit b of the rounded size is 1.  The highest digit compares
+    with half the range; each lower one with what the higher ones leave
+    (successive approximation).  Sizes above ``largest`` have all digits 1.
+
+    Parameters
+    ----------
+    source
+        A linear population of n values.
+    largest
+        The size that is written as 2^digits - 1.
+
+    Returns
+    -------
+    The populations, highest digit first, and the projections onto them.
+
+    Raises
+    ------
+    SpecError
+        ``largest`` is not more than 0.
+    """
+    if not largest > 0:
+        raise SpecError(
+            f"current of {name} from the host",
+            got=f"{largest:g} at most",
+            expected="more than 0 on training data",
+            fix="check the weights before it and the training data",
+        )
+    size = len(gain)
+    both = _signed(gain * ((2**digits - 1) / largest))
+    populations: list[Population] = []
+    projections: list[Projection] = []
+    for bit in reversed(range(digits)):
+        part = Population(
+            f"{name}.bit{bit}",
+            2 * size,
+            comparator(dt),
+            # Rounded to the nearest: half a unit is added before digits are taken.
+            bias=np.full(2 * size, FIRES_ABOVE + 0.5 - 2.0**bit),
+            on_host=True,
+        )
+        projections.append(Projection(source, part.name, both, name=f"{part.name}_current"))
+        for higher, earlier in zip(reversed(range(bit + 1, digits)), populations, strict=True):
+            taken = np.full(2 * size, -(2.0**higher))
+            link = f"{part.name}_less_{2**higher}"
+            projections.append(Projection(earlier.name, part.name, taken, name=link))
+        populations.append(part)
+    return populations, projections
+
+
+def _signs(fitted: Levels) -> tuple[Array, Array]:
+    """For each comparator, 1 if it spikes above its threshold and -1 below; and its weight."""
+    above = np.arange(fitted.count - 1) >= fitted.silent[:, None]
+    signs = np.where(above, 1.0, -1.0)
+    return signs, signs * np.diff(fitted.values, axis=1)
+
+
+def _silent_level(fitted: Levels) -> Array:
+    """What each unit is without spikes, (units,)."""
+    return fitted.values[np.arange(len(fitted.values)), fitted.silent]
+
+
+def _decoder(fitted: Levels) -> Array:
+    """From the spikes of all comparators to the units, (units, units · K)."""
+    weights = _signs(fitted)[1]
+    units, copies = weights.shape
+    decoder = np.zeros((units, units, copies))
+    decoder[np.arange(units), np.arange(units)] = weights
+    return decoder.reshape(units, units * copies)
+
+
+def _signed(values: Array) -> Sparse:
+    """From n values to 2 n: each times ``values``, and once more with the other sign."""
+    size = len(values)
+    columns = np.tile(np.arange(size), 2)
+    return Sparse((2 * size, size), np.arange(2 * size), columns, np.concatenate([values, -values]))
+
+
+def _spread(values: Array) -> Sparse:
+    """From n positive and n negative digits to the comparators of n units, (units · K, 2 n)."""
+    size, copies = values.shape
+    rows = np.repeat(np.arange(size * copies), 2)
+    columns = np.repeat(np.arange(size), copies)[:, None] + np.array([0, size])
+    both = np.stack([values.ravel(), -values.ravel()], axis=1)
+    return Sparse((size * copies, 2 * size), rows, columns.ravel(), both.ravel())
