@@ -6,7 +6,7 @@ from scipy import sparse
 
 from spiking_lmu.backends.batched import BatchedSimulator, Record, Unsupported, extract
 from spiking_lmu.backends.batched import simulator as simulator_module
-from spiking_lmu.backends.batched.engine_numpy import NumpyEngine
+from spiking_lmu.backends.batched.chip.engine import NumpyEngine
 from spiking_lmu.backends.batched.host import BatchedHost
 from spiking_lmu.compat import import_nengo, import_nengo_loihi
 from spiking_lmu.errors import MissingExtraError, TargetError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu.backends.batched import BatchedSimulator, extract
-from spiking_lmu.backends.batched import program as program_module
+from spiking_lmu.backends.batched.chip import program as program_module
 from spiking_lmu.compat import import_nengo
 
 from ..helpers.controls import CONTROLS

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from spiking_lmu.backends.batched import BatchedSimulator, Unsupported, extract
-from spiking_lmu.backends.batched.learning import Learner
-from spiking_lmu.backends.batched.learning_errors import ErrorLinks
-from spiking_lmu.backends.batched.noise import draw
+from spiking_lmu.backends.batched.chip.learning import Learner
+from spiking_lmu.backends.batched.chip.noise import draw
+from spiking_lmu.backends.batched.links import ErrorLinks
 from spiking_lmu.backends.batched.simulator import engine_class
 from spiking_lmu.compat import import_nengo, import_nengo_loihi
 

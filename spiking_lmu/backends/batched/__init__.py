@@ -24,9 +24,8 @@ another order.  :func:`round_weights` comes between the two: real numbers, with 
 and biases.
 """
 
-from .program import ChipProgram, extract
-from .real import RealProgram, extract_real
-from .rounded_weights import round_weights
+from .chip.program import ChipProgram, extract
+from .chip.real import RealProgram, extract_real, round_weights
 from .simulator import BatchedSimulator, Record
 from .unsupported import Unsupported
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from spiking_lmu.errors import TargetError
 
-from .chip_probes import ChipReader
-from .engine import Engine
+from .chip.engine import Engine
+from .chip.probes import ChipReader
 from .host import BatchedHost
 
 Array = np.ndarray

@@ -10,15 +10,13 @@ import numpy as np
 
 from spiking_lmu.errors import TargetError, missing_extra
 
-from .chip_probes import ChipReader, Receiver
-from .engine import Engine
-from .engine_numpy import NumpyEngine
-from .engine_real import RealEngine
+from .chip.engine import Engine, NumpyEngine
+from .chip.probes import ChipReader
+from .chip.program import ChipProgram, extract
+from .chip.real import RealEngine, RealProgram
 from .feeds import Feed, as_feed, check_feeds
 from .host import BatchedHost
-from .learning_errors import ErrorLinks
-from .program import ChipProgram, extract
-from .real import RealProgram
+from .links import ErrorLinks, Receiver
 from .records import (
     ChipRecorder,
     CountRecorder,
@@ -132,7 +130,7 @@ class BatchedSimulator:
         Or an error for learning within ``margin`` of where it is rounded to another number.
 
         In all others every spike is the stock simulator's, if sums on the host differ from its
-        by less than that (``host_neurons.py``).
+        by less than that (``host/neurons.py``).
         """
         return np.any([host.near for host in self._hosts.values()], axis=0)
 
@@ -304,6 +302,6 @@ def engine_class(name: str) -> type[NumpyEngine]:
         return NumpyEngine
     if find_spec("numba") is None:
         raise missing_extra("engine numba", "numba", "fast")
-    from .engine_numba import NumbaEngine
+    from .chip.compiled import NumbaEngine
 
     return NumbaEngine

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .unsupported import unsupported
+from ..unsupported import unsupported
 
 Array = np.ndarray
 

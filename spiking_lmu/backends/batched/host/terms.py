@@ -1,4 +1,4 @@
-"""What operators add to a signal, on arrays with a batch axis.
+"""What operators add to a signal, one by one or as a sum, on arrays with a batch axis.
 
 Source: nengo 4.1.0, ``builder/operator.py`` (``make_step`` of ``Copy``, ``ElementwiseInc``,
 ``DotInc`` and ``SparseDotInc``), and ``builder/transforms.py``.
@@ -6,16 +6,15 @@ Source: nengo 4.1.0, ``builder/operator.py`` (``make_step`` of ``Copy``, ``Eleme
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .unsupported import unsupported
-
-if TYPE_CHECKING:
-    from .host import BatchedHost
+from ..unsupported import unsupported
+from .plan import Sum
+from .state import HostState
 
 Array = np.ndarray
 #: Products with fewer rows cost no more than finding out that their factor has not changed.
@@ -41,7 +40,7 @@ class Term:
     gathered: tuple[Array, Array, Any] | None = None
 
 
-def copied(host: BatchedHost, operator: Any) -> Term:
+def copied(host: HostState, operator: Any) -> Term:
     """A signal as it is, or the part of it that ``operator.src_slice`` selects."""
     source = host.signals[operator.src]
     of = Ellipsis if operator.src_slice is None else operator.src_slice
@@ -51,7 +50,7 @@ def copied(host: BatchedHost, operator: Any) -> Term:
     )
 
 
-def scaled(host: BatchedHost, operator: Any) -> Term:
+def scaled(host: HostState, operator: Any) -> Term:
     """An elementwise product.
 
     Raises
@@ -68,7 +67,7 @@ def scaled(host: BatchedHost, operator: Any) -> Term:
     return _product(lambda: factors * source)
 
 
-def weighted(host: BatchedHost, operator: Any) -> Term:
+def weighted(host: HostState, operator: Any) -> Term:
     """A matrix product, its matrix dense or sparse.
 
     Raises
@@ -106,7 +105,7 @@ def weighted(host: BatchedHost, operator: Any) -> Term:
     return _kept(source, matrix.shape[0], multiply)
 
 
-def convolved(host: BatchedHost, operator: Any) -> Term:
+def convolved(host: HostState, operator: Any) -> Term:
     """A convolution or its transpose.
 
     Strictly it is Nengo's own step on one sample after another.  Else a convolution takes all
@@ -218,3 +217,46 @@ def _one_term_rows(matrix: Any) -> tuple[Any, Array] | None:
 
 def _add(target: Array, change: Array) -> None:
     np.add(target, change, out=target)
+
+
+def sum_step(host: HostState, made: Sum, terms: Sequence[Term]) -> Callable[[], None]:
+    """Compute the sum from its terms."""
+    target = host.signals[made.target]
+    start = _start(host, made.start)
+    if not terms:
+        return lambda: np.copyto(target, start)
+    first, others = terms[0], terms[1:]
+    begin = _begin(host, target, start, first)
+
+    def step() -> None:
+        begin()
+        for term in others:
+            term.add(target)
+
+    return step
+
+
+def _start(host: HostState, operator: Any) -> Any:
+    if type(operator).__name__ == "Reset":
+        return operator.value
+    return host.signals[operator.src]
+
+
+def _begin(host: HostState, target: Array, start: Any, first: Term) -> Callable[[], None]:
+    """``target = start + first`` in as few passes as there can be."""
+    if not np.any(start):
+        return lambda: first.write(target)
+    if host.compiled and first.gathered is not None:
+        from .kernels import start_and_gather
+
+        factors, source, columns = first.gathered
+        chosen = np.arange(len(source))[columns]
+        starts = np.ascontiguousarray(np.broadcast_to(start, (len(target), 1))[:, 0])
+        factor = np.ascontiguousarray(np.broadcast_to(factors, (len(target), 1))[:, 0])
+        return lambda: start_and_gather(target, starts, factor, source, chosen)
+
+    def begin() -> None:
+        first.write(target)
+        np.add(start, target, out=target)
+
+    return begin

@@ -11,14 +11,12 @@ Source: nengo 4.1.0, ``builder/processes.py``, ``SimProcess.make_step``; nengo-l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .unsupported import unsupported
-
-if TYPE_CHECKING:
-    from .host import BatchedHost
+from ..unsupported import unsupported
+from .state import HostState
 
 Array = np.ndarray
 Step = Callable[[], None]
@@ -34,7 +32,7 @@ class NoRandom:
         raise unsupported(f"process {self._name}", "random numbers without a seed", "a seed")
 
 
-def fed_step(host: BatchedHost, signal: Any) -> Step:
+def fed_step(host: HostState, signal: Any) -> Step:
     """Output the feed of this step; what it showed before stays where it is."""
     feed, output = host.fed[signal], host.signals[signal]
 
@@ -47,7 +45,7 @@ def fed_step(host: BatchedHost, signal: Any) -> Step:
     return step
 
 
-def process_step(host: BatchedHost, operator: Any) -> Step | None:
+def process_step(host: HostState, operator: Any) -> Step | None:
     """What a process does in one step.
 
     Raises
@@ -79,7 +77,7 @@ def process_step(host: BatchedHost, operator: Any) -> Step | None:
     return step
 
 
-def _send(host: BatchedHost, operator: Any) -> Step:
+def _send(host: HostState, operator: Any) -> Step:
     """Values that are not zero are spikes (``simulator.py``, ``StepRunner._host2chip``)."""
     source = host.signals[operator.input]
     spikes = host.sent[id(operator.process)] = np.zeros(source.shape, bool)
@@ -90,7 +88,7 @@ def _send(host: BatchedHost, operator: Any) -> Step:
     return send
 
 
-def _compute(host: BatchedHost, operator: Any) -> Callable[..., Array]:
+def _compute(host: HostState, operator: Any) -> Callable[..., Array]:
     process = operator.process
     if operator.input is None:
         # No input: the same for all samples.
@@ -113,7 +111,7 @@ def _compute(host: BatchedHost, operator: Any) -> Callable[..., Array]:
     return compute
 
 
-def _works_on_columns(host: BatchedHost, process: Any) -> bool:
+def _works_on_columns(host: HostState, process: Any) -> bool:
     from nengo.synapses import Alpha, LinearFilter, Lowpass
 
     if type(process) in (Lowpass, Alpha, LinearFilter):
@@ -123,7 +121,7 @@ def _works_on_columns(host: BatchedHost, process: Any) -> bool:
     return bool(getattr(type(process), "batched", False))
 
 
-def _make(host: BatchedHost, process: Any, shape_in: Any, shape_out: Any) -> Callable[..., Array]:
+def _make(host: HostState, process: Any, shape_in: Any, shape_out: Any) -> Callable[..., Array]:
     rng = process.get_rng(None) if process.seed is not None else NoRandom(process)
     state = process.make_state(shape_in, shape_out, host.dt, dtype=np.float64)
     return process.make_step(shape_in, shape_out, host.dt, rng, state)

@@ -3,7 +3,7 @@
 Whether a neuron spikes can hinge on the order in which a sum was added.  Let the voltages of
 a stock run and of this one differ by less than a margin: then both spike alike as long as no
 voltage comes closer than that to the threshold.  A sample in which one does is marked in
-``BatchedHost.near``.
+``HostState.near``.
 
 Source: nengo 4.1.0, ``neurons.py``, ``SpikingRectifiedLinear.step`` and ``LIF.step``.
 """
@@ -11,14 +11,12 @@ Source: nengo 4.1.0, ``neurons.py``, ``SpikingRectifiedLinear.step`` and ``LIF.s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .unsupported import unsupported
-
-if TYPE_CHECKING:
-    from .host import BatchedHost
+from ..unsupported import unsupported
+from .state import HostState
 
 Array = np.ndarray
 Step = Callable[[], None]
@@ -27,7 +25,7 @@ Step = Callable[[], None]
 ELEMENTWISE = ("LIF", "LIFRate", "RectifiedLinear", "SpikingRectifiedLinear")
 
 
-def neuron_step(host: BatchedHost, operator: Any) -> Step:
+def neuron_step(host: HostState, operator: Any) -> Step:
     """What a population does in one step.
 
     Raises
@@ -50,11 +48,11 @@ def neuron_step(host: BatchedHost, operator: Any) -> Step:
 
 
 def _rectified_linear(
-    host: BatchedHost, neurons: Any, current: Array, output: Array, voltage: Array
+    host: HostState, neurons: Any, current: Array, output: Array, voltage: Array
 ) -> Step:
     dt, margins, near = host.dt, host.margins, host.near
     if host.compiled:
-        from .host_kernels import spiking_relu
+        from .kernels import spiking_relu
 
         height = neurons.amplitude / dt
         return lambda: spiking_relu(current, output, voltage, dt, height, margins, near)
@@ -69,7 +67,7 @@ def _rectified_linear(
 
 
 def _lif(
-    host: BatchedHost,
+    host: HostState,
     neurons: Any,
     current: Array,
     output: Array,
@@ -82,7 +80,7 @@ def _lif(
     # Its exponentials need not be the same to the last bit.
     host.rounded()
     if host.compiled:
-        from .host_kernels import lif
+        from .kernels import lif
 
         constants = (dt, tau_rc, tau_ref, float(lowest), height)
         return lambda: lif(current, output, voltage, refractory, constants, margins, near)

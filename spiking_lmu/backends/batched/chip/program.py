@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..unsupported import unsupported
 from .learning import LearningSynapse, learning_synapses
 from .noise import Noise, read_noise
 from .places import Places, find_places
-from .unsupported import unsupported
 from .wiring import Wiring, arrivals_at_synapses, wire
 
 Array = np.ndarray

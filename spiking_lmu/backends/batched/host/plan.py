@@ -7,18 +7,11 @@ need not exist.  The order of the additions stays; only 0 + x becomes x.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from .host_terms import Term
-
-if TYPE_CHECKING:
-    from .host import BatchedHost
-
-Array = np.ndarray
 
 
 @dataclass(eq=False)
@@ -166,46 +159,3 @@ def _adds_to_all(operator: Any) -> bool:
         "SparseDotInc",
         "ElementwiseInc",
     )
-
-
-def sum_step(host: BatchedHost, made: Sum, terms: Sequence[Term]) -> Callable[[], None]:
-    """Compute the sum from its terms."""
-    target = host.signals[made.target]
-    start = _start(host, made.start)
-    if not terms:
-        return lambda: np.copyto(target, start)
-    first, others = terms[0], terms[1:]
-    begin = _begin(host, target, start, first)
-
-    def step() -> None:
-        begin()
-        for term in others:
-            term.add(target)
-
-    return step
-
-
-def _start(host: BatchedHost, operator: Any) -> Any:
-    if _kind(operator) == "Reset":
-        return operator.value
-    return host.signals[operator.src]
-
-
-def _begin(host: BatchedHost, target: Array, start: Any, first: Term) -> Callable[[], None]:
-    """``target = start + first`` in as few passes as there can be."""
-    if not np.any(start):
-        return lambda: first.write(target)
-    if host.compiled and first.gathered is not None:
-        from .host_kernels import start_and_gather
-
-        factors, source, columns = first.gathered
-        chosen = np.arange(len(source))[columns]
-        starts = np.ascontiguousarray(np.broadcast_to(start, (len(target), 1))[:, 0])
-        factor = np.ascontiguousarray(np.broadcast_to(factors, (len(target), 1))[:, 0])
-        return lambda: start_and_gather(target, starts, factor, source, chosen)
-
-    def begin() -> None:
-        first.write(target)
-        np.add(start, target, out=target)
-
-    return begin

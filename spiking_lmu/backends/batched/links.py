@@ -1,4 +1,4 @@
-"""What the host sends to synapses that learn.
+"""What goes between host and chip: spikes' values up, errors for learning down.
 
 Source: nengo-loihi 1.1.0, ``simulator.py`` (``StepRunner._host2chip``) and
 ``emulator/interface.py`` (``SynapseState.update_pes_errors``).
@@ -11,11 +11,31 @@ from typing import Any
 
 import numpy as np
 
+from .chip.engine import Engine
+from .chip.learning import Learner
+from .chip.probes import ChipReader
 from .host import BatchedHost
-from .learning import Learner
 from .unsupported import unsupported
 
 Array = np.ndarray
+
+
+class Receiver:
+    """Passes what the chip did in one step to a host process."""
+
+    def __init__(self, reader: ChipReader, buffer: Array, strict: bool) -> None:
+        if reader.probe.synapse is not None:
+            raise unsupported("chip to host connection", "a filter on the chip side", "none")
+        self.reader, self._buffer = reader, buffer
+        self._weigh = reader.weigh_one_by_one if strict else reader.weigh
+
+    def pass_on(self, engine: Engine) -> None:
+        """Read the chip and set what the process outputs in the host's next step."""
+        self.set(self._weigh(self.reader.read(engine)))
+
+    def set(self, values: Array) -> None:
+        """Set what the process outputs: (batch, size)."""
+        self._buffer[...] = values.T
 
 
 class ErrorLinks:

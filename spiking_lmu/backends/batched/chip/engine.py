@@ -6,14 +6,31 @@ Source: nengo-loihi 1.1.0, ``emulator/interface.py``, ``EmulatorInterface.step``
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 
-from .input_sums import InputSums
 from .learning import Learner
 from .noise import draw
 from .program import DECAY_BITS, Q_BITS, U_BITS, ChipProgram
+from .wiring import InputSums
 
 Array = np.ndarray
+
+
+class Engine(Protocol):
+    """The state of a chip for a batch of samples; every array is (neurons, batch)."""
+
+    name: str
+    #: What current and voltage are on the emulator: int32, or float32 without quantisation.
+    number: Any
+    spiked: Array
+    current: Array
+    voltage: Array
+    learners: list[Learner]
+
+    def step(self, input_spikes: Array) -> None:
+        """Advance by one step; bool (inputs, batch) is what the host sent the step before."""
 
 
 class NumpyEngine:

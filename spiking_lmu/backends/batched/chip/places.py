@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .unsupported import unsupported
+from ..unsupported import unsupported
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .unsupported import unsupported
+from ..unsupported import unsupported
 from .wiring import Arrival
 
 Array = np.ndarray

@@ -1,4 +1,4 @@
-"""What each spike adds to each compartment, as two sparse matrices.
+"""What each spike adds to each compartment: two sparse matrices, and their sums for a batch.
 
 A spike reaches compartments over *slots*: rows of weights of a synapse, chosen by the
 axon's map (``block.py``, ``Axon.map_axon`` and ``Synapse.axon_weights_indices``).  Slots that
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ..unsupported import unsupported
 from .places import Places
-from .unsupported import unsupported
 
 Array = np.ndarray
 #: Sources, axons and atoms, each (connections,).
@@ -209,3 +209,42 @@ def _split(
                 left &= ~inside
     values = (entries.data[left], (entries.row[left], entries.col[left]))
     return tuple(tiles), sparse.csr_matrix(values, shape=weights.shape)
+
+
+class InputSums:
+    """Adds up the inputs of a step by BLAS.
+
+    Parameters
+    ----------
+    kind
+        float32 or float64, for the products and the sums.
+
+    Attributes
+    ----------
+    spikes
+        What :meth:`add_up` was given, (neurons + inputs, batch), ones and zeros.
+    sums
+        (neurons, batch).
+    """
+
+    def __init__(self, places: Places, wiring: Wiring, batch: int, kind: Any) -> None:
+        self._neurons = places.neurons
+        self.spikes: Array = np.zeros((places.neurons + places.inputs, batch), kind)
+        self.sums: Array = np.zeros((places.neurons, batch), kind)
+        self._incidence = wiring.incidence.astype(kind)
+        self._tiles: list[tuple[slice, slice, Array]] = [
+            (t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles
+        ]
+        self._rest = wiring.rest.astype(kind) if wiring.rest.nnz else None
+
+    def add_up(self, spiked: Array, input_spikes: Array) -> None:
+        """Set :attr:`sums` from bool (neurons, batch) and (inputs, batch)."""
+        self.spikes[: self._neurons] = spiked
+        self.spikes[self._neurons :] = input_spikes
+        lines = self._incidence @ self.spikes
+        if self._rest is None:
+            self.sums[...] = 0
+        else:
+            self.sums[...] = self._rest @ lines
+        for rows, columns, weights in self._tiles:
+            self.sums[rows] += weights @ lines[columns]

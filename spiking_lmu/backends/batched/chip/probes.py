@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..unsupported import unsupported
 from .engine import Engine
 from .places import Places
-from .unsupported import unsupported
 
 Array = np.ndarray
 
@@ -74,21 +74,3 @@ class ChipReader:
                 for i in range(batch)
             ]
         )
-
-
-class Receiver:
-    """Passes what the chip did in one step to a host process."""
-
-    def __init__(self, reader: ChipReader, buffer: Array, strict: bool) -> None:
-        if reader.probe.synapse is not None:
-            raise unsupported("chip to host connection", "a filter on the chip side", "none")
-        self.reader, self._buffer = reader, buffer
-        self._weigh = reader.weigh_one_by_one if strict else reader.weigh
-
-    def pass_on(self, engine: Engine) -> None:
-        """Read the chip and set what the process outputs in the host's next step."""
-        self.set(self._weigh(self.reader.read(engine)))
-
-    def set(self, values: Array) -> None:
-        """Set what the process outputs: (batch, size)."""
-        self._buffer[...] = values.T
