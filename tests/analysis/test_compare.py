@@ -180,7 +180,7 @@ def test_finished_runs_deploy_nothing(tmp_path):
 def test_samples_of_another_shape_are_refused_before_anything_runs(tmp_path):
     from dataclasses import replace
 
-    flat = replace(dataset(), x=SAMPLES.reshape(12, 1, 12))
+    flat = replace(dataset(), x=SAMPLES.reshape(12, 1, 12), lengths=None)
     with pytest.raises(SpecError, match="input data"):
         compare([("small", MODEL)], [Job(Target(), 12)], flat, journal=tmp_path)
     assert list(tmp_path.iterdir()) == []

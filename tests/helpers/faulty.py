@@ -28,7 +28,7 @@ RIDGE = 1e4
 def images(samples: int, rows: bool = False) -> datasets.Dataset:
     """The first test images, whole, or row after row as a sequence of 28 inputs."""
     dataset = datasets.load("mnist", "test", samples=samples)
-    return replace(dataset, x=dataset.x.reshape(-1, ROWS, ROWS)) if rows else dataset
+    return replace(dataset, x=dataset.x.reshape(-1, ROWS, ROWS), lengths=None) if rows else dataset
 
 
 def dense() -> Model:
