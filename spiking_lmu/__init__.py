@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spiking_lmu.backends.registry import find_targets, get_target
     from spiking_lmu.conversion import convert
+    from spiking_lmu.datasets.dataset import Dataset, Splits
     from spiking_lmu.errors import SpikingLmuError
     from spiking_lmu.files.slmu import load, save
     from spiking_lmu.graph.graph import Graph, Population, Projection
@@ -19,17 +20,22 @@ if TYPE_CHECKING:
     from spiking_lmu.graph.model import Model
     from spiking_lmu.graph.neurons import Neuron
     from spiking_lmu.graph.reference import run_reference
+    from spiking_lmu.graph.task import Scaling, Task
     from spiking_lmu.graph.timing import Timing
     from spiking_lmu.importers import from_nengo_dl
 
 _HOME = {
+    "Dataset": "datasets.dataset",
     "Graph": "graph.graph",
     "LmuSpec": "graph.lmu",
     "Model": "graph.model",
     "Neuron": "graph.neurons",
     "Population": "graph.graph",
     "Projection": "graph.graph",
+    "Scaling": "graph.task",
     "SpikingLmuError": "errors",
+    "Splits": "datasets.dataset",
+    "Task": "graph.task",
     "Timing": "graph.timing",
     "convert": "conversion",
     "find_targets": "backends.registry",
@@ -41,17 +47,21 @@ _HOME = {
 }
 
 #: Modules that stand at the top by a shorter name.
-_MODULES = {"parameters": "importers.parameters"}
+_MODULES = {"datasets": "datasets", "parameters": "importers.parameters"}
 
 __version__ = "0.1.0"
 __all__ = [
+    "Dataset",
     "Graph",
     "LmuSpec",
     "Model",
     "Neuron",
     "Population",
     "Projection",
+    "Scaling",
     "SpikingLmuError",
+    "Splits",
+    "Task",
     "Timing",
     "convert",
     "find_targets",

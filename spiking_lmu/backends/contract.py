@@ -2,7 +2,7 @@
 
 In a test file of your own::
 
-    from spiking_lmu.testing import TargetContract
+    from spiking_lmu.backends.contract import TargetContract
     from my_package.adapter import TARGET
 
     class TestMyTarget(TargetContract):
@@ -14,12 +14,14 @@ show, 1/T Hz over T seconds; a target that quantises may set :attr:`TargetContra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from spiking_lmu.conversion import Options, convert, measure_activity
+from spiking_lmu.compat import import_nengo
+from spiking_lmu.conversion import Options, convert, default_options, measure_activity
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
@@ -28,21 +30,28 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
-from .target import Run, Target
+from .options import check_options, options_of
+from .target import Problem, Run, Target, blocking
 
 Array = np.ndarray
+SEVERITIES = {"error", "hardware", "warning"}
 
 
 def small_lmu(
     neuron: str = "relu", cell: str = "feedforward", seed: int = 3
 ) -> tuple[Model, Array]:
     """A spiking LMU small enough for any target, and four samples (4, 12, 1) for it."""
+    model, x = rate_lmu(cell, seed)
+    options = Options(neuron=neuron, max_rate=200.0, settle_steps=250, readout_tau=0.05)
+    return convert(model, options), x
+
+
+def rate_lmu(cell: str = "feedforward", seed: int = 3) -> tuple[Model, Array]:
+    """The rate model of :func:`small_lmu`, and its samples."""
     rng = np.random.default_rng(seed)
     graph = build(LmuSpec(order=4, theta=8.0, units=20, output_size=3, cell=cell), seed)
     x = rng.uniform(0.0, 1.0, (4, 12, 1))
-    model = Model(graph, activity=measure_activity(graph, x))
-    options = Options(neuron=neuron, max_rate=200.0, settle_steps=250, readout_tau=0.05)
-    return convert(model, options), x
+    return Model(graph, activity=measure_activity(graph, x)), x
 
 
 def driven_neurons(currents: Array, kind: str, steps: int) -> Model:
@@ -62,6 +71,15 @@ def _at_least_one(activity: Any) -> Any:
     return {name: replace(a, current=1.0, largest_current=1.0) for name, a in activity.items()}
 
 
+def _refusal(call: Callable[..., Any]) -> str:
+    """What the TargetError says that ``call`` raises; it has to."""
+    try:
+        call()
+    except TargetError as error:
+        return str(error)
+    raise AssertionError("nothing was refused")
+
+
 class TargetContract:
     """Tests of one target; subclass it and set :attr:`target`."""
 
@@ -79,9 +97,98 @@ class TargetContract:
 
     def test_describes_itself(self) -> None:
         """Name, summary, extra and availability are plain text."""
-        for text in (self.target.name, self.target.summary, self.target.extra):
+        target = self.target
+        assert isinstance(target, Target)
+        for text in (target.name, target.summary, target.extra):
             assert isinstance(text, str)
-        assert self.target.available() == ""
+            assert text.isprintable()
+        assert target.name
+        assert target.available() == ""
+
+    def test_options_have_a_type_and_a_help(self) -> None:
+        """The command line can offer each, and its default is one of its values."""
+        for name, option in options_of(self.target).items():
+            assert option.help, f"deploy's docstring says nothing of {name}"
+            if option.kind is not None and option.default is not None:
+                assert option.parse(str(option.default)) == option.default
+
+    def test_another_option_is_refused(self) -> None:
+        """By its name, before anything is built."""
+        said = _refusal(lambda: check_options(self.target, {"no_such_option": 1}))
+        assert "no_such_option" in said
+
+    def test_defaults_suit_the_target(self) -> None:
+        """A conversion takes them, and the target runs what comes out."""
+        rate, x = rate_lmu()
+        spiking = convert(rate, default_options(rate, self.target.defaults.chosen()))
+        assert not blocking(self.target.check(spiking))
+        assert np.isfinite(self.deploy_and_run(spiking, x).outputs).all()
+
+    def test_what_it_checks_is_what_it_deploys(self) -> None:
+        """A model with an error is refused in one line, any other runs."""
+        for model, x in (rate_lmu(), small_lmu(), small_lmu("lif")):
+            problems = self.target.check(model)
+            assert all(isinstance(problem, Problem) for problem in problems)
+            assert {problem.severity for problem in problems} <= SEVERITIES
+            if not blocking(problems):
+                assert np.isfinite(self.deploy_and_run(model, x).outputs).all()
+                continue
+            said = _refusal(lambda model=model, x=x: self.deploy_and_run(model, x))
+            assert "\n" not in said
+
+    def test_cores_hold_what_they_say(self) -> None:
+        """Where a target has cores: whole numbers, and a limit for each resource."""
+        for core in self.target.cores(small_lmu()[0]):
+            assert set(core.used) == set(core.limits)
+            assert all(number >= 0 for number in core.used.values())
+
+    def test_cells_fire_as_their_response_curve_says(self) -> None:
+        """Its neurons by themselves: spikes of a second of constant current, to two of them."""
+        cells, dt = self.target.cells, 0.001
+        driven = {"spiking_relu": [0.0, 12.0, 75.0, 180.0], "lif": [0.5, 1.5, 3.0]}
+        for kind, currents in driven.items():
+            neuron, current = Neuron(kind), np.array(currents)
+            step = cells.stepper(neuron, current.shape, dt)
+            counted = sum(step(current) for _ in range(1000))
+            expected = cells.response(neuron, current, dt)
+            assert (np.abs(counted - expected) <= 2.0).all(), (kind, counted, expected)
+
+    def test_rungs_run_what_the_target_runs(self) -> None:
+        """Where a target has rungs: each has a name of its own and gives a run of that shape."""
+        model, x = small_lmu()
+        rungs = self.target.rungs(model, x.shape[1], seed=0)
+        assert len({rung.name for rung in rungs}) == len(rungs)
+        for rung in rungs:
+            with rung.deploy() as deployment:
+                run = deployment.run(x, raster=True)
+            assert run.outputs.shape == (len(x), model.timing.total_steps(x.shape[1]), 3)
+            assert len(run.rasters) == len(x)
+
+    def test_learns_while_it_runs(self) -> None:
+        """Where a target learns: PES moves the decoders, and they can be read."""
+        online = self.target.online_learning
+        if online is None:
+            return
+        nengo = import_nengo()
+        with nengo.Network(seed=0) as network:
+            ensemble = nengo.Ensemble(30, 1)
+            output, error = nengo.Node(size_in=1), nengo.Node(size_in=1)
+            learned = nengo.Connection(
+                ensemble,
+                output,
+                function=lambda x: 0,
+                learning_rule_type=nengo.PES(1e-3),
+                synapse=0.01,
+            )
+            nengo.Connection(nengo.Node(-1.0), error, synapse=None)
+            nengo.Connection(output, error, synapse=None)
+            nengo.Connection(error, learned.learning_rule, synapse=None)
+        with online.simulator(network, 0.001, 0, 1e-3) as simulator:
+            simulator.run_steps(100)
+            decoders = np.atleast_2d(online.decoders(simulator, learned))
+        assert decoders.shape == (1, 30)
+        assert np.isfinite(decoders).all()
+        assert decoders.mean() > 0
 
     def test_shapes_and_counts(self) -> None:
         """Outputs and spikes have the documented shapes; rasters hold the counted spikes."""
@@ -143,11 +250,7 @@ class TargetContract:
             other = run.outputs.copy()
             other[1, -1] += 1e-6 * np.abs(other).max()
             for wrong in (replace(run, spikes={"lmu.h": more}), replace(run, outputs=other)):
-                try:
-                    deployment.verify(x[[2, 0]], wrong)
-                except TargetError:
-                    continue
-                raise AssertionError("a difference was not noticed")
+                _refusal(lambda wrong=wrong: deployment.verify(x[[2, 0]], wrong))
 
     def test_rectified_linear_rates(self) -> None:
         """A constant current of J Hz gives J spikes a second, to one spike."""

@@ -88,6 +88,26 @@ def process_hold(source: Any, size: int, timing: Timing, inputs: int, label: str
     return node
 
 
+def pulse_process(size: int, timing: Timing, inputs: int, every: int) -> Any:
+    """The pulses of a population (:meth:`Timing.pulses`) as a Nengo process without input."""
+    nengo = import_nengo()
+    pulses = timing.pulses(inputs, every)
+
+    class Pulse(nengo.Process):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__(default_size_in=0, default_size_out=size, seed=0)
+
+        def make_step(self, shape_in: Any, shape_out: Any, dt: Any, rng: Any, state: Any) -> Any:
+            def step(t: float) -> Array:
+                # A target with a lag runs on beyond the sample.
+                at = round(t / dt) - 1
+                return np.full(shape_out, pulses[at] if at < len(pulses) else 0.0)
+
+            return step
+
+    return Pulse()
+
+
 def build_network(
     graph: Graph,
     timing: Timing,
@@ -121,7 +141,10 @@ def build_network(
     with nengo.Network(seed=seed) as network:
         built = BuiltNetwork(network, None, None)
         for population in graph.populations:
-            _add_population(nengo, built, population, graph, input_output)
+            show = input_output
+            if population.pulse is not None:
+                show = pulse_process(population.size, timing, inputs, population.pulse)
+            _add_population(nengo, built, population, graph, show)
         currents = {
             name: _add_current(nengo, built, graph[name], scale) for name, scale in ranges.items()
         }
@@ -140,7 +163,7 @@ def build_network(
 
 
 def _add_population(
-    nengo: Any, built: BuiltNetwork, population: Population, graph: Graph, input_output: Any
+    nengo: Any, built: BuiltNetwork, population: Population, graph: Graph, show: Any
 ) -> None:
     name = population.name
     if population.neuron.kind != "linear":
@@ -156,8 +179,8 @@ def _add_population(
         if population.on_host:
             built.on_host.append(built.ensembles[name])
         return
-    if name == graph.input:
-        node = nengo.Node(input_output, size_out=population.size, label=name)
+    if name == graph.input or population.pulse is not None:
+        node = nengo.Node(show, size_out=population.size, label=name)
         if (population.gain != 1).any() or population.bias.any():
             raise TargetError(
                 f"input population {name}",

@@ -105,7 +105,7 @@ def common_defaults(targets: Iterable[Target]) -> Defaults:
 
 @dataclass(frozen=True)
 class OnlineLearning:
-    """How a target runs a Nengo network whose connections learn by PES.
+    """How a target runs a Nengo network whose connections learn, at least by PES.
 
     Parameters
     ----------
@@ -114,8 +114,15 @@ class OnlineLearning:
         learned: a context manager that gives an object with ``run_steps`` and ``data``, as of
         Nengo's simulators.
     decoders
-        From that object and a connection: what it has learned by now, shape (post, neurons),
-        for spikes of height 1/dt.
+        From that object, or the simulator itself, and a connection: its weights by now, shape
+        (post, neurons), for spikes of height 1/dt.
+    package
+        The package whose simulators these are, ``"nengo"``.
+    assign
+        Gives a signal of the simulator (``nengo.builder.Signal``) another value, from the next
+        step on; None if only its own rules change weights.
+    own_rules
+        Rules of one's own run (:mod:`spiking_lmu.training.online.rule`).
     error_step
         Errors are to be rounded to multiples of this before they reach the rule; 0 is no
         rounding.  A chip that cuts off low bits of error times activity would otherwise
@@ -126,6 +133,9 @@ class OnlineLearning:
 
     simulator: Callable[[Any, float, int, float], AbstractContextManager[Any]]
     decoders: Callable[[Any, Any], Array]
+    package: str = ""
+    assign: Callable[[Any, Any, Array], None] | None = None
+    own_rules: bool = False
     error_step: float = 0.0
     settings: dict[str, float] = field(default_factory=dict)
 

@@ -175,7 +175,7 @@ def _held_out(name: str, held_out: int, samples: int, options: Namespace) -> Dat
     data = datasets.load(name, "train", folder=options.folder)
     drawn = np.random.default_rng(options.seed).permutation(min(held_out, data.total))[:samples]
     kept = data.total - 1 - drawn
-    return replace(data, x=data.x[kept], y=data.y[kept], indices=kept)
+    return data.subset(kept)
 
 
 def table(found: Calibration, target: str, samples: int) -> Table:

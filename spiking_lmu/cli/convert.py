@@ -54,6 +54,24 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="cut weights between spiking neurons off there, for chips with one scale for all",
     )
     parser.add_argument(
+        "--memory",
+        choices=["host", "line"],
+        default="host",
+        help="where a linear memory is kept: on the host, or on the chip as a line of spikes",
+    )
+    parser.add_argument("--bits", type=int, default=1, help="line: bits of an input (default 1)")
+    parser.add_argument(
+        "--line-code",
+        choices=["magnitude", "sigma-delta"],
+        default="magnitude",
+        help="line: each input rounded, or one bit that hands what it rounds off to the next",
+    )
+    parser.add_argument(
+        "--window",
+        type=int,
+        help="line: stages (default: as many as training inputs, or as needed)",
+    )
+    parser.add_argument(
         "--calibrate",
         action="store_true",
         help="search firing rates, readout filter and settle steps that suit the one --target, on "
@@ -114,6 +132,10 @@ def run(options: Namespace) -> int:
         readout_tau=options.readout_tau,
         synapse_tau=options.synapse_tau,
         clip_weights=options.clip_weights,
+        memory=options.memory,
+        bits=options.bits,
+        line_code=options.line_code,
+        window=options.window,
         code=options.code,
         levels=options.levels,
         input_bits=options.input_bits,

@@ -12,10 +12,20 @@ from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.timing import Timing
 
 from .levels import DIGITS, LEVELS, code_model
+from .line import LineCode, line_memory
 from .measure import measure_activity
 from .passes import add_synapses, clip_weights, leaky_populations, scale_rates, swap_neurons
 
 NEURONS = {"relu": "spiking_relu", "lif": "lif"}
+MEMORIES = ("host", "line")
+#: What suits a memory as a line: the current of a volley decays over 50 steps, and spikes are
+#: counted for 150.
+LINE_DEFAULTS: dict[str, Any] = {
+    "max_rate": 500.0,
+    "settle_steps": 150,
+    "readout_tau": 0.5,
+    "synapse_tau": 0.05,
+}
 CODES = ("rate", "level")
 
 
@@ -39,6 +49,12 @@ class Options:
     clip_weights
         Weights between spiking populations are cut off at this percentile of their sizes; 100
         leaves them alone.
+    memory
+        ``host``: linear populations stay linear.  ``line``: a linear memory becomes a line of
+        spikes (:mod:`spiking_lmu.conversion.line`), and ``synapse_tau`` holds the current of the
+        neurons that read it.
+    bits, line_code, window
+        Of the line, see :class:`spiking_lmu.conversion.line.LineCode`; not used with ``host``.
     code
         ``rate``: a unit's value is how often one neuron fires.  ``level``: it is which of a few
         neurons fire in one step (:mod:`spiking_lmu.conversion.levels`); then all of the above
@@ -59,6 +75,10 @@ class Options:
     synapse_tau: float = 0.005
     rates: Mapping[str, float] = field(default_factory=dict)
     clip_weights: float = 100.0
+    memory: str = "host"
+    bits: int = 1
+    line_code: str = "magnitude"
+    window: int | None = None
     code: str = "rate"
     levels: int = 5
     input_bits: int = 6
@@ -84,6 +104,22 @@ class Options:
                 expected="a percentile of 50 to 100",
                 fix="try 99",
             )
+        if self.memory not in MEMORIES:
+            raise SpecError(
+                "memory", got=repr(self.memory), expected=" or ".join(MEMORIES), fix="choose one"
+            )
+        if self.memory == "line" and self.neuron != "relu":
+            raise SpecError(
+                "neuron",
+                got=f"{self.neuron!r} with memory='line'",
+                expected="relu: what a decaying current makes of it is the same at any strength",
+                fix="use neuron='relu', or memory='host'",
+            )
+        if self.memory == "line" and self.code == "level":
+            raise SpecError(
+                "memory", got="'line' with code='level'", expected="one of them", fix="choose one"
+            )
+        LineCode(self.bits, code=self.line_code, window=self.window)
         if self.code not in CODES:
             raise SpecError(
                 "code", got=repr(self.code), expected=" or ".join(CODES), fix="choose one"
@@ -109,7 +145,10 @@ def default_options(
     can.  A value of None in ``chosen`` is none.
     """
     options: dict[str, Any] = {}
-    if _feeds_back(model):
+    if chosen.get("memory") == "line":
+        # What a target suggests is for rates that go on.
+        options, suggested = dict(LINE_DEFAULTS), None
+    elif _feeds_back(model):
         options |= {"steps_per_input": 20, "settle_steps": 20, "synapse_tau": 0.004}
     options |= suggested or {}
     options |= {key: value for key, value in chosen.items() if value is not None}
@@ -125,16 +164,24 @@ def _feeds_back(model: Model) -> bool:
 
 
 def convert(
-    model: Model, options: Options, *, training_inputs: Any = None, source: str = ""
+    model: Model,
+    options: Options | None = None,
+    *,
+    training_inputs: Any = None,
+    source: str = "",
+    **chosen: Any,
 ) -> Model:
     """Make a trained rate model spike.
+
+    ``convert(model, memory="line", bits=3)`` takes what :func:`default_options` chooses, with
+    these fields of :class:`Options` as they are given.
 
     Parameters
     ----------
     model
         A rate model.
     options
-        See :class:`Options`.
+        See :class:`Options`; or the fields that matter, by name, without it.
     training_inputs
         Inputs (samples, inputs, input_size) on which activity is measured; without them the
         activity that the model brings is used.
@@ -147,6 +194,15 @@ def convert(
         The model spikes already, has neurons without a spiking counterpart, or no activity is
         known; or a rate is for a population that it does not have.
     """
+    if options is None:
+        options = default_options(model, **chosen)
+    elif chosen:
+        raise SpecError(
+            "options of a conversion",
+            got=f"an Options and {next(iter(chosen))}",
+            expected="one of them",
+            fix="put it into the Options",
+        )
     if model.graph.spiking:
         raise SpecError(
             "model to convert",
@@ -173,6 +229,15 @@ def convert(
     )
 
 
+def _line_code(options: Options, training_inputs: Any) -> LineCode:
+    """With signs if training inputs have any; no longer than they are."""
+    window, signed = options.window, False
+    if training_inputs is not None:
+        window = window or training_inputs.shape[1]
+        signed = bool((training_inputs < 0).any())
+    return LineCode(options.bits, signed, options.line_code, window)
+
+
 def _rate_coded(
     model: Model, options: Options, training_inputs: Any
 ) -> tuple[Graph, Timing, dict[str, Activity]]:
@@ -180,10 +245,14 @@ def _rate_coded(
     if training_inputs is not None:
         activity = measure_activity(model.graph, training_inputs)
     graph, known = spiking_graph(model, options, activity)
-    graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
     timing = Timing(
         options.steps_per_input, options.settle_steps, options.readout_tau, model.timing.dt
     )
+    if options.memory == "line":
+        code = _line_code(options, training_inputs)
+        graph = line_memory(graph, code, timing, options.synapse_tau)
+    else:
+        graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
     return graph, timing, known
 
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from spiking_lmu.errors import DatasetError
+from spiking_lmu.graph.task import Task
 
+from .dataset import Dataset, Picture, Splits, check_whole, choose, with_digest
 from .idx import FILES, values
 from .mnist_files import find
-
-SPLITS = ("train", "test")
+from .sources import Request
 
 # name -> (family of files, presented pixel by pixel?, permuted?)
 _FORMS = {
@@ -32,33 +33,25 @@ _FORMS = {
     "psfashion": ("fashion-mnist", True, True),
 }
 DATASETS = tuple(_FORMS)
+CLASSES = {
+    "mnist": tuple("0123456789"),
+    # https://github.com/zalandoresearch/fashion-mnist#labels
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Samples with their labels; the arrays are read-only.
-
-    ``x`` is float32 in [0, 1]: (samples, 784, 1), one pixel per time step, for the sequential
-    datasets; (samples, 1, 784), the whole image in one step, for ``mnist`` and
-    ``fashion-mnist``.  ``y`` is int64 of shape (samples,), from 0 to ``classes - 1``.
-    ``source`` says where the files were found.  ``digest`` is a SHA-256 over name, split,
-    permutation seed and the files' MD5: equal digests mean equal data before sampling.
-    ``indices``, int64 of shape (samples,), are the samples' places in the original files,
-    which hold ``total`` samples.
-    """
-
-    name: str
-    split: str
-    total: int
-    x: np.ndarray
-    y: np.ndarray
-    classes: int
-    source: str
-    digest: str
-    indices: np.ndarray
-
-
-def load(
+def load_mnist(
     name: str,
     split: str,
     *,
@@ -67,55 +60,48 @@ def load(
     samples: int | None = None,
     seed: int | None = None,
 ) -> Dataset:
-    """Load a dataset by name (one of :data:`DATASETS`) and split (``train`` or ``test``).
+    """One part of a data set of this family; see :func:`spiking_lmu.datasets.load`.
+
+    ``x`` is in [0, 1]: (samples, 784, 1), one pixel an input, for the sequential data sets;
+    (samples, 1, 784), the whole image in one input, for ``mnist`` and ``fashion-mnist``.
 
     ``folder`` (or the environment variable ``SPIKING_LMU_DATA``) holds the IDX files, plain or
     ``.gz``, directly or under ``mnist/`` and ``fashion-mnist/``; once named it is the only place
-    looked at, except that the MNIST test files may be left out of it.  The permuted datasets
-    order the pixels by ``numpy.random.RandomState(permutation_seed).permutation(784)``; the
-    others have no permutation.  ``samples`` takes that many samples: the first in the file
-    or, with ``seed``, the first of ``numpy.random.default_rng(seed).permutation(n)``, so that
-    smaller choices are contained in larger ones.  Without ``samples`` the whole split comes in
-    the order of the file.
+    looked at, except that the MNIST test files may be left out of it.  The permuted data sets
+    order the pixels by ``numpy.random.RandomState(permutation_seed).permutation(784)``.
 
     Raises
     ------
     DatasetError, FileError
-        An unknown name or split, a number out of range, files that are nowhere to be found, or
-        a named folder whose files are not the originals.
+        Files that are nowhere to be found, or a named folder whose files are not the originals.
     """
-    if name not in _FORMS:
-        raise _choice("dataset", name, DATASETS)
-    if split not in SPLITS:
-        raise _choice("split", split, SPLITS)
     family, sequential, permuted = _FORMS[name]
     files = FILES[family, split]
     total = files[0].shape[0]
-    _check_integer("permutation seed", permutation_seed, 0, 2**32 - 1)
-    if samples is not None:
-        _check_integer(f"samples of {name} {split}", samples, 1, total)
-    if seed is not None:
-        _check_integer("sample seed", seed, 0, 2**63 - 1)
-
+    check_whole("permutation seed", permutation_seed, 0, 2**32 - 1)
+    what = f"{name} {split}"
+    indices = choose(what, total, total if samples is None else samples, seed if samples else None)
     (images, labels), source = find(family, split, folder)
-    indices = np.arange(total, dtype=np.int64)
-    if samples is not None:
-        if seed is not None:
-            indices = np.random.default_rng(seed).permutation(total).astype(np.int64)
-        indices = indices[:samples].copy()
     # Bytes until the samples are chosen: the training set is 47 MB as bytes, 188 MB as float32.
     pixels = values(images, files[0]).reshape(total, -1)[indices]
+    order = permutation(permutation_seed) if permuted else np.arange(784)
     if permuted:
-        pixels = pixels[:, permutation(permutation_seed)]
+        pixels = pixels[:, order]
     x = pixels.astype(np.float32)
     x /= np.float32(255)
-    x = x.reshape((-1, 784, 1) if sequential else (-1, 1, 784))
-    y = values(labels, files[1])[indices].astype(np.int64)
-    for array in (x, y, indices):
-        array.setflags(write=False)
     key = [name, split, int(permutation_seed) if permuted else None, *(file.md5 for file in files)]
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-    return Dataset(name, split, total, x, y, 10, source, digest, indices)
+    data = Dataset(
+        name,
+        split,
+        x.reshape((-1, 784, 1) if sequential else (-1, 1, 784)),
+        values(labels, files[1])[indices],
+        Task(names=CLASSES[family]),
+        indices=indices,
+        total=total,
+        source=source,
+        picture=Picture((28, 28), tuple(order.tolist())),
+    )
+    return with_digest(data, hashlib.sha256(json.dumps(key).encode()).hexdigest())
 
 
 def permutation(seed: int = 0) -> np.ndarray:
@@ -126,18 +112,19 @@ def permutation(seed: int = 0) -> np.ndarray:
     return np.random.RandomState(seed).permutation(784)
 
 
-def _choice(what: str, got: str, known: tuple[str, ...]) -> DatasetError:
-    return DatasetError(
-        what, got=repr(got), expected=f"one of {', '.join(known)}", fix="choose one of these"
-    )
+def _source(name: str) -> Callable[..., Splits]:
+    """The data set ``name`` as a source; see :mod:`spiking_lmu.datasets.sources`."""
+
+    def open_source(request: Request) -> Splits:
+        request.require({"permutation_seed"} if _FORMS[name][2] else set(), argument=False)
+        seed = request.whole("permutation_seed", 0)
+
+        def part(split: str) -> Callable[..., Dataset]:
+            return partial(load_mnist, name, split, folder=request.folder, permutation_seed=seed)
+
+        return Splits(name, {split: part(split) for split in ("train", "test")})
+
+    return open_source
 
 
-def _check_integer(what: str, value: int, low: int, high: int) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not (whole and low <= value <= high):
-        raise DatasetError(
-            what,
-            got=repr(value),
-            expected=f"an integer from {low} to {high}",
-            fix="choose a number in that range",
-        )
+psmnist, smnist, mnist, fashion_mnist, psfashion = map(_source, DATASETS)

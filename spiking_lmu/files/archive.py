@@ -415,7 +415,7 @@ def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     return entries
 
 
-def write_archive(file: BinaryIO, entries: Mapping[str, bytes]) -> None:
+def write_archive(file: BinaryIO, entries: Mapping[str, bytes], *, compress: bool = True) -> None:
     """Write a ZIP archive that :func:`open_archive` reads; equal entries give equal bytes.
 
     An entry that would shrink so far that a reader had to take it for a bomb is stored as it is.
@@ -426,7 +426,7 @@ def write_archive(file: BinaryIO, entries: Mapping[str, bytes]) -> None:
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             deflate = small or len(content) < RATIO // 2 * len(zlib.compress(content, 1))
-            method = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+            method = zipfile.ZIP_DEFLATED if compress and deflate else zipfile.ZIP_STORED
             archive.writestr(info, content, method)
 
 

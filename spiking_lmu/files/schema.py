@@ -29,6 +29,7 @@ MAX_PROVENANCE = 1 << 20
 LEAST, MOST = 1e-30, 1e30
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=2_000)]
 Reference = Annotated[str, Meta(pattern=r"^arrays/[0-9a-f]{24}\.npy$")]
 Count = Annotated[int, Meta(ge=0, le=1 << 40)]
 Number = int | float
@@ -118,6 +119,7 @@ class PopulationPart(Strict, tag_field="part", tag="population"):
     scale: Number
     arrays: dict[str, Reference]
     on_host: bool = False
+    pulse: int | None = None
 
     def __post_init__(self) -> None:
         _require_printable(self.name)
@@ -238,3 +240,76 @@ def _require_graph(parts: list[Part]) -> None:
 def _require_printable(name: str) -> None:
     if not name.isprintable():
         raise ValueError("a name with control characters")
+
+
+class NamedParameter(Strict):
+    """One parameter of a file that ``spiking-lmu export`` wrote."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=400)]
+    kind: Text
+    pre: Text
+    post: Text
+    description: Text
+    trainable: bool | None
+    shape: Sizes
+    dtype: Annotated[str, Meta(max_length=4)]
+
+
+class NamedManifest(Strict):
+    """``parameters.json`` of such a file."""
+
+    format: Literal["spiking-lmu parameters"]
+    format_version: Literal[1]
+    parameters: Annotated[list[NamedParameter], Meta(max_length=10_000)]
+
+
+class CheckpointManifest(Strict):
+    """``manifest.json`` of a checkpoint: what the run was asked for, and its learning curve."""
+
+    settings: dict[str, Any]
+    curve: Annotated[list[dict[Name, float]], Meta(max_length=100_000)]
+
+
+Joules = Annotated[float, Meta(ge=0, le=1)]
+Words = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"\S")]
+
+
+class DeviceEntry(Strict):
+    """See :class:`spiking_lmu.analysis.energy.devices.Device`."""
+
+    name: Words
+    event_driven: bool
+    joules_per_synop: Joules
+    joules_per_neuron_update: Joules
+    source: Words
+    note: Text = ""
+
+
+class DeviceTable(Struct):
+    """A table of devices."""
+
+    devices: Annotated[list[DeviceEntry], Meta(max_length=1_000)]
+
+
+class RowOptions(Struct):
+    """What a row of a report says of its run; most of it is for people."""
+
+    model_digest: Text = ""
+
+
+class ReportRow(Struct):
+    """A row of ``spiking-lmu compare --json``, as far as its counts are concerned."""
+
+    target: Text
+    verdict: Text
+    n: Count
+    steps: Count
+    options: RowOptions
+    spikes_per_sample_by_population: dict[Text, Annotated[float, Meta(ge=0)]]
+    placement: dict[Text, Text]
+
+
+class ReportTable(Struct):
+    """The rows of such a report."""
+
+    rows: Annotated[list[ReportRow], Meta(max_length=10_000)]

@@ -255,6 +255,7 @@ def _graph(parts: list[Part], arrays: Mapping[str, np.ndarray]) -> Graph:
                     values["bias"],
                     part.scale,
                     part.on_host,
+                    part.pulse,
                 )
             )
         else:

@@ -155,7 +155,7 @@ def _linear_part(graph: Graph) -> set[str]:
 
 
 def _largest_linear_part(graph: Graph) -> set[str]:
-    inside = {p.name for p in graph.populations if p.neuron.kind == "linear"}
+    inside = {p.name for p in graph.populations if p.neuron.kind == "linear" and p.pulse is None}
     inside.discard(graph.output)
     while True:
         driven_else = {

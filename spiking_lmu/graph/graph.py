@@ -49,6 +49,10 @@ class Population:
     on_host
         A spiking population that a target with a chip runs on the host; its spikes enter the
         chip as they are.  What the population computes is the same either way.
+    pulse
+        A linear population that reads nothing and is one for a single step, else zero: with 0
+        the first step after the last presentation, with n the first after every n-th
+        presentation (:meth:`spiking_lmu.graph.timing.Timing.pulses`).
     """
 
     name: str
@@ -58,6 +62,7 @@ class Population:
     bias: Array = field(default_factory=lambda: np.zeros(()))
     scale: float = 1.0
     on_host: bool = False
+    pulse: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
@@ -80,6 +85,16 @@ class Population:
             raise _spec(f"on_host of {self.name}", repr(self.on_host), "true or false")
         if self.on_host and not self.neuron.spiking:
             raise _spec(f"on_host of {self.name}", f"{self.neuron.kind} neurons", "spiking ones")
+        if self.pulse is not None:
+            _check_pulse(self)
+
+    def spike_size(self, dt: float) -> float:
+        """What one spike in one step of ``dt`` seconds puts out: amplitude / (dt · scale).
+
+        >>> Population("h", 1, Neuron("spiking_relu"), scale=250.0).spike_size(0.001)
+        4.0
+        """
+        return self.neuron.amplitude / (dt * self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +199,11 @@ class Graph:
             raise _spec(
                 "the graph's input", self.input, "a linear population without incoming projections"
             )
+        for population in self.populations:
+            if population.pulse is not None and self.incoming(population.name):
+                raise _spec(f"pulse population {population.name}", "a projection to it", "none")
+        if self[self.input].pulse is not None:
+            raise _spec("the graph's input", f"{self.input}, which is a pulse", "another one")
         try:
             object.__setattr__(self, "_order", tuple(self._sorter().static_order()))
         except CycleError as error:
@@ -244,6 +264,15 @@ class Graph:
         """The same graph with populations of the same names replaced."""
         new = {population.name: population for population in changed}
         return replace(self, populations=tuple(new.get(p.name, p) for p in self.populations))
+
+
+def _check_pulse(population: Population) -> None:
+    pulse, what = population.pulse, f"pulse of {population.name}"
+    if isinstance(pulse, bool) or not isinstance(pulse, int) or not 0 <= pulse <= 10**6:
+        raise _spec(what, repr(pulse), "a whole number from 0 to 1000000")
+    plain = (population.gain == 1).all() and not population.bias.any()
+    if population.neuron.kind != "linear" or not plain:
+        raise _spec(what, "neurons, a gain or a bias", "a plain linear population")
 
 
 def _check_shape(projection: Projection, sizes: dict[str, int]) -> None:

@@ -16,6 +16,7 @@ from spiking_lmu.errors import SpecError
 
 from .graph import Graph, Population, Projection
 from .neurons import Neuron
+from .transforms import Sparse
 
 Array = np.ndarray
 
@@ -176,6 +177,31 @@ def memory(
         Projection(m, m, a, delay=1, name=f"{name}.m_to_m", trainable=False),
     )
     return (Population(u, 1), Population(m, order)), projections
+
+
+def window(length: int, units: int, output_size: int) -> Graph:
+    """An untrained hidden layer on all of the last ``length`` inputs, without a Legendre memory.
+
+    Names are those of :func:`build`; the population ``lmu.m`` is the window itself, the newest
+    input last: m[t] = (m[t-1] without its first, x[t]).  All weights are zero.
+    """
+    shift = Sparse(
+        (length, length), np.arange(length - 1), np.arange(1, length), np.ones(length - 1)
+    )
+    enter = Sparse((length, 1), np.full(1, length - 1), np.zeros(1), np.ones(1))
+    populations = (
+        Population("x", 1),
+        Population("lmu.m", length),
+        Population("lmu.h", units, RELU),
+        Population("readout", output_size),
+    )
+    projections = (
+        Projection("x", "lmu.m", enter, name="lmu.x_to_m", trainable=False),
+        Projection("lmu.m", "lmu.m", shift, delay=1, name="lmu.m_to_m", trainable=False),
+        Projection("lmu.m", "lmu.h", np.zeros((units, length)), name="lmu.m_to_h"),
+        Projection("lmu.h", "readout", np.zeros((output_size, units)), name="readout_weights"),
+    )
+    return Graph(populations, projections, "x", "readout")
 
 
 def lowpass(

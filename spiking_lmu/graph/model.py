@@ -129,6 +129,8 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
         }
         if population.on_host:  # Left out where it is not so: digests stay what they were.
             header["on_host"] = True
+        if population.pulse is not None:
+            header["pulse"] = population.pulse
         parts.append(
             (header, {"gain": _shortest(population.gain), "bias": _shortest(population.bias)})
         )

@@ -70,8 +70,15 @@ def run_reference(
     decay = lowpass_decay(timing.readout_tau, timing.dt)
     filtered = np.zeros((batch, graph.output_size))
     outputs = np.empty((batch, timing.total_steps(inputs), graph.output_size))
+    pulses = {
+        p.name: timing.pulses(inputs, p.pulse) for p in graph.populations if p.pulse is not None
+    }
     for step, index in enumerate(timing.presented(inputs)):
-        values = state.step(x[:, index], timing.starts_presentation(step, inputs))
+        given = {
+            name: np.full((batch, graph[name].size), each[step]) for name, each in pulses.items()
+        }
+        given[graph.input] = x[:, index]
+        values = state.step(given, timing.starts_presentation(step, inputs))
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
         if observe is not None:
@@ -118,7 +125,8 @@ class _State:
         self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
         self.incoming = {name: graph.incoming(name) for name in sizes}
 
-    def step(self, x: Array, starts_presentation: bool) -> dict[str, Array]:
+    def step(self, given: dict[str, Array], starts_presentation: bool) -> dict[str, Array]:
+        """One step, with what the input and pulses show in it."""
         graph = self.graph
         if starts_presentation:
             for projection in graph.projections:
@@ -128,7 +136,7 @@ class _State:
         self.totals: dict[str, Array] = {}
         for name in graph.order:
             population = graph[name]
-            total = x if name == graph.input else self._total(population, values)
+            total = given[name] if name in given else self._total(population, values)
             self.totals[name] = total
             current = population.scale * (population.gain * total + population.bias)
             values[name] = self._output(population, current)
@@ -161,4 +169,4 @@ class _State:
         if not neuron.spiking:
             return response(neuron, current) / population.scale
         spikes = self.neurons[population.name](current)
-        return spikes * (neuron.amplitude / (self.dt * population.scale))
+        return spikes * population.spike_size(self.dt)

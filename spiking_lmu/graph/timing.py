@@ -93,6 +93,22 @@ class Timing:
         """Whether ``step`` (from 0) is the first of a presentation."""
         return step % self.steps_per_input == 0 and step // self.steps_per_input < inputs
 
+    def pulses(self, inputs: int, every: int) -> np.ndarray:
+        """One at each step that follows presentations, else zero, shape (total_steps,).
+
+        After every ``every``-th presentation; 0 is after the last one alone.  Where no step
+        follows there is no pulse.
+
+        >>> Timing(settle_steps=2).pulses(3, every=0).tolist()
+        [0.0, 0.0, 0.0, 1.0, 0.0]
+        >>> Timing(settle_steps=2).pulses(4, every=2).tolist()
+        [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]
+        """
+        shown, pulses = every or inputs, np.zeros(self.total_steps(inputs))
+        after = np.arange(shown, inputs + 1, shown) * self.steps_per_input
+        pulses[after[after < len(pulses)]] = 1.0
+        return pulses
+
     def presentation_ends(self, inputs: int) -> np.ndarray:
         """The last step of each presentation, settle steps included, shape (inputs,)."""
         ends = (np.arange(inputs) + 1) * self.steps_per_input - 1

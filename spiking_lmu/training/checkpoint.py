@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spiking_lmu.errors import FileError
+from spiking_lmu.files.archive import Refused, Wanted, npy, open_archive, write_archive
 from spiking_lmu.files.writing import write_atomically
 
+if TYPE_CHECKING:
+    from spiking_lmu.files.archive import Archive
+
+MANIFEST = "manifest.json"
 Array = np.ndarray
 
 
@@ -45,10 +49,11 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint``; the one before stays until this one is whole."""
     text = json.dumps({"settings": checkpoint.settings, "curve": checkpoint.curve})
-    arrays = {f"weights_{i}": array for i, array in enumerate(checkpoint.weights)}
-    arrays |= {f"optimizer_{i}": array for i, array in enumerate(checkpoint.optimizer)}
+    entries = {MANIFEST: text.encode()}
+    for part, arrays in (("weights", checkpoint.weights), ("optimizer", checkpoint.optimizer)):
+        entries |= {f"{part}_{i}.npy": npy(array) for i, array in enumerate(arrays)}
     with write_atomically(path) as file:
-        np.savez(file, manifest=np.frombuffer(text.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        write_archive(file, entries, compress=False)
 
 
 def load_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint | None:
@@ -57,34 +62,61 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint | None:
     Raises
     ------
     FileError
-        The file is damaged or belongs to another run.
+        The file is damaged or hostile, or belongs to another run.
     """
-    if not path.exists():
+    from spiking_lmu.files.schema import CheckpointManifest, checked
+
+    if not os.path.lexists(path):
         return None
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            text = json.loads(file["manifest"].tobytes())
-            found, curve = text["settings"], text["curve"]
-            weights = _numbered(file, "weights")
-            optimizer = _numbered(file, "optimizer")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise FileError(
-            str(path),
-            got=f"a file that cannot be read ({error})",
-            expected="a checkpoint of this run",
-            fix="delete it to train from the start",
-        ) from error
-    if found != settings:
-        changed = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
-        raise FileError(
-            str(path),
-            got="another " + ", ".join(changed),
-            expected="a checkpoint of this run",
-            fix="choose another file, or delete it to train from the start",
-        )
-    return Checkpoint(settings, curve, weights, optimizer)
+    wanted = _wanted(path)
+    with open_archive(path, wanted) as archive:
+        text = checked(archive.json(MANIFEST), CheckpointManifest, MANIFEST)
+        if text.settings != settings:
+            keys = {*text.settings, *settings}
+            changed = sorted(k for k in keys if text.settings.get(k) != settings.get(k))
+            raise wanted.refused(
+                "another " + ", ".join(changed),
+                fix="choose another file, or delete it to train from the start",
+            )
+        weights, optimizer = (_numbered(archive, part) for part in ("weights", "optimizer"))
+        if len(weights) + len(optimizer) + 1 != len(archive.names):
+            raise Refused("other entries than weights and the optimizer's state")
+    return Checkpoint(settings, text.curve, weights, optimizer)
 
 
-def _numbered(file: Any, prefix: str) -> list[Array]:
-    count = sum(name.startswith(f"{prefix}_") for name in file.files)
-    return [file[f"{prefix}_{i}"] for i in range(count)]
+def restore(path: Path, checkpoint: Checkpoint, variables: Sequence[Sequence[Any]]) -> None:
+    """Give the values of ``checkpoint`` to TensorFlow's variables of network and optimizer.
+
+    Raises
+    ------
+    FileError
+        Another number of arrays, or another shape or kind of numbers; nothing is changed then.
+    """
+    pairs = []
+    for part, group, values in zip(
+        ("weights", "optimizer"), variables, (checkpoint.weights, checkpoint.optimizer), strict=True
+    ):
+        if len(group) != len(values):
+            raise _wanted(path).refused(f"{len(values)} arrays of {part}, not {len(group)}")
+        for i, (variable, value) in enumerate(zip(group, values, strict=True)):
+            here = tuple(variable.shape), np.dtype(variable.dtype.as_numpy_dtype)
+            if here != (value.shape, value.dtype):
+                raise _wanted(path).refused(
+                    f"{part}_{i} of shape {value.shape} and dtype {value.dtype}, "
+                    f"not {here[0]} and {here[1]}"
+                )
+            pairs.append((variable, value))
+    for variable, value in pairs:
+        variable.assign(value)
+
+
+def _numbered(archive: Archive, part: str) -> list[Array]:
+    count = sum(name.startswith(f"{part}_") for name in archive.names)
+    arrays = [archive.array(f"{part}_{i}.npy") for i in range(count)]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise Refused(f"NaN or infinity in the {part}")
+    return arrays
+
+
+def _wanted(path: Path) -> Wanted:
+    return Wanted(str(path), "a checkpoint of this run", "delete it to train from the start")

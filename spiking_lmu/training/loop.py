@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint
 
 Array = np.ndarray
 #: Called after every step with epoch, step, steps an epoch, and values.
@@ -78,11 +78,7 @@ def train(
     curve = list(start.curve) if start else []
     learner.prepare(len(curve))
     if start:
-        for variables, values in zip(
-            learner.variables, (start.weights, start.optimizer), strict=True
-        ):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        restore(checkpoint, start, learner.variables)
     for epoch in range(len(curve), epochs):
         began = perf_counter()
         entry = learner.epoch(epoch)

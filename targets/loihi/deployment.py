@@ -21,7 +21,7 @@ from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 
 from .engines import ARITHMETICS, INTEGERS, ROUNDED, BatchedEngine, Emulation, StockEngine, quiet
-from .layout import current_ranges
+from .layout import current_ranges, lay_out
 
 
 def deploy(
@@ -97,6 +97,9 @@ def build(
         loihi.add_params(built.network)
         for ensemble in built.on_host:
             built.network.config[ensemble].on_chip = False
+        for name, neurons in lay_out(model).shapes.items():
+            shape = loihi.BlockShape((neurons,), (model.graph[name].size,))
+            built.network.config[built.ensembles[name]].block_shape = shape
     return Emulation(built, presenter, model.timing, inputs, latency(model.graph), seed, arithmetic)
 
 

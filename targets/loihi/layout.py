@@ -8,14 +8,15 @@ axons and synapses, ``block.py`` for memory, ``builder/split_blocks.py`` for the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from spiking_lmu.backends.target import CoreUse
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.transforms import OneToOne
+from spiking_lmu.graph.transforms import OneToOne, Sparse
 
 Array = np.ndarray
 
@@ -51,9 +52,9 @@ class Synapses:
     name
         The projection, for messages.
     weights
-        Current that one spike adds, float32: (axons, neurons), or (axons,) where axon k
-        reaches only the neuron k modulo the number of neurons.  No synapse is made of a
-        one-to-one weight of 0.
+        Current that one spike adds, float32: (axons, neurons), as an array or a sparse matrix;
+        or (axons,) where axon k reaches only the neuron k modulo the number of neurons.  No
+        synapse is made of a one-to-one weight of 0.
     tau
         Lowpass in seconds.
     coded
@@ -63,17 +64,25 @@ class Synapses:
 
     source: str | None
     name: str
-    weights: Array
+    weights: Any
     tau: float
     coded: bool = False
 
     @property
     def axons(self) -> int:
         """Number of axons."""
-        return len(self.weights)
+        return int(self.weights.shape[0])
+
+    @property
+    def values(self) -> Array:
+        """The weights that are not zero, in no order."""
+        values = self.weights if isinstance(self.weights, np.ndarray) else self.weights.data
+        return np.asarray(values[values != 0])
 
     def reaching(self, neurons: slice, size: int) -> Array:
         """Which axons have a synapse on these of ``size`` neurons, bool (axons,)."""
+        if not isinstance(self.weights, np.ndarray):
+            return np.asarray(self.weights[:, neurons].getnnz(axis=1) > 0)
         if self.weights.ndim == 2:
             return np.ones(self.axons, bool)
         reached = np.arange(self.axons) % size
@@ -82,6 +91,8 @@ class Synapses:
 
     def bits(self, neurons: slice, size: int, divided: bool) -> int:
         """Memory for the synapses on these neurons; equal rows of divided blocks share it."""
+        if not isinstance(self.weights, np.ndarray):
+            return _sparse_bits(self.weights[:, neurons], divided)
         if self.weights.ndim == 1:
             return int(self.reaching(neurons, size).sum()) * axon_bits(1)
         rows = self.weights[:, neurons]
@@ -89,7 +100,9 @@ class Synapses:
 
     def largest(self, neurons: slice, size: int) -> np.float32:
         """Largest weight on these neurons, without its sign; -inf if there is none."""
-        if self.weights.ndim == 1:
+        if not isinstance(self.weights, np.ndarray):
+            chosen = self.weights[:, neurons].data
+        elif self.weights.ndim == 1:
             chosen = self.weights[self.reaching(neurons, size)]
         else:
             chosen = self.weights[:, neurons]
@@ -110,11 +123,16 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class ChipUse:
-    """A model on the chip: blocks, each on a core of its own, and the synapses by population."""
+    """A model on the chip: blocks, each on a core of its own, and the synapses by population.
+
+    ``shapes`` are neurons in a block by population, for those that nengo-loihi would leave too
+    large.
+    """
 
     blocks: tuple[Block, ...]
     synapses: Mapping[str, tuple[Synapses, ...]]
     limits: Limits
+    shapes: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, population: str) -> tuple[Block, ...]:
         """The blocks that ``population`` is divided into."""
@@ -176,10 +194,31 @@ def lay_out(model: Model, limits: Limits | None = None) -> ChipUse:
             if s.source is not None:
                 axons[s.source] += s.axons
     parts = {n: _divide(graph[n].size, synapses[n], axons[n], limits) for n in names}
-    blocks = tuple(
-        _block(graph[name], part, parts, synapses) for name in names for part in parts[name]
-    )
-    return ChipUse(blocks, synapses, limits)
+    shapes: dict[str, int] = {}
+    while True:
+        blocks = tuple(
+            _block(graph[name], part, parts, synapses) for name in names for part in parts[name]
+        )
+        full = {b.population for b in blocks if _too_full(b, limits)}
+        smaller = {name: _smaller(parts[name]) for name in full}
+        if not any(smaller.values()):
+            return ChipUse(blocks, synapses, limits, shapes)
+        parts |= {name: part for name, part in smaller.items() if part}
+        shapes |= {name: part[0].stop for name, part in smaller.items() if part}
+
+
+def _too_full(block: Block, limits: Limits) -> bool:
+    return any(getattr(block, name) > limit for name, limit in asdict(limits).items())
+
+
+def _smaller(parts: list[slice]) -> list[slice]:
+    """The same neurons in one part more; none if each is on its own."""
+    size, part = parts[-1].stop, parts[0].stop
+    while part > 1:
+        part = min(part - 1, _ceil(size, len(parts) + 1))
+        if _ceil(size, part) > len(parts):
+            return [slice(start, min(start + part, size)) for start in range(0, size, part)]
+    return []
 
 
 def axon_bits(weights: int) -> int:
@@ -213,19 +252,25 @@ def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ..
     return tuple(found)
 
 
-def _weights(projection: Projection, post: Population) -> Array:
+def _weights(projection: Projection, post: Population) -> Any:
     """Weights with gain and scale, (pre, post), or (n,) where they are one-to-one."""
     gain, transform = post.scale * post.gain, projection.transform
+    if isinstance(transform, Sparse):
+        return transform.scaled(gain).sparse(0).T.tocsr()
     if isinstance(transform, OneToOne):
         return np.asarray(gain if transform.array is None else transform.array * gain)
     return np.asarray((transform.matrix(0) * gain[:, None]).T)
 
 
-def _on_off(weights: Array) -> Array:
+def _on_off(weights: Any) -> Any:
+    if not isinstance(weights, np.ndarray):
+        from scipy.sparse import vstack
+
+        return _single(vstack([weights, -weights], format="csr"))
     return _single(np.concatenate([weights, -weights]))
 
 
-def _single(weights: Array) -> Array:
+def _single(weights: Any) -> Any:
     with np.errstate(over="ignore"):
         return weights.astype(np.float32)
 
@@ -235,8 +280,9 @@ def _divide(
 ) -> list[slice]:
     """Equal parts of a population, as many as its most pressing need asks for.
 
-    Axons to populations that are divided themselves are not foreseen here, nor that words of
-    memory are filled up; so a part can still be too large.
+    As nengo-loihi divides them if it is told nothing.  Axons to populations that are divided
+    themselves are not foreseen here, nor that words of memory are filled up; so a part can
+    still be too large.
     """
     everyone = slice(0, size)
     count = max(
@@ -280,6 +326,16 @@ def _reached(s: Synapses, part: slice, target: slice, targets: list[slice], divi
     if not divided:
         return part.stop - part.start
     return int(s.reaching(target, targets[-1].stop)[part].sum())
+
+
+def _sparse_bits(rows: Any, divided: bool) -> int:
+    """Of a sparse matrix (axons, neurons); axons of divided blocks are there if they lead there."""
+    counts = np.diff(rows.indptr)
+    if not divided:
+        return sum(axon_bits(int(n)) for n in counts)
+    ends = zip(rows.indptr[:-1], rows.indptr[1:], strict=True)
+    kept = {(rows.indices[a:b].tobytes(), rows.data[a:b].tobytes()) for a, b in ends if b > a}
+    return sum(axon_bits(len(indices) // rows.indices.itemsize) for indices, _ in kept)
 
 
 def _distinct(rows: Array) -> int:

@@ -139,7 +139,7 @@ def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
     """Weights, biases and time constants as integers."""
     for p in model.graph.on_chip:
         for s in use.synapses[p.name]:
-            if s.weights.ndim == 1 and not s.weights.any() and s.name != f"{p.name}.current":
+            if s.weights.ndim == 1 and not s.values.size and s.name != f"{p.name}.current":
                 got, fix = "one-to-one weights that are all 0", "leave the projection out"
                 yield Problem(s.name, got, "one that is not", fix)
         found = scales(model, use, p.name)
@@ -163,7 +163,7 @@ def _weights(name: str, use: ChipUse, found: list[Scale]) -> Iterator[Problem]:
         elif lost:
             got, fix = f"weights of {7 - lost} bits and a sign", "raise max_rate"
             yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
-        if not synapses.coded and (ratio := _outlier(synapses.weights)) > OUTLIER:
+        if not synapses.coded and (ratio := _outlier(synapses.values)) > OUTLIER:
             got = f"a weight {ratio:.0f} times the 99th percentile of all"
             limit = f"{OUTLIER}: the largest sets the scale of all, and the others lose bits"
             fix = "cut outliers off: clip_weights=99"
@@ -172,7 +172,7 @@ def _weights(name: str, use: ChipUse, found: list[Scale]) -> Iterator[Problem]:
 
 def _outlier(weights: Array) -> float:
     """The largest weight over the 99th percentile of those that are not zero."""
-    sizes = np.abs(weights[weights != 0])
+    sizes = np.abs(weights)
     return float(sizes.max() / np.percentile(sizes, 99)) if sizes.size else 1.0
 
 

@@ -71,6 +71,14 @@ def _decoders(simulator: Any, connection: Any) -> Array:
     from nengo_loihi.block import SynapseConfig
 
     model = simulator.model
+    learns = isinstance(connection.learning_rule_type, import_nengo().PES)
+    if not learns or connection.learning_rule not in model.needs_sender:
+        raise TargetError(
+            str(connection),
+            got="weights to be read on the Loihi emulator",
+            expected="a connection that learns by PES there; others are integers, set at the start",
+            fix="read the weights on reference or nengo-dl",
+        )
     probe = model.needs_sender[connection.learning_rule].error_target
     chip_connection = model.nengo_probe_conns[probe]
     (block,) = model.objs[chip_connection]["decoded"]
@@ -85,6 +93,7 @@ def _decoders(simulator: Any, connection: Any) -> Array:
 LOIHI = OnlineLearning(
     _simulator,
     _decoders,
+    package="nengo_loihi",
     error_step=2**CHIP_SHIFT / CHIP_ERROR_SCALE,
     settings={
         "error scale": CHIP_ERROR_SCALE,

@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from spiking_lmu.backends.network import build_network
-from spiking_lmu.backends.spikes import count_spikes, raster_of, spike_size
+from spiking_lmu.backends.spikes import count_spikes, raster_of
 from spiking_lmu.backends.target import Deployment, Run
 from spiking_lmu.compat import import_nengo, import_nengo_dl
 from spiking_lmu.compat.quiet import quiet_import
@@ -121,7 +121,7 @@ class Minibatch:
             nengo_dl.configure_settings(stateful=False, inference_only=True, keep_history=True)
             self._counts = {}
             for name, probe in self._built.spikes.items():
-                spike = spike_size(model.graph[name], model.timing.dt)
+                spike = model.graph[name].spike_size(model.timing.dt)
                 count = nengo.Node(operators.Count(model.graph[name].size, spike))
                 nengo.Connection(self._built.ensembles[name].neurons, count, synapse=None)
                 self._counts[name] = nengo.Probe(count)
@@ -154,7 +154,7 @@ class Minibatch:
         rasters = [dict[str, np.ndarray]() for _ in range(samples * self._trains)]
         for i, raster in enumerate(rasters):
             for name, probe in self._built.spikes.items():
-                spike = spike_size(self._model.graph[name], self._model.timing.dt)
+                spike = self._model.graph[name].spike_size(self._model.timing.dt)
                 counts = count_spikes(data[probe][i], spike)
                 raster[name] = raster_of(counts)
         outputs = np.asarray(data[self._built.output][:samples], float)

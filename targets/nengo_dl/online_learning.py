@@ -28,15 +28,28 @@ class _Plain:
     """A NengoDL simulator whose ``run_steps`` shows no bar."""
 
     def __init__(self, simulator: Any) -> None:
-        self.simulator, self.data = simulator, simulator.data
+        self.upstream, self.data = simulator, simulator.data
 
     def run_steps(self, steps: int) -> None:
         """Go on for ``steps``."""
-        self.simulator.run_steps(steps, progress_bar=False)
+        self.upstream.run_steps(steps, progress_bar=False)
 
 
 def _decoders(simulator: Any, connection: Any) -> Array:
     return np.array(simulator.data[connection].weights, dtype=float)
 
 
-NENGO_DL = OnlineLearning(_simulator, _decoders)
+def _assign(simulator: Any, signal: Any, values: Array) -> None:
+    import tensorflow as tf
+
+    # NengoDL keeps signals of equal row length in one variable, (batch, rows, ...).
+    graph = simulator.tensor_graph
+    part = graph.signals[signal]
+    variable = {**graph.base_params, **graph.saved_state}[part.key]
+    new = np.array(tf.keras.backend.get_value(variable))
+    rows = np.concatenate([np.arange(start, stop) for start, stop in part.slices])
+    new[:, rows] = values
+    tf.keras.backend.set_value(variable, new)
+
+
+NENGO_DL = OnlineLearning(_simulator, _decoders, package="nengo_dl", assign=_assign, own_rules=True)

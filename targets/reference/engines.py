@@ -11,7 +11,7 @@ from spiking_lmu.backends.batched.host import BatchedHost
 from spiking_lmu.backends.engines import EngineRun
 from spiking_lmu.backends.feeding import FLOAT64, Feeding
 from spiking_lmu.backends.network import Presenter, build_network
-from spiking_lmu.backends.spikes import count_spikes, spike_size
+from spiking_lmu.backends.spikes import count_spikes
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.compat.quiet import no_warnings
 from spiking_lmu.graph.graph import Graph
@@ -29,7 +29,7 @@ class Built:
         self.parts = build_network(
             graph, model.timing, inputs, input_output=self.presenter, seed=seed
         )
-        self.spike_sizes = {p.name: spike_size(p, model.timing.dt) for p in graph.spiking}
+        self.spike_sizes = {p.name: p.spike_size(model.timing.dt) for p in graph.spiking}
 
     @property
     def steps(self) -> int:

@@ -24,4 +24,8 @@ def _decoders(simulator: Any, connection: Any) -> Array:
     return np.array(simulator.signals[simulator.model.sig[connection]["weights"]])
 
 
-REFERENCE = OnlineLearning(_simulator, _decoders)
+def _assign(simulator: Any, signal: Any, values: Array) -> None:
+    simulator.signals[signal] = values
+
+
+REFERENCE = OnlineLearning(_simulator, _decoders, package="nengo", assign=_assign, own_rules=True)

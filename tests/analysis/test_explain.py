@@ -15,6 +15,7 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.task import Task
 
 from ..helpers.faulty import dense, images, row_by_row, two_layers
 
@@ -159,7 +160,7 @@ def saturating():
     )
     model = Model(graph, activity=measure_activity(graph, x))
     y = rng.integers(0, 3, 30)
-    return model, datasets.Dataset("random", "test", 30, x, y, 3, "", "", np.arange(30))
+    return model, datasets.Dataset("random", "test", x, y, Task(names=("a", "b", "c")))
 
 
 @pytest.mark.parametrize("neuron", ["relu", "lif"])

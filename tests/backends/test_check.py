@@ -16,6 +16,7 @@ from spiking_lmu.graph.lmu import build as build_lmu
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.timing import Timing
+from spiking_lmu.graph.transforms import Sparse
 from spiking_lmu.targets.loihi.layout import lay_out
 from spiking_lmu.targets.loihi.target import TARGET
 
@@ -73,13 +74,36 @@ def test_a_core_has_4096_axons(neurons, problem):
     assert problem in " ".join(said)
 
 
-def test_memory_of_equal_parts_can_still_be_too_large():
+def test_equal_parts_that_are_still_too_large_are_made_smaller():
     """1,639 x 132 weights are 2 % more than one core holds, and words of each half are filled up."""
     rng = np.random.default_rng(0)
     model = two(rng.normal(size=(132, 1639)))
     assert disagreement(model) == ""
-    (problem,) = found(model, "error")
-    assert "1,048,960 bits of synapses on a core, on 2 of 2, limit 1,048,576" in problem
+    assert found(model, "error") == []
+    assert [b.compartments for b in lay_out(model).of("b")] == [44, 44, 44]
+
+
+def test_what_leads_to_divided_populations_is_divided_for_its_axons():
+    """Each of 900 neurons has an axon to each of the five cores that its target takes."""
+    model = two(np.random.default_rng(0).normal(size=(600, 900)))
+    assert disagreement(model) == ""
+    assert found(model, "error") == []
+    use = lay_out(model)
+    assert len(use.of("b")) == 5
+    assert [b.out_axons for b in use.of("a")] == [2250, 2250]
+
+
+def test_sparse_weights_take_memory_for_those_that_are_there():
+    size = 40
+    shift = Sparse((size, size), np.arange(1, size), np.arange(size - 1), np.ones(size - 1))
+    assert disagreement(two(shift)) == ""
+    (block,) = lay_out(two(shift)).of("b")
+    assert (block.in_axons, block.synapse_bits) == (size, 64 * (size - 1))
+    with limits(TINY):
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            entries = rng.normal(size=(24, 20)) * (rng.random((24, 20)) < 0.2)
+            assert disagreement(two(Sparse.from_matrix(entries))) == "", seed
 
 
 @pytest.mark.parametrize(

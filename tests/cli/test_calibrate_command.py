@@ -13,6 +13,7 @@ from spiking_lmu.files.slmu import load, save
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.task import Task
 
 RNG = np.random.default_rng(0)
 
@@ -65,9 +66,8 @@ def pictures(monkeypatch):
     def fake(name, split, *, folder=None, samples=None, seed=None):
         asked.append((name, split, samples))
         rng = np.random.default_rng(3)
-        n = samples or 20
-        x, y = rng.uniform(0, 1, (20, 1, 5))[:n], rng.integers(0, 3, 20)[:n]
-        return datasets.Dataset(name, split, 20, x, y, 3, "", "d", np.arange(n))
+        x, y = rng.uniform(0, 1, (20, 1, 5)), rng.integers(0, 3, 20)
+        return datasets.Dataset(name, split, x, y, Task(names=("a", "b", "c"))).draw(samples)
 
     monkeypatch.setattr(datasets, "load", fake)
     return asked

@@ -60,8 +60,8 @@ def test_mnist_test_set():
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_permutation_is_the_definition(seed):
-    plain = load("smnist", "test", samples=30, permutation_seed=seed)
-    permuted = load("psmnist", "test", samples=30, permutation_seed=seed)
+    plain = load("smnist", "test", samples=30)
+    permuted = load(f"psmnist?permutation_seed={seed}", "test", samples=30)
     order = np.random.RandomState(seed).permutation(784)
     assert plain.x.shape == permuted.x.shape == (30, 784, 1)
     assert np.array_equal(datasets.permutation(seed), order)
@@ -95,27 +95,27 @@ def test_digest_tells_data_apart(small, tmp_path):
     for (family, _), files in small.items():
         write_files(folder / family, files)
     digests = [
-        load(name, split, folder=folder, permutation_seed=seed, samples=2).digest
-        for name in datasets.DATASETS
-        for split in datasets.SPLITS
-        for seed in (0, 1)
+        load(name, split, folder=folder, samples=2).digest
+        for name in (*datasets.DATASETS, "psmnist?permutation_seed=1")
+        for split in ("train", "test")
     ]
-    # Two permuted datasets have two digests for each split, the three others have one.
-    assert len(set(digests)) == 2 * (2 * 2 + 3)
+    assert len(set(digests)) == len(digests) == 12
     assert all(len(digest) == 64 for digest in digests)
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "word"),
     [
-        (("cifar", "test"), {}, "psmnist, smnist, mnist, fashion-mnist, psfashion"),
+        (("cifar", "test"), {}, "fashion-mnist, mackey-glass, mnist, noise"),
         (("mnist", "dev"), {}, "train, test"),
         (("mnist", "test"), {"samples": 0}, "1 to 10000"),
         (("mnist", "test"), {"samples": 10_001}, "1 to 10000"),
         (("mnist", "test"), {"samples": 2.5}, "1 to 10000"),
         (("mnist", "test"), {"samples": True}, "1 to 10000"),
         (("mnist", "test"), {"seed": -1}, "sample seed"),
-        (("mnist", "test"), {"permutation_seed": 2**32}, "permutation seed"),
+        (("mnist?permutation_seed=1", "test"), {}, "no options"),
+        (("psmnist?permutation_seed=4294967296", "test"), {}, "permutation seed"),
+        (("psmnist:x", "test"), {}, "expected psmnist"),
     ],
 )
 def test_choices_that_do_not_exist(arguments, options, word):

@@ -94,3 +94,37 @@ def test_rate_graph_gives_the_same_whatever_the_timing(graph, steps, settle, see
 def test_refuses_input_of_another_shape(x):
     with pytest.raises(SpecError, match="input data"):
         run_reference(pair(), x)
+
+
+def test_a_pulse_is_one_in_a_single_step():
+    timing = Timing(steps_per_input=2, settle_steps=3)
+    graph = Graph(
+        (Population("x", 1), Population("end", 1, pulse=0), Population("y", 2)),
+        (
+            Projection("x", "y", np.array([[1.0], [0.0]])),
+            Projection("end", "y", np.array([[0.0], [1.0]])),
+        ),
+        "x",
+        "y",
+    )
+    out = run_reference(graph, np.zeros((2, 3, 1)), timing)
+    assert out[:, :, 1].tolist() == [[0, 0, 0, 0, 0, 0, 1, 0, 0]] * 2
+    assert Timing().pulses(4, every=2).tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "pulse",
+    [
+        lambda: Population("p", 1, pulse=-1),
+        lambda: Population("p", 1, pulse=True),
+        lambda: Population("p", 1, Neuron("relu"), pulse=0),
+        lambda: Population("p", 1, bias=np.ones(1), pulse=0),
+        lambda: Graph((Population("x", 1, pulse=0),), (), "x", "x"),
+        lambda: Graph(
+            (Population("x", 1), Population("p", 1, pulse=0)), (Projection("x", "p"),), "x", "p"
+        ),
+    ],
+)
+def test_a_pulse_reads_nothing_and_has_no_neurons(pulse):
+    with pytest.raises(SpecError):
+        pulse()

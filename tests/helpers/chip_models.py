@@ -13,6 +13,7 @@ from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.timing import Timing
+from spiking_lmu.graph.transforms import Transform, as_transform
 from spiking_lmu.targets.loihi import deployment as loihi
 from spiking_lmu.targets.loihi import layout as loihi_layout
 from spiking_lmu.targets.loihi import limits as loihi_limits
@@ -29,8 +30,10 @@ SEEN = Activity(1.0, 1.0, 1.0, 1.0)
 
 def two(weights, *, pre=RELU, post=RELU, bias=50.0, offset=0.0, tau=0.005, activity=None):
     """One population with a bias, and one that it drives on the chip."""
-    weights = np.asarray(weights, float)
-    sizes = weights.shape * 2 if weights.ndim == 1 else weights.shape
+    weights = as_transform(
+        weights if isinstance(weights, Transform) else np.asarray(weights, float)
+    )
+    sizes = weights.shape
     populations = (
         Population("x", 1),
         Population("a", sizes[1], pre, bias=np.full(sizes[1], bias)),

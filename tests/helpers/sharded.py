@@ -13,21 +13,25 @@ from spiking_lmu.backends.target import Capabilities, Deployment, Run, Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Task
 
 MODEL, X = small_lmu()
-SAMPLES = np.concatenate([X, X[::-1] ** 2, 1 - X])
+CLASSES = Task(names=("0", "1", "2"))
+SAMPLES = np.concatenate([X, X[::-1] ** 2, 1 - X]).astype(np.float32)
 
 
 def dataset(n: int = 12) -> Dataset:
-    y = np.arange(n) % 3
-    return Dataset("made-up", "test", 12, SAMPLES[:n], y, 3, "here", "digest", np.arange(n) * 10)
+    whole = Dataset(
+        "made-up", "test", SAMPLES, np.arange(12) % 3, CLASSES, None, np.arange(12) * 10
+    )
+    return whole.draw(n)
 
 
 def many(n: int) -> Dataset:
     """Random samples for `MODEL`."""
     rng = np.random.default_rng(5)
     x, y = rng.uniform(0, 1, (n, 12, 1)), rng.integers(0, 3, n)
-    return Dataset("made-up", "test", n, x, y, 3, "here", f"many {n}", rng.permutation(n))
+    return Dataset("made-up", "test", x, y, CLASSES, None, rng.permutation(n))
 
 
 class Definition(Target):

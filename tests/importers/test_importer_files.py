@@ -87,7 +87,9 @@ def test_pickled_objects_are_never_loaded(saved, tmp_path):
 
     objects = npy(np.array([Trap()], dtype=object), allow_pickle=True)
     path = write(tmp_path / "trap.npz", {"arr_0.npy": objects})
-    with pytest.raises(FileError, match=r"arr_0\.npy of dtype object, expected real numbers"):
+    with pytest.raises(
+        FileError, match=r"dtype object, which only a pickle could fill in 'arr_0\.npy'"
+    ):
         from_nengo_dl(saved[0], path)
 
 
@@ -96,13 +98,13 @@ def test_pickled_objects_are_never_loaded(saved, tmp_path):
     [
         ({"arr_1.npy": npy([1.0])}, r"the entry 'arr_1\.npy'"),
         ({"arr_0.npy": npy([1.0]), "../evil": b""}, r"the entry '\.\./evil'"),
-        ({"arr_0.npy": npy(["text"])}, "of dtype <U4"),
-        ({"arr_0.npy": npy([1j])}, "of dtype complex128"),
-        ({"arr_0.npy": b"not an array"}, "an entry that cannot be read"),
-        ({"arr_0.npy": npy(np.zeros(9))[:-8]}, "a header for 72 bytes"),
+        ({"arr_0.npy": npy(["text"])}, "of dtype <U4 in"),
+        ({"arr_0.npy": npy([1j])}, "of dtype <c16"),
+        ({"arr_0.npy": b"not an array"}, "no NPY array in"),
+        ({"arr_0.npy": npy(np.zeros(9))[:-8]}, "an NPY header for 72 bytes"),
         (
             {"arr_0.npy": npy(np.zeros(9)).replace(b"(9,), }        ", b"(9999999999,), }")},
-            "a header for 79999999992 bytes",
+            "an NPY header for 79,999,999,992 bytes",
         ),
     ],
 )
@@ -117,14 +119,10 @@ def test_other_compression_is_refused(saved, tmp_path):
         from_nengo_dl(saved[0], path)
 
 
-def test_entries_beyond_the_limits_are_refused_unread(saved, tmp_path, monkeypatch):
-    path = write(tmp_path / "big.npz", {"arr_0.npy": npy(np.zeros(10**5))})
-    monkeypatch.setattr(parameters, "MAX_ARRAY", 10**5)
-    with pytest.raises(FileError, match=r"arr_0\.npy of 800128 bytes"):
-        from_nengo_dl(saved[0], path)
-    monkeypatch.setattr(parameters, "MAX_TOTAL", 10**5)
-    with pytest.raises(FileError, match="of arrays"):
-        from_nengo_dl(saved[0], path)
+def test_a_bomb_is_refused(saved, tmp_path):
+    zeros = npy(np.zeros(9 << 20))
+    with pytest.raises(FileError, match="75,497,600 bytes of entries in a file of"):
+        from_nengo_dl(saved[0], write(tmp_path / "big.npz", {"arr_0.npy": zeros}))
 
 
 def test_parameters_of_another_network_are_named(saved):

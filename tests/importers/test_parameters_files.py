@@ -135,11 +135,11 @@ def test_the_command_line_on_a_model(model, tmp_path, monkeypatch, capsys):
 
 
 def test_a_terminal_obeys_no_name_in_a_file(tmp_path, monkeypatch, capsys):
-    name = "a\x1b[31m\ud800"
+    name = "a\x1b[31m"
     parameters.save({name: Parameter(name, "bias", np.zeros(1))}, tmp_path / "w.npz")
     monkeypatch.chdir(tmp_path)
     assert main(["inspect", "w.npz"]) == 0
-    assert "a�[31m�" in capsys.readouterr().out
+    assert "a�[31m" in capsys.readouterr().out
 
 
 def test_numbers_that_are_not_finite_are_counted_and_complained_about(

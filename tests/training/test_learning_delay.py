@@ -11,6 +11,7 @@ import pytest
 from scipy.interpolate import pade
 
 import spiking_lmu
+from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.cli.main import main
 from spiking_lmu.compat import import_nengo_loihi
@@ -221,7 +222,7 @@ def test_a_frozen_delay_runs_on_the_emulator(learned):
 
 
 def test_a_target_that_cannot_learn_says_so_in_one_line(monkeypatch):
-    monkeypatch.setattr(delay_module, "get_target", lambda name: object())
+    monkeypatch.setattr(delay_module, "get_target", lambda name: RATE)
     with pytest.raises(TargetError, match="no learning while it runs") as caught:
         learn_delay(SMALL, "fpga")
     assert "\n" not in str(caught.value)

@@ -124,7 +124,7 @@ def test_the_emulator_reads_pes_and_refuses_the_rest():
         weights = read_weights(run, channel.learned)
         assert weights.shape == (1, 20)
         assert weights.any()
-        with pytest.raises(TargetError, match="only the chip's learning engine"):
+        with pytest.raises(TargetError, match="its own learning rules"):
             write_weights(run, channel.learned, weights)
         with pytest.raises(TargetError, match="learns by PES there"):
             read_weights(run, other)

@@ -1,5 +1,7 @@
 """Training on made-up data: what is learned lands in the graph, and a killed run goes on."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from spiking_lmu.compat import import_nengo_dl
 from spiking_lmu.compat.quiet import quiet_import
 from spiking_lmu.conversion import Options, convert, measure_activity
 from spiking_lmu.errors import FileError
+from spiking_lmu.files.archive import npy, write_archive
 from spiking_lmu.graph.lmu import LmuSpec
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
@@ -15,7 +18,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.importers import from_nengo_dl
 from spiking_lmu.training import feedforward, recurrent
-from spiking_lmu.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spiking_lmu.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint
 from spiking_lmu.training.curve import plot_curve
 from spiking_lmu.training.images import shifted
 from spiking_lmu.training.loop import Schedule, fit
@@ -99,8 +102,56 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
     with pytest.raises(FileError, match="another seed"):
         load_checkpoint(path, {"seed": 1})
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(FileError, match="not a whole ZIP archive"):
         load_checkpoint(path, {"seed": 0})
+
+
+def edited(path, name, content):
+    """The checkpoint with the entry ``name`` replaced or added."""
+    with zipfile.ZipFile(path) as file:
+        entries = {entry: file.read(entry) for entry in file.namelist()}
+    with path.open("wb") as file:
+        write_archive(file, {**entries, name: content})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", b"{}", "settings"),
+        ("manifest.json", b'{"settings": {"seed": 0}, "curve": 5}', "curve"),
+        ("manifest.json", b'{"settings": {"seed": 0}, "curve": [{"loss": 1e999}]}', "1e999"),
+        ("manifest.json", b'{"settings": {"seed": 0}, "curve": [{"loss": "x"}]}', "curve"),
+        ("weights_0.npy", b"\x93NUMPY\x01\x00\xf4\x01" + b"(" * 500, "header"),
+        ("weights_0.npy", npy(np.full(2, np.nan)), "NaN"),
+        ("weights_7.npy", npy(np.ones(2)), "no entry"),
+        ("stranger.npy", npy(np.ones(2)), "other entries"),
+    ],
+)
+def test_a_hostile_checkpoint_is_refused(tmp_path, name, content, message):
+    path = tmp_path / "a.npz"
+    save_checkpoint(path, Checkpoint({"seed": 0}, [{"loss": 1.0}], [np.ones(2)], [np.zeros(())]))
+    edited(path, name, content)
+    with pytest.raises(FileError, match=message):
+        load_checkpoint(path, {"seed": 0})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([np.ones(3, np.float32)], r"weights_0 of shape \(3,\)"),
+        ([np.ones(2)], "dtype float64"),
+        ([], "0 arrays of weights, not 1"),
+    ],
+)
+def test_a_checkpoint_of_other_shapes_changes_nothing(tmp_path, weights, message):
+    tf = pytest.importorskip("tensorflow", reason="needs: pip install 'spiking-lmu[dl]'")
+    variables = [tf.Variable(np.zeros(2, np.float32))], [tf.Variable(0)]
+    with pytest.raises(FileError, match=message):
+        restore(tmp_path / "a", Checkpoint({}, [], weights, [np.int32(1)]), variables)
+    assert not variables[0][0].numpy().any()
+    good = Checkpoint({}, [], [np.ones(2, np.float32)], [np.array(3, np.int32)])
+    restore(tmp_path / "a", good, variables)
+    assert variables[0][0].numpy().tolist() == [1, 1]
 
 
 def test_recurrent_cell_trains_imports_and_converts(tmp_path):

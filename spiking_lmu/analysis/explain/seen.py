@@ -66,6 +66,6 @@ def seen_of(model: Model, inputs: int, run: Run) -> Seen:
             step, neuron = raster[p.name].T
             np.add.at(filtered[sample], neuron, kept[step])
             np.add.at(late[sample], neuron[step >= first], 1.0)
-        activity[p.name] = filtered * (p.neuron.amplitude / (dt * p.scale))
+        activity[p.name] = filtered * p.spike_size(dt)
         rates[p.name] = late / ((steps - first) * dt)
     return Seen(run.outputs[:, -1], activity, rates)

@@ -7,8 +7,6 @@ belongs to but the number and shapes of its arrays.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.errors import FileError, ImportNetworkError
+from spiking_lmu.files.archive import Wanted, open_archive
 
 Array = np.ndarray
-#: Limits on what is read, in bytes: far above any network that NengoDL trains.
-MAX_ARRAY, MAX_TOTAL = 1 << 30, 4 << 30
+EXPECTED = "an intact file that NengoDL's save_params wrote"
 
 
 class Trained:
@@ -129,68 +127,20 @@ def read_params(path: str | Path) -> list[Array]:
     FileError
         Missing, damaged, or with anything else in it than numbers.
     """
-    path = Path(path)
-    if not path.is_file() and Path(f"{path}.npz").is_file():
+    given, path = path, Path(path)
+    if not path.is_file() and path.suffix != ".npz":
         path = Path(f"{path}.npz")
-    if not path.is_file():
-        raise _bad(
-            path.name, "a folder" if path.is_dir() else "nothing there", fix="check the path"
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, path.name)
-    except FileError:
-        raise
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, OSError) as error:  # type: ignore[attr-defined]
-        raise _bad(path.name, f"a file that is not a whole ZIP archive ({error})") from error
-    except (ValueError, NotImplementedError, RuntimeError, SyntaxError, MemoryError) as error:
-        raise _bad(path.name, f"an entry that cannot be read ({error})") from error
-
-
-def _read(archive: zipfile.ZipFile, name: str) -> list[Array]:
-    entries = {info.filename: info for info in archive.infolist()}
-    expected = [f"arr_{i}.npy" for i in range(len(archive.infolist()))]
-    if set(entries) != set(expected):
-        strange = sorted(set(entries) - set(expected)) or ["an entry twice"]
-        raise _bad(name, f"the entry {strange[0][:80]!r}", "arr_0.npy, arr_1.npy, … and no other")
-    if sum(info.file_size for info in entries.values()) > MAX_TOTAL:
-        raise _bad(name, f"more than {MAX_TOTAL >> 30} GiB of arrays")
-    arrays = []
-    for key in expected:
-        info = entries[key]
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise _bad(name, f"{key} with compression method {info.compress_type}")
-        if info.file_size > MAX_ARRAY:
-            raise _bad(name, f"{key} of {info.file_size} bytes", f"at most {MAX_ARRAY}")
-        with archive.open(info) as file:
-            data = file.read(info.file_size + 1)
-        arrays.append(read_array(name, key, data))
-    return arrays
-
-
-def read_array(name: str, key: str, data: bytes) -> Array:
-    """The array in the bytes of an NPY file, the entry ``key`` of the archive ``name``.
-
-    Raises
-    ------
-    FileError
-        Something other than real numbers, or a length that the header does not say.
-    ValueError, SyntaxError
-        No NPY file.
-    """
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-    if dtype.hasobject or dtype.kind not in "fiu":
-        raise _bad(name, f"{key} of dtype {dtype}", "real numbers, never pickled objects")
-    # The header decides how much is allocated, so it is held against what is there.
-    size = dtype.itemsize * int(np.prod(shape, dtype=object))
-    if size != len(data) - file.tell():
-        raise _bad(name, f"{key} with a header for {size} bytes and another length")
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    wanted = Wanted(Path(given).name, EXPECTED, "save the parameters again with sim.save_params")
+    if not path.exists():
+        path = Path(given)
+    with open_archive(path, wanted) as archive:
+        expected = [f"arr_{i}.npy" for i in range(len(archive.names))]
+        strange = sorted(set(archive.names) - set(expected))
+        if strange:
+            raise wanted.refused(
+                f"the entry {strange[0][:80]!r}", "arr_0.npy, arr_1.npy, … and no other"
+            )
+        return [archive.array(name) for name in expected]
 
 
 def check_params(name: str, arrays: Sequence[Any], simulator: Any, *, finite: bool = True) -> None:
@@ -274,7 +224,7 @@ def _quiet() -> Iterator[None]:
 def _bad(
     name: str,
     got: str,
-    expected: str = "an intact file that NengoDL's save_params wrote",
+    expected: str = EXPECTED,
     fix: str = "save the parameters again with sim.save_params",
 ) -> FileError:
     return FileError(name, got=got, expected=expected, fix=fix)

@@ -17,16 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.compat import import_nengo, import_nengo_dl
-from spiking_lmu.compat.quiet import quiet_import
+from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import SpecError
 
+from .delay import online_learning
 from .live import read_weights
 
 Array = np.ndarray
 #: Steps of the moving average in :attr:`LearnedChannel.error`, and seconds of one step.
 WINDOW, DT = 500, 0.001
-TARGETS = ("reference", "nengo-dl")
 
 
 @dataclass(frozen=True)
@@ -113,29 +112,25 @@ def learn_channel(
     Raises
     ------
     SpecError
-        The target is neither ``reference`` nor ``nengo-dl``.
+        Rules of one's own do not run on the target.
+    TargetError
+        The target is unknown, cannot run here, or cannot learn while it runs.
     """
-    if target not in TARGETS:
+    online = online_learning(target)
+    if not online.own_rules:
         raise SpecError(
             "the channel's target",
             got=repr(target),
-            expected=" or ".join(TARGETS),
-            fix="choose one; rules of one's own do not run on the chip",
+            expected="one on which rules of one's own run",
+            fix="choose another",
         )
     channel = build_channel(rule, off, neurons, seed)
-    with _simulator(channel.network, target) as simulator:
-        simulator.run_steps(round(duration / DT), progress_bar=False)
+    # One more is the seed that Nengo's simulators take by themselves.
+    with online.simulator(channel.network, DT, seed + 1, 1e-3) as simulator:
+        simulator.run_steps(round(duration / DT))
         stimulus, output = (
             np.array(simulator.data[probe], dtype=float)[:, 0]
             for probe in (channel.stimulus, channel.output)
         )
         weights = read_weights(simulator, channel.learned)
     return LearnedChannel(stimulus, output, weights, round(off / DT))
-
-
-def _simulator(network: Any, target: str) -> Any:
-    if target == "reference":
-        return import_nengo().Simulator(network, dt=DT, progress_bar=False)
-    nengo_dl = import_nengo_dl()
-    with quiet_import():
-        return nengo_dl.Simulator(network, dt=DT, progress_bar=False)

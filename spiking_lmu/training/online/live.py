@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from spiking_lmu.backends.registry import find_targets
+from spiking_lmu.backends.target import OnlineLearning
 from spiking_lmu.errors import SpecError, TargetError
 
 Array = np.ndarray
@@ -17,8 +20,8 @@ def read_weights(simulator: Any, connection: Any) -> Array:
     Parameters
     ----------
     simulator
-        An open ``nengo.Simulator`` or ``nengo_dl.Simulator``; of ``nengo_loihi`` only with a
-        connection that learns by PES on the chip, in Nengo's units.
+        An open simulator of a target's package: ``nengo.Simulator``, ``nengo_dl.Simulator``.
+        On a chip only a connection that learns there can be read, in Nengo's units.
     connection
         One with weights.
 
@@ -33,15 +36,13 @@ def read_weights(simulator: Any, connection: Any) -> Array:
     SpecError
         The connection has no weights, is not of this network, or the simulator is closed.
     TargetError
-        The simulator is of another kind, or the emulator does not hold these weights.
+        The simulator is of another kind, or does not hold these weights.
     """
-    simulator, kind = _kind(simulator)
-    if kind == "nengo_loihi":
-        return _read_chip(simulator, connection)
-    signal = _weights(simulator, connection)
-    if kind == "nengo":
-        return np.array(simulator.signals[signal])
-    return np.array(simulator.data[connection].weights)
+    simulator, target = _opened(simulator)
+    online = target.online_learning
+    if online.assign is not None:  # Any connection has weights that can be read.
+        _weights(simulator, connection)
+    return np.atleast_2d(online.decoders(simulator, connection))
 
 
 def write_weights(simulator: Any, connection: Any, weights: Array) -> None:
@@ -53,7 +54,7 @@ def write_weights(simulator: Any, connection: Any, weights: Array) -> None:
     Parameters
     ----------
     simulator
-        An open ``nengo.Simulator`` or ``nengo_dl.Simulator``.
+        An open simulator of a target's package.
     connection
         One with a learning rule, be it :class:`.rule.Writable`.
     weights
@@ -65,15 +66,16 @@ def write_weights(simulator: Any, connection: Any, weights: Array) -> None:
         As for reading; also a connection without a rule, another shape, or numbers that are
         not finite.
     TargetError
-        The emulator: on the chip only its own learning engine writes weights.
+        A target on which only its own rules write weights.
     """
-    simulator, kind = _kind(simulator)
-    if kind == "nengo_loihi":
+    simulator, target = _opened(simulator)
+    assign = target.online_learning.assign
+    if assign is None:
         raise TargetError(
             str(connection),
-            got="weights to be written on the Loihi emulator",
-            expected="PES: while it runs, only the chip's learning engine changes weights",
-            fix="learn with PES there, or write on reference or nengo-dl",
+            got=f"weights to be written on {target.name}",
+            expected="its own learning rules, which alone change weights while it runs",
+            fix=f"learn there, or write on {_others(lambda online: online.assign is not None)}",
         )
     signal = _weights(simulator, connection)
     rules = _rules(connection)
@@ -94,21 +96,21 @@ def write_weights(simulator: Any, connection: Any, weights: Array) -> None:
             samples = values.reshape(-1, *signal.shape)
             states = np.stack([np.asarray(start(sample)) for sample in samples])
             changes.append((own["state"], states if values.ndim > signal.ndim else states[0]))
-    for target, new in changes:
-        _assign(simulator, kind, target, new)
+    for part, new in changes:
+        assign(simulator, part, new)
 
 
-def _kind(simulator: Any) -> tuple[Any, str]:
-    """The upstream simulator, and the package that it is of."""
-    if type(simulator).__module__.endswith("targets.learning"):
-        simulator = simulator.simulator
-    kind = type(simulator).__module__.partition(".")[0]
-    if kind not in ("nengo", "nengo_dl", "nengo_loihi"):
+def _opened(simulator: Any) -> tuple[Any, Any]:
+    """The upstream simulator, and the target whose simulator it is."""
+    simulator = getattr(simulator, "upstream", simulator)
+    package = type(simulator).__module__.partition(".")[0]
+    owner = next((t for t in _learners() if t.online_learning.package == package), None)
+    if owner is None:
         raise TargetError(
-            f"a simulator of {kind}",
+            f"a simulator of {package}",
             got=type(simulator).__name__,
-            expected="one of nengo, nengo_dl or nengo_loihi",
-            fix="run the network on the target reference or nengo-dl",
+            expected="one of " + ", ".join(t.online_learning.package for t in _learners()),
+            fix=f"run the network on {_others(lambda online: True)}",
         )
     if simulator.closed:
         raise SpecError(
@@ -117,7 +119,17 @@ def _kind(simulator: Any) -> tuple[Any, str]:
             expected="one that can still run",
             fix="read and write inside its with block",
         )
-    return simulator, kind
+    return simulator, owner
+
+
+def _learners() -> list[Any]:
+    """Targets on which networks learn, whether or not they can run here."""
+    targets = [found.target for found in find_targets()]
+    return [t for t in targets if t is not None and t.online_learning is not None]
+
+
+def _others(able: Callable[[OnlineLearning], bool]) -> str:
+    return " or ".join(t.name for t in _learners() if able(t.online_learning))
 
 
 def _weights(simulator: Any, connection: Any) -> Any:
@@ -158,37 +170,3 @@ def _checked(weights: Array, batched: tuple[int, ...], single: tuple[int, ...]) 
             fix="look for a division by zero where they were made",
         )
     return values
-
-
-def _assign(simulator: Any, kind: str, signal: Any, values: Array) -> None:
-    if kind == "nengo":
-        simulator.signals[signal] = values
-        return
-    import tensorflow as tf
-
-    # NengoDL keeps signals of equal row length in one variable, (batch, rows, ...).
-    graph = simulator.tensor_graph
-    part = graph.signals[signal]
-    variables = {**graph.base_params, **graph.saved_state}
-    variable = variables[part.key]
-    new = np.array(tf.keras.backend.get_value(variable))
-    rows = np.concatenate([np.arange(start, stop) for start, stop in part.slices])
-    new[:, rows] = values
-    tf.keras.backend.set_value(variable, new)
-
-
-def _read_chip(simulator: Any, connection: Any) -> Array:
-    from spiking_lmu.compat import import_nengo
-
-    from .delay import online_learning
-
-    learns = isinstance(connection.learning_rule_type, import_nengo().PES)
-    on_chip = learns and connection.learning_rule in simulator.model.needs_sender
-    if not on_chip:
-        raise TargetError(
-            str(connection),
-            got="weights to be read on the Loihi emulator",
-            expected="a connection that learns by PES there; others are integers, set at the start",
-            fix="read the weights on reference or nengo-dl",
-        )
-    return np.atleast_2d(online_learning("loihi").decoders(simulator, connection))

@@ -247,4 +247,7 @@ class InputSums:
         else:
             self.sums[...] = self._rest @ lines
         for rows, columns, weights in self._tiles:
-            self.sums[rows] += weights @ lines[columns]
+            arrived = lines[columns]
+            # Many sources are silent most of the time, such as a gate that opens once.
+            if arrived.any():
+                self.sums[rows] += weights @ arrived

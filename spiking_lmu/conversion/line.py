@@ -1,0 +1,371 @@
+"""A linear memory as a line of spikes (docs/memory-on-chip.md).
+
+A memory that only the input drives is a sum over the window of past inputs,
+``m[T] = Σ_j H[:, j] x[T - j]``, for a Legendre memory with ``H[:, j] = A^j B`` (Voelker et al.
+2019, equation 5).  So nothing needs to be kept but the inputs.  Each is written as a few bits,
+and each bit is a spike that moves one stage a step along a line of neurons: nothing is rounded
+and nothing adds up.  At the end of the sequence a gate sends the whole window at once to the
+hidden neurons, whose weights ``W·H`` hold the memory's projection.  Their slow synapse holds
+the current while they spike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.front_end import FrontEnd, split
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.timing import Timing, lowpass_decay
+from spiking_lmu.graph.transforms import Sparse
+
+Array = np.ndarray
+
+CODES = ("magnitude", "sigma-delta")
+#: Current of a neuron of the line from the stage before and from "go", which empties the line;
+#: of a gate neuron from its stage and from "go", of which neither alone reaches the threshold 1.
+SHIFT, EMPTY, OPEN = 1.5, -3.0, 0.75
+#: Steps from "go" to the first current of the hidden neurons: the gate, and their synapse.
+TO_HIDDEN = 2
+#: Share of the energy of the memory's impulse response that may lie beyond the window.
+BEYOND = 1e-3
+LONGEST = 8192
+
+
+@dataclass(frozen=True)
+class LineCode:
+    """How the line holds the input.
+
+    Parameters
+    ----------
+    bits
+        Neurons for each stage and channel (and sign), 1 to 8.
+    signed
+        Whether inputs are from -1 to 1, else from 0 to 1; what is beyond counts as the end of
+        the range.  Each sign has neurons of its own.
+    code
+        ``magnitude``: each input rounded to ``bits`` bits.  ``sigma-delta``: one bit a step,
+        what is rounded off is added to the next input, so that a memory of low order, which
+        averages over many inputs, hardly sees it (Candy & Temes, 1992, *Oversampling
+        Delta-Sigma Data Converters*).
+    window
+        Stages, in inputs; as many as the impulse response of the memory has if not given.
+
+    Raises
+    ------
+    SpecError
+        A value outside its range.
+    """
+
+    bits: int = 1
+    signed: bool = False
+    code: str = "magnitude"
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
+            raise SpecError(
+                "bits", got=repr(self.bits), expected="a whole number from 1 to 8", fix="try 1"
+            )
+        if self.code not in CODES or (self.code == "sigma-delta" and self.bits > 1):
+            raise SpecError(
+                "line_code",
+                got=f"{self.code!r} with {self.bits} bits",
+                expected=" or ".join(CODES) + "; sigma-delta has one bit",
+                fix="use magnitude, or one bit",
+            )
+        if self.window is not None and not 1 <= self.window <= LONGEST:
+            raise SpecError(
+                "window",
+                got=repr(self.window),
+                expected=f"1 to {LONGEST} inputs",
+                fix="use the length of the sequence",
+            )
+
+    def values(self) -> Array:
+        """What each bit is worth, least first, (bits,)."""
+        return np.asarray(2.0 ** np.arange(self.bits) / (2**self.bits - 1))
+
+
+def comparator(dt: float) -> Neuron:
+    """A neuron that keeps nothing: it spikes in the steps in which its current is above 1.
+
+    An ordinary LIF neuron whose voltage follows its current within a step.  A spike puts out 1.
+    """
+    return Neuron("lif", amplitude=dt, tau_rc=dt / 10, tau_ref=0.0)
+
+
+def line_memory(graph: Graph, code: LineCode, timing: Timing, hold: float) -> Graph:
+    """Put a line, a gate and folded weights in the place of the memory.
+
+    Parameters
+    ----------
+    graph
+        Spiking, before it has synapses; hidden neurons are rectified linear.
+    timing
+        One step an input; the memory is read once, after the last of them.
+    hold
+        Lowpass in seconds that holds the current of the hidden neurons while they spike.
+
+    Raises
+    ------
+    SpecError
+        There is no linear memory that only the input drives; something feeds back; neurons that
+        do not fit; or a timing that leaves no time to spike.
+    """
+    front = _front_end(graph)
+    _check_timing(timing, hold)
+    parts = _Parts(graph, front, code, timing, hold)
+    populations = [*parts.populations()]
+    projections = [*parts.projections()]
+    return Graph(tuple(populations), tuple(projections), graph.input, graph.output)
+
+
+def window_of(front: FrontEnd, window: int | None) -> tuple[Array, Array]:
+    """The impulse response of a linear memory as far as it matters, newest input first.
+
+    Shape (stages, size delivered, channels); and what the biases alone deliver in the end,
+    (size delivered,).
+    """
+    length = window or 256
+    while True:
+        response, constants = front.impulse_response(length)
+        if window is not None:
+            return response, constants[-1]
+        energy = np.cumsum((response**2).sum(axis=(1, 2)))
+        if length >= LONGEST or energy[length // 2] >= (1.0 - BEYOND**2) * energy[-1]:
+            stages = int(np.searchsorted(energy, (1.0 - BEYOND) * energy[-1])) + 1
+            return response[:stages], constants[-1]
+        length *= 2
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the converted graph is made of."""
+
+    graph: Graph
+    front: FrontEnd
+    code: LineCode
+    timing: Timing
+    hold: float
+
+    @property
+    def _channels(self) -> int:
+        return self.graph.input_size * (2 if self.code.signed else 1)
+
+    @property
+    def _response(self) -> tuple[Array, Array]:
+        return window_of(self.front, self.code.window)
+
+    def populations(self) -> Iterator[Population]:
+        """In the order of computation."""
+        dt, code, channels = self.timing.dt, self.code, self._channels
+        unit = comparator(dt)
+        stages = len(self._response[0])
+        yield self.graph[self.graph.input]
+        yield Population("line.end", 1, pulse=0)
+        yield Population("line.go", 1, unit, on_host=True)
+        yield Population("line.over", 1, unit, on_host=True)
+        yield Population("line.late", 1, unit, on_host=True)
+        for bit in reversed(range(code.bits)):
+            if code.code == "sigma-delta":
+                neuron = Neuron("spiking_relu")
+                yield Population("line.bit0", channels, neuron, scale=1.0 / dt, on_host=True)
+            else:
+                # Above 1 where 2^bits - 1 times the input, without higher bits, rounds up.
+                bias = np.full(channels, 1.5 - 2.0**bit)
+                yield Population(f"line.bit{bit}", channels, unit, bias=bias, on_host=True)
+        for bit in range(code.bits):
+            yield Population(f"line.{bit}", stages * channels, unit)
+        for bit in range(code.bits):
+            yield Population(f"line.gate{bit}", stages * channels, unit)
+        outside = {p.name for p in self.front.linear.populations}
+        for population in self.graph.populations:
+            if population.name in outside:
+                continue
+            # Biases come with "go", and decay like all other currents.
+            changed = replace(population, bias=np.zeros(()))
+            if population.name == self.graph.output:
+                changed = replace(changed, gain=population.gain / self._seen[0])
+            yield changed
+
+    @property
+    def _seen(self) -> tuple[float, float]:
+        """What the last output sees of an activation that decays from 1, and of one spike.
+
+        The spike is that of ``line.late``, one step after "go".
+        """
+        keep = lowpass_decay(self.hold, self.timing.dt)
+        kept = lowpass_decay(self.timing.readout_tau, self.timing.dt)
+        # The output of a step is filtered up to the step before.
+        last = self.timing.settle_steps - 2
+        steps = np.arange(TO_HIDDEN, last + 1)
+        share = (1.0 - kept) * kept ** (last - steps)
+        spike = (1.0 - kept) * kept ** (last - 1.0)
+        return float(share @ keep ** (steps - TO_HIDDEN)), float(spike)
+
+    def projections(self) -> Iterator[Projection]:
+        """Of the line, then those of the graph that stay."""
+        yield from self._control()
+        yield from self._bits()
+        for bit in range(self.code.bits):
+            yield from self._stages(bit)
+        yield from self._folded()
+        yield from self._biases()
+        inside = {p.name for p in self.front.linear.populations}
+        yield from (p for p in self.graph.projections if p.pre not in inside)
+
+    def _control(self) -> Iterator[Projection]:
+        two = np.full(1, 2.0)
+        yield Projection("line.end", "line.go", two, name="line.end_to_go")
+        yield Projection("line.go", "line.over", two, name="line.go_to_over")
+        yield Projection("line.over", "line.over", two, tau=0.0, name="line.stays_over")
+        yield Projection("line.go", "line.late", two, tau=0.0, name="line.go_to_late")
+
+    def _bits(self) -> Iterator[Projection]:
+        """From the input to its bits, the highest first; none once the sequence is over."""
+        size, steps = self.graph.input_size, 2.0**self.code.bits - 1.0
+        signs = np.concatenate([np.eye(size), -np.eye(size)])[: self._channels]
+        off = np.full((self._channels, 1), -(steps + 2.0))
+        for bit in reversed(range(self.code.bits)):
+            name = f"line.bit{bit}"
+            weights = signs if self.code.code == "sigma-delta" else steps * signs
+            yield Projection(self.graph.input, name, weights, name=f"{name}.x")
+            yield Projection("line.over", name, off, name=f"{name}.off")
+            for higher in range(bit + 1, self.code.bits):
+                taken = np.full(self._channels, -(2.0**higher))
+                yield Projection(f"line.bit{higher}", name, taken, name=f"{name}.without{higher}")
+
+    def _stages(self, bit: int) -> Iterator[Projection]:
+        """A line and its gate."""
+        channels, line, gate = self._channels, f"line.{bit}", f"line.gate{bit}"
+        size = len(self._response[0]) * channels
+        first, on = np.arange(channels), np.arange(size - channels)
+        enter = Sparse((size, channels), first, first, np.full(channels, SHIFT))
+        yield Projection(f"line.bit{bit}", line, enter, tau=0.0, name=f"{line}.enter")
+        if len(on):
+            shift = Sparse((size, size), on + channels, on, np.full(len(on), SHIFT))
+            yield Projection(line, line, shift, tau=0.0, name=f"{line}.shift")
+        empty, opened = np.full((size, 1), EMPTY), np.full((size, 1), OPEN)
+        yield Projection("line.go", line, empty, tau=0.0, name=f"{line}.empty")
+        yield Projection(line, gate, np.full(size, OPEN), tau=0.0, name=f"{gate}.stage")
+        yield Projection("line.go", gate, opened, tau=0.0, name=f"{gate}.open")
+
+    def _folded(self) -> Iterator[Projection]:
+        """Weights from the gate: the memory's impulse response and what read it, in one."""
+        response = self._response[0]
+        for boundary in self.front.boundaries:
+            post = boundary.first.post
+            # (stages, post, channels) → (post, stages · channels)
+            window = np.moveaxis(response[:, boundary.place], 1, 0)
+            if self.code.signed:
+                window = np.concatenate([window, -window], axis=2)
+            window = window.reshape(len(window), -1) / self._rise
+            for bit, value in enumerate(self.code.values()):
+                yield Projection(
+                    f"line.gate{bit}",
+                    post,
+                    value * window,
+                    tau=self.hold,
+                    name=f"{boundary.first.name}.line{bit}",
+                )
+
+    @property
+    def _rise(self) -> float:
+        """What the holding synapse shows of a spike in the first step."""
+        return 1.0 - lowpass_decay(self.hold, self.timing.dt)
+
+    def _biases(self) -> Iterator[Projection]:
+        """Biases, and what those of the memory deliver, at the time of the volley."""
+        constant, (activation, spike) = self._response[1], self._seen
+        into = {b.first.post: constant[b.place] for b in self.front.boundaries}
+        inside = {p.name for p in self.front.linear.populations}
+        for population in self.graph.populations:
+            if population.name in inside:
+                continue
+            gain, bias = np.array(population.gain), np.array(population.bias)
+            delivered = into.get(population.name, np.zeros(population.size))
+            wanted = np.where(gain != 0, bias / np.where(gain != 0, gain, 1.0), 0.0) + delivered
+            if not wanted.any():
+                continue
+            name = f"{population.name}.bias"
+            if population.neuron.spiking:
+                weights = wanted[:, None] / self._rise
+                yield Projection("line.late", population.name, weights, tau=self.hold, name=name)
+            else:
+                weights = wanted[:, None] * activation / spike
+                yield Projection("line.late", population.name, weights, name=name)
+
+
+def _front_end(graph: Graph) -> FrontEnd:
+    """The memory and the rest, or an error that says why there is no line for it."""
+    front = split(graph)
+    feeding = _fed_back(graph)
+    if feeding:
+        raise _refused(feeding, "use memory='host', or train a feedforward cell")
+    if front is None or not any(p.delay for p in front.linear.projections):
+        raise _refused(
+            "no memory that only the input drives", "use memory='host'; nothing is remembered"
+        )
+    for boundary in front.boundaries:
+        post = graph[boundary.first.post]
+        if boundary.first.tau is not None or post.neuron.kind != "spiking_relu":
+            raise _refused(
+                f"{post.name} with {post.neuron.kind} neurons, which reads the memory",
+                "use rectified linear neurons there (neuron='relu'), or memory='host'",
+            )
+    for projection in front.rest.projections:
+        if graph[projection.pre].neuron.spiking and graph[projection.post].neuron.spiking:
+            raise _refused(
+                f"{projection.post}, which reads the spikes of {projection.pre}",
+                "use memory='host' for networks of several layers of neurons",
+            )
+    return front
+
+
+def _fed_back(graph: Graph) -> str:
+    """What feeds back, in words; empty if nothing but a memory that the input drives."""
+    front = split(graph)
+    inside = {p.name for p in front.linear.populations} if front is not None else set()
+    for projection in graph.projections:
+        if not projection.delay or projection.pre in inside:
+            continue
+        driving = {projection.pre}
+        while more := {p.pre for p in graph.projections if p.post in driving} - driving:
+            driving |= more
+        neurons = [p.name for p in graph.spiking if p.name in driving]
+        if projection.pre in neurons:
+            return f"{projection.pre}, which feeds back into {projection.post}"
+        if neurons:
+            return f"{projection.pre}, which is driven by {neurons[0]}"
+    return ""
+
+
+def _check_timing(timing: Timing, hold: float) -> None:
+    wrong = (
+        ("steps_per_input", timing.steps_per_input, timing.steps_per_input == 1, "1", "1"),
+        ("settle_steps", timing.settle_steps, timing.settle_steps >= 8, "8 or more", "150"),
+        ("readout_tau", timing.readout_tau, timing.readout_tau >= 0.01, "0.01 s or more", "0.5"),
+        ("synapse_tau", hold, hold >= 2 * timing.dt, f"{2 * timing.dt:g} s or more", "0.05"),
+    )
+    for name, got, fits, expected, fix in wrong:
+        if not fits:
+            raise SpecError(
+                name,
+                got=f"{got:g}",
+                expected=f"{expected} for a memory as a line",
+                fix=f"use {fix}",
+            )
+
+
+def _refused(got: str, fix: str) -> SpecError:
+    return SpecError(
+        "a memory as a line of spikes",
+        got=got,
+        expected="a linear memory that only the input drives, and one layer of neurons on it",
+        fix=fix,
+    )

@@ -1,0 +1,403 @@
+"""Hidden layer and readout trained on the spikes that leave a line (docs/memory-on-chip.md).
+
+What the hidden layer will see is known before training: the bits of the last inputs, through
+8-bit weights, with neurons that spike once a step at most and forget what is left over.  So it
+is trained on that, in NumPy; gradients pass through rounding and through the neurons' steps
+as if these were straight lines.
+
+The weights are those of a Legendre memory, W·H with H[:, j] = A^j B
+(:func:`spiking_lmu.graph.lmu.impulse_response`), or free ones on the whole window.  The latter
+network is no longer an LMU: its window has as many dimensions as it has inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.lmu import LmuSpec, build, impulse_response, window
+
+Array = np.ndarray
+#: Changes a batch of inputs (samples, length, channels) before it is trained on.
+Augment = Callable[[Array, np.random.Generator], Array]
+
+
+@dataclass(frozen=True)
+class LineSpec:
+    """A network of one hidden layer on a line.
+
+    Parameters
+    ----------
+    length
+        Inputs in the window: stages of the line.
+    order
+        Of the Legendre memory; None for free weights on the whole window.
+    theta
+        Window of the Legendre memory, in inputs; ``length`` if not given.
+    units, output_size
+        Hidden neurons, and numbers in an output.
+    bits
+        Of an input.
+    """
+
+    length: int = 784
+    order: int | None = 468
+    theta: float | None = None
+    units: int = 512
+    output_size: int = 10
+    bits: int = 1
+
+
+@dataclass(frozen=True)
+class LineSchedule:
+    """How it is trained.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate
+        Adam with a rate that falls along half a cosine.
+    dropout
+        Share of hidden outputs.
+    smoothing
+        Share of a label that is spread over all classes.
+    quantised
+        Share of the epochs, the last, that see 8-bit weights and the neurons' spikes; before
+        that, the line's bits alone.
+    weight_bits
+        Of a weight, sign included.
+    max_rate, hold, settle_steps
+        Of the conversion: spikes a step at the 99.9th percentile of activation times 1000,
+        steps after which the current has fallen to 1/e, and steps for which spikes are counted.
+    seed
+        Of weights, order and dropout.
+    """
+
+    epochs: int = 30
+    batch_size: int = 200
+    learning_rate: float = 1.5e-3
+    dropout: float = 0.2
+    smoothing: float = 0.0
+    quantised: float = 0.25
+    weight_bits: int = 8
+    max_rate: float = 500.0
+    hold: float = 50.0
+    settle_steps: int = 150
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network and its learning curve.
+
+    Parameters
+    ----------
+    graph
+        The rate graph: an LMU, or a window of inputs, with hidden layer and readout.
+    curve
+        For each epoch, accuracy on held-out samples (if there are any) and mean loss.
+    """
+
+    graph: Graph
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def train_line(
+    x: Array,
+    y: Array,
+    spec: LineSpec,
+    schedule: LineSchedule | None = None,
+    *,
+    held_out: int = 0,
+    augment: Augment | None = None,
+    start: Graph | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> Trained:
+    """Train hidden layer and readout for a line of ``spec.bits`` bits.
+
+    Parameters
+    ----------
+    x
+        Inputs in [0, 1], (samples, length, 1).
+    y
+        Classes, (samples,).
+    held_out
+        The last so many samples are never trained on; accuracy is measured on them.
+    augment
+        Called on each batch of training samples.
+    start
+        Trained network whose hidden layer and readout to go on from, as :func:`build` or
+        :func:`window` make it.
+    report
+        Called after each epoch with its number and its entry of the curve.
+
+    Raises
+    ------
+    SpecError
+        Data of another shape or range.
+    """
+    schedule = schedule or LineSchedule()
+    x, y = np.asarray(x, np.float32), np.asarray(y)
+    _check(x, y, spec, held_out)
+    network = _Network(spec, schedule, x[: min(len(x), 5000)], start)
+    kept = len(x) - held_out
+    epochs = _Epochs(x[:kept], y[:kept], schedule, augment)
+    curve: list[dict[str, float]] = []
+    for epoch in range(schedule.epochs):
+        network.quantised = epoch >= schedule.epochs * (1.0 - schedule.quantised)
+        losses = [network.learn(*batch) for batch in epochs.batches()]
+        entry = {"loss": float(np.mean(losses))}
+        if held_out:
+            right = network.decide(x[kept:]) == y[kept:]
+            entry["held_out_accuracy"] = float(right.mean())
+        curve.append(entry)
+        if report is not None:
+            report(epoch, entry)
+    return Trained(network.graph(), curve)
+
+
+def bits_of(x: Array, bits: int) -> Array:
+    """The bits of numbers in [0, 1], least first: (…) → (…, bits), zeros and ones.
+
+    >>> bits_of(np.array([0.0, 0.34, 1.0]), 2).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    levels = np.floor(np.clip(x, 0.0, 1.0) * (2**bits - 1) + 0.5).astype(np.int64)
+    return np.stack([(levels >> k) & 1 for k in range(bits)], axis=-1).astype(np.float32)
+
+
+def bit_values(bits: int) -> Array:
+    """What each bit of a number in [0, 1] is worth, least first."""
+    return (2.0 ** np.arange(bits) / (2**bits - 1)).astype(np.float32)
+
+
+def count_curve(max_rate: float, hold: float, settle_steps: int) -> tuple[Array, Array]:
+    """What a neuron that resets to zero makes of a current that decays.
+
+    Activations from 0 to 4 in units of the 99.9th percentile, and for each the one that
+    the number of spikes in ``settle_steps`` steps stands for, (n,) each.  ``max_rate`` in Hz at
+    steps of 1 ms, ``hold`` in steps.
+    """
+    activation = np.linspace(0.0, 4.0, 4001)
+    current = activation * max_rate * 1e-3
+    keep = np.exp(-1.0 / hold)
+    voltage, spikes = np.zeros_like(current), np.zeros_like(current)
+    for _ in range(settle_steps):
+        voltage += current
+        fired = voltage > 1.0
+        spikes += fired
+        voltage[fired] = 0.0
+        current = current * keep
+    per_unit = max_rate * 1e-3 * (1.0 - keep**settle_steps) / (1.0 - keep)
+    return activation.astype(np.float32), (spikes / per_unit).astype(np.float32)
+
+
+class _Network:
+    """Parameters, their gradients and Adam's state, float32."""
+
+    def __init__(
+        self, spec: LineSpec, schedule: LineSchedule, x: Array, start: Graph | None
+    ) -> None:
+        self.spec, self.schedule, self.quantised = spec, schedule, False
+        self._rng = np.random.default_rng(schedule.seed)
+        self._values = bit_values(spec.bits)
+        self._curve = count_curve(schedule.max_rate, schedule.hold, schedule.settle_steps)
+        self._top = 0.0
+        self._project(x)
+        size = spec.length if spec.order is None else spec.order
+        shape = (size, spec.units), (spec.units, spec.output_size)
+        first, second = (self._rng.standard_normal(s).astype(np.float32) for s in shape)
+        self._parameters = [
+            first * np.float32(np.sqrt(2.0 / size)),
+            np.zeros(spec.units, np.float32),
+            second * np.float32(np.sqrt(1.0 / spec.units)),
+            np.zeros(spec.output_size, np.float32),
+        ]
+        if start is not None:
+            self._go_on(start)
+        self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self._parameters]
+        self._steps = 0
+
+    def _project(self, x: Array) -> None:
+        """The Legendre projection, and what makes its features alike: mean and deviation."""
+        spec = self.spec
+        if spec.order is None:
+            self._response, self._mean = None, np.zeros(spec.length, np.float32)
+            self._deviation = np.ones(spec.length, np.float32)
+            return
+        theta = spec.length if spec.theta is None else spec.theta
+        self._response = impulse_response(spec.order, theta, spec.length).T.astype(np.float32)
+        features = (bits_of(x[:, :, 0], spec.bits) @ self._values) @ self._response
+        self._mean = features.mean(axis=0)
+        self._deviation = features.std(axis=0) + np.float32(1e-6)
+
+    def _go_on(self, start: Graph) -> None:
+        by_name = {p.name: p for p in start.projections}
+        hidden, readout = start["lmu.h"], start["readout"]
+        into = hidden.gain[:, None] * np.asarray(by_name["lmu.m_to_h"].weights)
+        first = into.T * self._deviation[:, None]
+        self._parameters = [
+            first.astype(np.float32),
+            (hidden.bias + into @ self._mean).astype(np.float32),
+            np.asarray(by_name["readout_weights"].weights).T.astype(np.float32),
+            np.asarray(readout.bias).astype(np.float32),
+        ]
+
+    def learn(self, x: Array, y: Array, progress: float) -> float:
+        """One batch; returns its loss."""
+        schedule = self.schedule
+        second, offset = self._parameters[2:]
+        bits = bits_of(x[:, :, 0], self.spec.bits)
+        features, activation = self._activation(bits)
+        active = activation > 0
+        hidden = self._response_to(np.maximum(activation, 0.0))
+        if schedule.dropout:
+            keep = np.float32(1.0 - schedule.dropout)
+            active_share = (self._rng.random(hidden.shape, np.float32) < keep) / keep
+            hidden = hidden * active_share
+        logits = hidden @ second + offset
+        logits -= logits.max(axis=1, keepdims=True)
+        share = np.exp(logits)
+        share /= share.sum(axis=1, keepdims=True)
+        wanted = np.full_like(share, schedule.smoothing / share.shape[1])
+        wanted[np.arange(len(y)), y] += np.float32(1.0 - schedule.smoothing)
+        error = (share - wanted) / np.float32(len(y))
+        back = (error @ second.T) * active
+        if schedule.dropout:
+            back *= active_share
+        gradients = [
+            features.T @ back,
+            back.sum(axis=0),
+            hidden.T @ error,
+            error.sum(axis=0),
+        ]
+        self._adam(gradients, progress)
+        return float(-np.mean(np.log(share[np.arange(len(y)), y] + 1e-12)))
+
+    def _activation(self, bits: Array) -> tuple[Array, Array]:
+        """Features (for the gradient) and what each hidden neuron sums up, both (samples, …)."""
+        first, bias = self._parameters[:2]
+        inputs = bits @ self._values
+        if self._response is None:
+            features = inputs
+        else:
+            features = (inputs @ self._response - self._mean) / self._deviation
+        if not self.quantised:
+            return features, features @ first + bias
+        folded, constant = self._folded()
+        planes = self._values[:, None, None] * folded
+        unit = np.abs(planes).max() / np.float32(2 ** (self.schedule.weight_bits - 1) - 1)
+        rounded = np.rint(planes / unit) * unit
+        # BLAS wants each bit's array in one piece.
+        pieces = (np.ascontiguousarray(bits[:, :, k]) for k in range(self.spec.bits))
+        total = sum(piece @ weights for piece, weights in zip(pieces, rounded, strict=True))
+        return features, total + constant
+
+    def _folded(self) -> tuple[Array, Array]:
+        """Weights from each input of the window (length, units), and the biases with them."""
+        first, bias = self._parameters[:2]
+        scaled = first / self._deviation[:, None]
+        constant = bias - self._mean @ scaled
+        return (scaled if self._response is None else self._response @ scaled), constant
+
+    def _response_to(self, activation: Array) -> Array:
+        if not self.quantised:
+            return activation
+        top = float(np.percentile(activation[:: max(1, len(activation) // 50)], 99.9))
+        self._top = top if not self._top else 0.95 * self._top + 0.05 * top
+        scale = np.float32(max(self._top, 1e-6))
+        spikes = np.interp(activation / scale, *self._curve).astype(np.float32)
+        return spikes * scale
+
+    def _adam(self, gradients: list[Array], progress: float) -> None:
+        """Kingma & Ba (2015), algorithm 1."""
+        self._steps += 1
+        rate = np.float32(self.schedule.learning_rate * 0.5 * (1.0 + np.cos(np.pi * progress)))
+        first = np.float32(1.0 / (1.0 - 0.9**self._steps))
+        second = np.float32(1.0 / (1.0 - 0.999**self._steps))
+        updates = zip(self._parameters, gradients, self._moments, strict=True)
+        for parameter, gradient, (mean, square) in updates:
+            mean += np.float32(0.1) * (gradient - mean)
+            square += np.float32(0.001) * (gradient * gradient - square)
+            parameter -= rate * (mean * first) / (np.sqrt(square * second) + np.float32(1e-7))
+
+    def decide(self, x: Array) -> Array:
+        """Classes of (samples, length, 1)."""
+        parts = []
+        for start in range(0, len(x), 1000):
+            bits = bits_of(x[start : start + 1000, :, 0], self.spec.bits)
+            activation = np.maximum(self._activation(bits)[1], 0.0)
+            if self.quantised and self._top:
+                scale = np.float32(self._top)
+                activation = np.interp(activation / scale, *self._curve) * scale
+            parts.append((activation @ self._parameters[2] + self._parameters[3]).argmax(axis=1))
+        return np.concatenate(parts)
+
+    def graph(self) -> Graph:
+        """The rate graph."""
+        spec = self.spec
+        first, bias, second, offset = (p.astype(float) for p in self._parameters)
+        scaled = first / self._deviation[:, None].astype(float)
+        constant = bias - self._mean.astype(float) @ scaled
+        if spec.order is None:
+            graph = window(spec.length, spec.units, spec.output_size)
+        else:
+            theta = float(spec.length if spec.theta is None else spec.theta)
+            graph = build(LmuSpec(1, spec.output_size, spec.order, theta, spec.units))
+        # The window and the impulse response list the newest input last, as x does.
+        learned = {"lmu.m_to_h": scaled.T, "readout_weights": second.T}
+        projections = tuple(
+            p.with_weights(learned[p.name]) if p.name in learned else p for p in graph.projections
+        )
+        hidden = replace(graph["lmu.h"], bias=constant)
+        readout = replace(graph["readout"], bias=offset)
+        return replace(graph.with_populations([hidden, readout]), projections=projections)
+
+
+class _Epochs:
+    """Batches of samples, shuffled anew in every epoch."""
+
+    def __init__(self, x: Array, y: Array, schedule: LineSchedule, augment: Augment | None) -> None:
+        self._x, self._y, self._schedule, self._augment = x, y, schedule, augment
+        self._rng = np.random.default_rng([schedule.seed, 1])
+        self._done = 0
+
+    def batches(self) -> Iterator[tuple[Array, Array, float]]:
+        """Inputs, classes, and how far training has come, 0 to 1."""
+        size = min(self._schedule.batch_size, len(self._x))
+        count = len(self._x) // size
+        order = self._rng.permutation(len(self._x))
+        for i in range(count):
+            chosen = order[i * size : (i + 1) * size]
+            x = self._x[chosen]
+            if self._augment is not None:
+                x = self._augment(x, self._rng)
+            yield x, self._y[chosen], self._done / (count * self._schedule.epochs)
+            self._done += 1
+
+
+def _check(x: Array, y: Array, spec: LineSpec, held_out: int) -> None:
+    if x.ndim != 3 or x.shape[1:] != (spec.length, 1) or len(x) != len(y):
+        raise SpecError(
+            "training inputs",
+            got=f"shape {x.shape} and {len(y)} classes",
+            expected=f"(samples, {spec.length}, 1) and as many classes",
+            fix="pass sequences of the window's length",
+        )
+    if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
+        raise SpecError(
+            "training inputs",
+            got="numbers outside 0 to 1",
+            expected="0 to 1",
+            fix="scale the data",
+        )
+    if not 0 <= held_out < len(x):
+        raise SpecError(
+            "held_out",
+            got=repr(held_out),
+            expected=f"0 to {len(x) - 1}",
+            fix="hold fewer samples out",
+        )

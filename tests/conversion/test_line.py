@@ -1,0 +1,230 @@
+"""A linear memory as a line of spikes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import spiking_lmu
+from spiking_lmu.conversion import convert
+from spiking_lmu.conversion.convert import Options, default_options
+from spiking_lmu.conversion.line import LineCode, line_memory
+from spiking_lmu.conversion.measure import measure_activity
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.lmu import LmuSpec, build, window
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
+
+INPUTS, UNITS = 18, 9
+
+
+def installed(target: str) -> None:
+    reason = spiking_lmu.get_target(target).available()
+    if reason:
+        pytest.skip(reason)
+
+
+def rate_model(
+    channels: int = 1, biases: bool = True, low: float = 0.0
+) -> tuple[Model, np.ndarray]:
+    """A small untrained LMU and inputs to it, from ``low`` to 1."""
+    rng = np.random.default_rng(3)
+    graph = build(LmuSpec(channels, 3, 6, float(INPUTS), UNITS), seed=1)
+    if biases:
+        hidden = replace(graph["lmu.h"], bias=0.2 * rng.normal(size=UNITS))
+        readout = replace(graph["readout"], bias=np.array([0.1, -0.2, 0.3]), gain=np.full(3, 1.5))
+        graph = graph.with_populations([hidden, readout])
+    x = rng.uniform(low, 1.0, (6, INPUTS, channels))
+    return Model(graph, activity=measure_activity(graph, x)), x
+
+
+def line_model(
+    bits: int = 1, channels: int = 1, low: float = 0.0, **options
+) -> tuple[Model, Model, np.ndarray]:
+    model, x = rate_model(channels, low=low)
+    chosen = default_options(model, memory="line", bits=bits, **options)
+    return convert(model, chosen, training_inputs=x), model, x
+
+
+def rounded(x: np.ndarray, bits: int) -> np.ndarray:
+    steps = 2**bits - 1
+    return np.sign(x) * np.floor(np.abs(x) * steps + 0.5) / steps
+
+
+def spikes(model: Model, x: np.ndarray) -> dict[str, np.ndarray]:
+    """By population (samples, steps, size), as the definition has them."""
+    trains: dict[str, list[np.ndarray]] = {p.name: [] for p in model.graph.spiking}
+
+    def observe(step, values, totals):
+        for name, train in trains.items():
+            train.append(values[name] > 0)
+
+    run_reference(model.graph, x, model.timing, observe)
+    return {name: np.stack(train, axis=1) for name, train in trains.items()}
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+@pytest.mark.parametrize(("channels", "low"), [(1, 0.0), (2, -1.0)])
+def test_it_computes_the_memory_of_rounded_inputs(bits, channels, low):
+    errors = []
+    for steps in (100, 800):
+        spiking, rate, x = line_model(
+            bits, channels, low, settle_steps=steps, synapse_tau=steps / 3000.0, readout_tau=5.0
+        )
+        wanted = run_reference(rate.graph, rounded(x, bits))[:, -1]
+        got = run_reference(spiking.graph, x, spiking.timing)[:, -1]
+        errors.append(np.abs(got - wanted).max() / np.abs(wanted).max())
+    assert errors[0] < 0.12
+    assert errors[1] < errors[0] / 4
+
+
+def test_the_whole_window_leaves_at_once_and_the_line_is_empty_afterwards():
+    spiking, _, x = line_model(bits=2)
+    trains = spikes(spiking, x)
+    levels = np.floor(x[:, :, 0] * 3 + 0.5).astype(int)
+    for bit in range(2):
+        gate = trains[f"line.gate{bit}"]
+        # "Go" comes in the step after the last input, the volley a step later, newest first.
+        np.testing.assert_array_equal(gate[:, INPUTS + 1], (levels[:, ::-1] >> bit) & 1)
+        assert gate.sum() == gate[:, INPUTS + 1].sum()
+        line = trains[f"line.{bit}"]
+        assert line[:, : INPUTS + 1].any()
+        assert not line[:, INPUTS + 1 :].any()
+        # A spike moves one stage a step.
+        np.testing.assert_array_equal(line[:, 1:INPUTS, 1:], line[:, : INPUTS - 1, :-1])
+
+
+def test_sigma_delta_hands_what_is_rounded_off_to_the_next_input():
+    model, x = rate_model(low=-1.0)
+    slow = np.repeat(0.3 * x[:, :1], INPUTS, axis=1)
+    spiking = convert(
+        model,
+        default_options(model, memory="line", line_code="sigma-delta"),
+        training_inputs=x,
+    )
+    sent = spikes(spiking, slow)["line.bit0"]
+    signed = sent[:, :, 0].astype(int) - sent[:, :, 1]
+    total = np.cumsum(slow[:, :, 0], axis=1)
+    assert np.abs(np.cumsum(signed, axis=1)[:, :INPUTS] - total).max() < 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("target", ["reference", "nengo-dl", "loihi"])
+def test_targets_give_the_spikes_of_the_definition(target):
+    installed(target)
+    spiking, _, x = line_model(bits=2, channels=2, low=-1.0)
+    wanted = {name: train.sum(axis=1) for name, train in spikes(spiking, x).items()}
+    adapter = spiking_lmu.get_target(target)
+    with adapter.deploy(spiking, INPUTS) as deployment:
+        run = deployment.run(x)
+        deployment.verify(x[:2], run.take([0, 1]))
+    assert {n for n, p in deployment.placement.items() if p == "host"} >= (
+        {"line.go", "line.bit0", "line.bit1"} if target == "loihi" else set()
+    )
+    hidden = [run.spikes.pop("lmu.h"), wanted.pop("lmu.h")]
+    for name, counts in wanted.items():
+        np.testing.assert_array_equal(run.spikes[name], counts, err_msg=name)
+    if target == "reference":
+        np.testing.assert_array_equal(*hidden)
+    elif target == "nengo-dl":
+        assert np.abs(hidden[0] - hidden[1]).max() <= 1
+    else:
+        # Weights have eight bits there, and a neuron forgets what is above its threshold.
+        assert np.abs(hidden[0] - hidden[1]).max() <= 0.2 * hidden[1].max()
+    outputs = run_reference(spiking.graph, x, spiking.timing)[:, -1]
+    tolerance = {"reference": 1e-9, "nengo-dl": 0.03, "loihi": 0.15}[target]
+    assert np.abs(run.outputs[:, -1] - outputs).max() < tolerance * np.abs(outputs).max()
+
+
+def test_a_window_without_a_legendre_memory():
+    rng = np.random.default_rng(0)
+    graph = window(INPUTS, UNITS, 3)
+    projections = [
+        p.with_weights(rng.normal(size=p.weights.shape)) if p.trainable else p
+        for p in graph.projections
+    ]
+    graph = replace(graph, projections=tuple(projections))
+    x = rng.random((4, INPUTS, 1))
+    by_name = {p.name: p for p in graph.projections}
+    hidden = np.maximum(x[:, :, 0] @ by_name["lmu.m_to_h"].weights.T, 0.0)
+    np.testing.assert_allclose(
+        run_reference(graph, x)[:, -1], hidden @ by_name["readout_weights"].weights.T
+    )
+    model = Model(graph, activity=measure_activity(graph, x))
+    spiking = convert(model, default_options(model, memory="line"), training_inputs=x)
+    assert spiking.graph["line.0"].size == INPUTS
+
+
+def test_without_data_the_window_is_as_long_as_the_memory():
+    model, _ = rate_model()
+    spiking = convert(model, default_options(model, memory="line"))
+    # A little longer than theta: the Legendre window has no sharp end.
+    assert INPUTS <= spiking.graph["line.0"].size < 2 * INPUTS
+
+
+def feeding_back() -> Graph:
+    graph = build(LmuSpec(1, 3, 6, 18.0, 5))
+    back = Projection("lmu.h", "lmu.u", np.ones((1, 5)), delay=1, name="back")
+    return replace(graph, projections=(*graph.projections, back))
+
+
+def stacked() -> Graph:
+    return build(LmuSpec(1, 3, 6, 18.0, 5, layers=2))
+
+
+def recurrent() -> Graph:
+    return build(LmuSpec(1, 3, 6, 18.0, 5, cell="recurrent"))
+
+
+def no_memory() -> Graph:
+    return Graph(
+        (Population("x", 2), Population("h", 3, Neuron("relu")), Population("y", 2)),
+        (Projection("x", "h", np.ones((3, 2))), Projection("h", "y", np.ones((2, 3)))),
+        "x",
+        "y",
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (feeding_back, "lmu.m, which is driven by lmu.h|lmu.h, which feeds back into lmu.u"),
+        (recurrent, "lmu.h, which feeds back into lmu.h"),
+        (stacked, "lmu2.m, which is driven by lmu.h"),
+        (no_memory, "no memory that only the input drives"),
+    ],
+)
+def test_what_a_line_cannot_hold_is_refused_with_the_reason(make, reason):
+    graph = make()
+    size = graph.input_size
+    activity = measure_activity(graph, np.random.default_rng(0).random((3, 18, size)))
+    model = Model(graph, activity=activity)
+    with pytest.raises(SpecError, match=reason):
+        convert(model, default_options(model, memory="line"))
+
+
+def test_lif_neurons_and_short_timings_are_refused():
+    model, _ = rate_model()
+    with pytest.raises(SpecError, match="neuron: got 'lif' with memory='line'"):
+        convert(model, default_options(model, memory="line", neuron="lif"))
+    for wrong in ({"steps_per_input": 2}, {"settle_steps": 2}, {"readout_tau": 0.0}):
+        with pytest.raises(SpecError, match=next(iter(wrong))):
+            convert(model, default_options(model, memory="line", **wrong))
+    with pytest.raises(SpecError, match="bits"):
+        Options(memory="line", bits=9)
+    with pytest.raises(SpecError, match="line_code"):
+        LineCode(2, code="sigma-delta")
+    with pytest.raises(SpecError, match="memory"):
+        Options(memory="chip")
+
+
+def test_the_pass_leaves_the_graph_it_was_given_alone():
+    model, _ = rate_model()
+    options = default_options(model, memory="line")
+    before = model.digest
+    convert(model, options)
+    assert model.digest == before
+    assert callable(line_memory)

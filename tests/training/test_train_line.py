@@ -1,0 +1,124 @@
+"""Hidden layer and readout trained on what a line sends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spiking_lmu.conversion import convert
+from spiking_lmu.conversion.measure import measure_activity
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.training.line import (
+    LineSchedule,
+    LineSpec,
+    bits_of,
+    count_curve,
+    train_line,
+)
+
+LENGTH = 16
+
+
+def ramps(samples: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Which of three places in a noisy sequence is bright."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, samples)
+    x = 0.45 * rng.random((samples, LENGTH, 1))
+    for i, place in enumerate(2 + 5 * y):
+        x[i, place : place + 3] += 0.55
+    return x, y
+
+
+@pytest.mark.parametrize("order", [None, 10])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_it_learns_and_its_graph_does_what_it_decides(order, bits):
+    x, y = ramps()
+    spec = LineSpec(LENGTH, order, units=12, output_size=3, bits=bits)
+    schedule = LineSchedule(epochs=12, batch_size=25, learning_rate=0.01, dropout=0.0)
+    seen = []
+    trained = train_line(
+        x, y, spec, schedule, held_out=100, report=lambda epoch, entry: seen.append(epoch)
+    )
+    assert seen == list(range(12))
+    assert trained.curve[-1]["held_out_accuracy"] > 0.97
+    assert trained.curve[-1]["loss"] < trained.curve[0]["loss"] / 3
+    # The rate graph on the rounded inputs, and the line's spikes, decide the same.
+    levels = 2**bits - 1
+    rounded = np.floor(x[-100:] * levels + 0.5) / levels
+    assert (run_reference(trained.graph, rounded)[:, -1].argmax(axis=1) == y[-100:]).mean() > 0.97
+    model = Model(trained.graph, activity=measure_activity(trained.graph, rounded))
+    spiking = convert(model, memory="line", bits=bits, training_inputs=x[:50])
+    outputs = run_reference(spiking.graph, x[-100:], spiking.timing)[:, -1]
+    assert (outputs.argmax(axis=1) == y[-100:]).mean() > 0.95
+
+
+def test_training_goes_on_from_a_trained_network():
+    x, y = ramps(300)
+    spec = LineSpec(LENGTH, 10, units=12, output_size=3)
+    schedule = LineSchedule(epochs=10, batch_size=25, learning_rate=0.01, dropout=0.0)
+    first = train_line(x, y, spec, schedule)
+    short = LineSchedule(epochs=1, batch_size=25, learning_rate=1e-6, dropout=0.0, quantised=1.0)
+    again = train_line(x, y, spec, short, start=first.graph)
+    assert again.curve[0]["loss"] == pytest.approx(first.curve[-1]["loss"], abs=0.1)
+    np.testing.assert_allclose(
+        again.graph["lmu.h"].bias, first.graph["lmu.h"].bias, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_batches_are_augmented_and_held_out_samples_never_seen():
+    x, y = ramps(60)
+    x[-20:] = 1.0
+    seen = []
+
+    def note(batch, rng):
+        seen.append(batch.copy())
+        return batch
+
+    schedule = LineSchedule(epochs=2, batch_size=10)
+    train_line(
+        x, y, LineSpec(LENGTH, None, units=4, output_size=3), schedule, held_out=20, augment=note
+    )
+    assert len(seen) == 8
+    assert not (np.concatenate(seen) == 1.0).all(axis=(1, 2)).any()
+
+
+def test_the_same_seed_gives_the_same_network():
+    x, y = ramps(60)
+    spec, schedule = LineSpec(LENGTH, None, units=4, output_size=3), LineSchedule(epochs=2)
+    weights = [train_line(x, y, spec, schedule).graph.projections[2].weights for _ in range(2)]
+    np.testing.assert_array_equal(*weights)
+
+
+def test_bits_are_those_of_the_rounded_number():
+    x = np.random.default_rng(0).random(200)
+    for bits in (1, 3, 8):
+        values = bits_of(x, bits) @ (2 ** np.arange(bits))
+        np.testing.assert_array_equal(values, np.floor(x * (2**bits - 1) + 0.5))
+
+
+def test_a_slow_neuron_counts_nearly_what_it_should():
+    activation, counted = count_curve(max_rate=300.0, hold=500.0, settle_steps=2000)
+    inside = (activation > 0.3) & (activation < 1.0)
+    assert np.abs(counted[inside] - activation[inside]).max() < 0.15
+    # A neuron that spikes once a step at most falls behind where more would be asked for.
+    beyond = activation > 3.5
+    assert (counted[beyond] < 0.85 * activation[beyond]).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "wrong"),
+    [
+        (np.zeros((4, LENGTH, 2)), np.zeros(4, int), "shape"),
+        (np.zeros((4, LENGTH, 1)), np.zeros(3, int), "3 classes"),
+        (np.full((4, LENGTH, 1), 2.0), np.zeros(4, int), "outside 0 to 1"),
+        (np.full((4, LENGTH, 1), np.nan), np.zeros(4, int), "outside 0 to 1"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(x, y, wrong):
+    with pytest.raises(SpecError, match=wrong):
+        train_line(x, y, LineSpec(LENGTH, None, units=4, output_size=3))
+    good = np.zeros((4, LENGTH, 1))
+    with pytest.raises(SpecError, match="held_out"):
+        train_line(good, np.zeros(4, int), LineSpec(LENGTH, None, units=4), held_out=4)
