@@ -114,25 +114,43 @@ def open_regular(path: str | Path, wanted: Wanted) -> Iterator[BinaryIO]:
     FileError
         Nothing there, a folder, a FIFO, a device, or no permission.
     """
-    try:
-        _require_regular(os.stat(path).st_mode)
-        # Without waiting, if the file has become a FIFO by now.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    require_regular(path, wanted)
+    # Without waiting, if the file has become a FIFO by now.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with _finding(wanted):
         handle = os.open(path, flags)
-    except FileNotFoundError as error:
-        raise wanted.refused("nothing there", fix="check the path") from error
-    except Refused as error:
-        raise wanted.refused(str(error), fix="check the path") from error
-    except (OSError, ValueError) as error:
-        got = getattr(error, "strerror", None) or str(error)
-        raise wanted.refused(got, fix="check the path") from error
     with os.fdopen(handle, "rb") as file:
-        with reading(wanted):
-            _require_regular(os.fstat(handle).st_mode)
+        with _finding(wanted):
+            _check_mode(os.fstat(handle).st_mode)
         yield file
 
 
-def _require_regular(mode: int) -> None:
+def require_regular(path: str | Path, wanted: Wanted) -> int:
+    """The size in bytes of a regular file, or of the one that a link leads to.
+
+    Raises
+    ------
+    FileError
+        Nothing there, a folder, a FIFO, a device, or no permission.
+    """
+    with _finding(wanted):
+        found = os.stat(path)
+        _check_mode(found.st_mode)
+        return found.st_size
+
+
+@contextmanager
+def _finding(wanted: Wanted) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise wanted.refused("nothing there", fix="check the path") from error
+    except (Refused, OSError, ValueError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        raise wanted.refused(got, fix="check the path") from error
+
+
+def _check_mode(mode: int) -> None:
     if stat.S_ISREG(mode):
         return
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}

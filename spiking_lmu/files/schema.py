@@ -313,3 +313,12 @@ class ReportTable(Struct):
     """The rows of such a report."""
 
     rows: Annotated[list[ReportRow], Meta(max_length=10_000)]
+
+
+class RecordedEntry(Strict):
+    """``recorded.json`` of kept traces; populations by the number of the sample."""
+
+    notes: Annotated[list[str], Meta(max_length=1_000)]
+    placement: dict[Name, Text]
+    verifies: bool
+    populations: dict[str, list[Name]]

@@ -1,8 +1,9 @@
 """Finished samples of one model on one target, kept as they come.
 
-One JSON line a sample, after a header line that says what produced them; a later line for
-the same sample replaces an earlier one.  A run that is killed loses nothing but the batches
-under way; a line that was cut off is dropped.
+One SQLite database a run, named by everything that decides the run's results.  SQLite's
+write-ahead log makes each append whole or nothing, whoever is killed, and lets several
+processes write; each record has a checksum besides.  A database that was made elsewhere is
+held against its schema before anything in it is read: it has two plain tables and no code.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-import zlib
-from collections.abc import Iterable, Sequence
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,42 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.errors import FileError
+from spiking_lmu.files.archive import (
+    Refused,
+    Wanted,
+    npy,
+    open_archive,
+    parse_json,
+    reading,
+    require_regular,
+    write_archive,
+)
 from spiking_lmu.files.writing import write_atomically
 
 from .results import Trace
 
-SCHEMA = "spiking-lmu-journal-1"
+SCHEMA = "spiking-lmu-journal-2"
+TABLES = {
+    "run": "CREATE TABLE run (schema TEXT NOT NULL, key TEXT NOT NULL)",
+    "samples": "CREATE TABLE samples (sample INTEGER PRIMARY KEY, shape TEXT NOT NULL, "
+    "output BLOB NOT NULL, spikes TEXT NOT NULL, seconds REAL NOT NULL, "
+    "verified INTEGER NOT NULL, reruns REAL NOT NULL, checksum BLOB NOT NULL)",
+}
+COLUMNS = "sample, shape, output, spikes, seconds, verified, reruns, checksum"
+#: A later record of a sample replaces an earlier one, unless that one was verified.
+APPEND = (
+    f"INSERT INTO samples ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sample) DO "
+    "UPDATE SET shape = excluded.shape, output = excluded.output, spikes = excluded.spikes, "
+    "seconds = excluded.seconds, verified = excluded.verified, reruns = excluded.reruns, "
+    "checksum = excluded.checksum WHERE excluded.verified >= samples.verified"
+)
+#: Seconds to wait for another process that is writing.
+PATIENCE = 60.0
+#: Bytes of a database.
+MAX_BYTES = 16 << 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finished:
     """One finished sample.
 
@@ -36,7 +66,8 @@ class Finished:
     index
         Its number in the data set.
     output
-        Output at the last step.
+        What was answered: an array of any shape, such as the output at the last step; kept as
+        float64.
     spikes
         Spikes by population.
     seconds
@@ -48,68 +79,79 @@ class Finished:
     """
 
     index: int
-    output: tuple[float, ...]
+    output: Any
     spikes: dict[str, int]
     seconds: float
     verified: bool = False
     reruns: float = 0.0
 
+    def __post_init__(self) -> None:
+        output = np.array(self.output, dtype=np.float64)
+        output.flags.writeable = False
+        object.__setattr__(self, "output", output)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Finished) and _values(self) == _values(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _values(sample: Finished) -> tuple[Any, ...]:
+    """A record as SQLite holds it, without its checksum."""
+    return (
+        int(sample.index),
+        json.dumps(sample.output.shape),
+        sample.output.astype("<f8").tobytes(),
+        json.dumps({name: int(count) for name, count in sample.spikes.items()}, sort_keys=True),
+        float(sample.seconds),
+        int(sample.verified),
+        float(sample.reruns),
+    )
+
 
 class Journal:
-    """The file for one run, found by everything that decides its results.
+    """The database of one run, found by everything that decides its results.
 
     Parameters
     ----------
     folder
         Where journals are kept; made when the first sample is written.
     key
-        JSON-safe: digests of model and data, target, options, seed, versions.
+        JSON-safe: digests of model and data, target, options, seed, versions.  Digests are
+        computed from what is used, never supplied.
     outputs
-        Numbers in one output.
+        Numbers in one output, the last axis of what is kept; None leaves it open.
 
     Raises
     ------
     FileError
-        The file is there but holds something else.
+        The database is there but holds something else.
     """
 
-    def __init__(self, folder: Path, key: dict[str, Any], outputs: int) -> None:
+    def __init__(self, folder: Path, key: dict[str, Any], outputs: int | None = None) -> None:
         self.key, self._outputs = key, outputs
-        #: Whether the file is known to end with a whole line.
-        self._whole = False
-        text = json.dumps(key, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self.path = folder / f"{key['target']}-{digest}.jsonl"
+        self._text = json.dumps(key, sort_keys=True)
+        digest = hashlib.sha256(self._text.encode()).hexdigest()[:16]
+        self.path = folder / f"{key['target']}-{digest}.sqlite"
+        self._wanted = Wanted(
+            str(self.path), "a journal of this run", "delete the file to run these samples again"
+        )
 
     def read(self) -> dict[int, Finished]:
         """Finished samples by index; empty if there is no file yet."""
-        if not self.path.exists():
+        self._refuse_text()
+        if not os.path.lexists(self.path):
             return {}
-        lines = self.path.read_bytes().split(b"\n")
-        try:
-            if json.loads(lines[0]) != {"schema": SCHEMA, **self.key}:
-                raise ValueError("the header of another run")
-            whole = [json.loads(line) for line in lines[1:-1]]
-            finished = [self._parse(entry) for entry in whole]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileError(
-                str(self.path),
-                got=f"a line that does not follow the format ({error})",
-                expected="a journal of this run",
-                fix="delete the file to run these samples again",
-            ) from error
-        return {sample.index: sample for sample in finished}
-
-    def _parse(self, entry: dict[str, Any]) -> Finished:
-        output = tuple(float(value) for value in entry["output"])
-        if len(output) != self._outputs:
-            raise ValueError(f"{len(output)} outputs")
-        spikes = {str(name): int(count) for name, count in entry["spikes"].items()}
-        seconds, verified = float(entry["seconds"]), entry.get("verified", False)
-        if not isinstance(verified, bool):
-            raise ValueError(f"verified: {verified!r}")
-        reruns = float(entry.get("reruns", 0.0))
-        return Finished(int(entry["index"]), output, spikes, seconds, verified, reruns)
+        with self._reporting(), self._connected(create=False) as connection:
+            if not self._is_ours(connection):
+                return {}
+            found: dict[int, Finished] = {}
+            for row in connection.execute(f"SELECT {COLUMNS} FROM samples ORDER BY sample"):
+                sample = self._parse(row)
+                if found and sample.index <= next(reversed(found)):
+                    raise Refused("samples out of order")
+                found[sample.index] = sample
+            return found
 
     def append(self, samples: Iterable[Finished]) -> None:
         """Add finished samples and hand them to the disk before returning.
@@ -117,36 +159,113 @@ class Journal:
         Raises
         ------
         FileError
-            The folder cannot be written.
+            The folder cannot be written, the disk is full, or the file is no journal.
         """
-        try:
+        records = [(*values, self._checksum(values)) for values in map(_values, samples)]
+        with self._reporting():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._whole:
-                self._cut_torn_line()
-            self._whole = False
-            with self.path.open("ab") as file:
-                if file.tell() == 0:
-                    file.write(_line({"schema": SCHEMA, **self.key}))
-                for sample in samples:
-                    file.write(_line(vars(sample)))
-                file.flush()
-                os.fsync(file.fileno())
-            self._whole = True
-        except OSError as error:
-            raise FileError(
-                str(self.path),
-                got=error.strerror or str(error),
-                expected="a folder that can be written",
-                fix="choose another folder for the journal",
-            ) from error
+            self._refuse_text()
+            with self._connected(create=True) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if not self._is_ours(connection):
+                    for statement in TABLES.values():
+                        connection.execute(statement)
+                    connection.execute("INSERT INTO run VALUES (?, ?)", (SCHEMA, self._text))
+                connection.executemany(APPEND, records)
+                connection.execute("COMMIT")
 
-    def _cut_torn_line(self) -> None:
-        """Drop what a killed run left after the last whole line."""
-        if self.path.exists():
-            data = self.path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                os.truncate(self.path, whole)
+    @contextmanager
+    def _connected(self, *, create: bool) -> Iterator[sqlite3.Connection]:
+        if os.path.lexists(self.path):
+            size = require_regular(self.path, self._wanted)
+            if size > MAX_BYTES:
+                raise Refused(f"a file of {size:,} bytes, more than {MAX_BYTES:,}")
+        mode = "rwc" if create else "rw"
+        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(address, PATIENCE, isolation_level=None, uri=True)
+        with closing(connection):
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            if create:
+                _log_ahead(connection)
+            yield connection
+
+    def _is_ours(self, connection: sqlite3.Connection) -> bool:
+        """Whether the tables are there; False for a database without anything in it.
+
+        Raises
+        ------
+        Refused
+            Other tables, or another run's.
+        """
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT 9").fetchall()
+        if not rows:
+            return False
+        if sorted(rows) != [("table", name, sql) for name, sql in sorted(TABLES.items())]:
+            raise Refused("a database of something else")
+        if connection.execute("SELECT schema, key FROM run LIMIT 2").fetchall() != [
+            (SCHEMA, self._text)
+        ]:
+            raise Refused("the journal of another run")
+        return True
+
+    def _parse(self, row: tuple[Any, ...]) -> Finished:
+        *values, checksum = row
+        index, shape, output, spikes, seconds, verified, reruns = values
+        if checksum != self._checksum(values):
+            raise Refused(f"a record of sample {index} that is damaged")
+        array = np.frombuffer(output, "<f8").reshape(parse_json(shape.encode()))
+        if self._outputs is not None and array.shape[-1:] != (self._outputs,):
+            raise Refused(f"an output of shape {array.shape}")
+        counts = {str(name): int(n) for name, n in parse_json(spikes.encode()).items()}
+        return Finished(index, array, counts, seconds, bool(verified), reruns)
+
+    def _checksum(self, values: Sequence[Any]) -> bytes:
+        """Over a record and the run that it belongs to."""
+        digest = hashlib.blake2b(self._text.encode(), digest_size=16)
+        for value in values:
+            part = value if isinstance(value, bytes) else repr(value).encode()
+            digest.update(len(part).to_bytes(8, "little") + part)
+        return digest.digest()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turn errors of the disk and of SQLite into a FileError."""
+        with reading(self._wanted):
+            try:
+                yield
+            except (OSError, sqlite3.OperationalError) as error:
+                raise FileError(
+                    str(self.path),
+                    got=getattr(error, "strerror", None) or str(error),
+                    expected="a folder that can be written, with room on the disk",
+                    fix="free some space, or choose another folder for the journal",
+                ) from error
+
+    def _refuse_text(self) -> None:
+        """Journals were text files once; their samples would be run again without a word."""
+        old = sorted(self.path.parent.glob(f"{self.key['target']}-*.jsonl"))
+        if old:
+            raise FileError(
+                str(old[0]),
+                got="a text journal, as earlier versions wrote them",
+                expected="SQLite journals",
+                fix="delete it to run its samples again, or choose another folder for the journal",
+            )
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Write-ahead logging, which a new database is brought to while nobody else writes."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Here SQLite does not wait by itself.
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,43 +279,40 @@ class Recorded:
 
 
 def save_recorded(path: Path, recorded: Recorded) -> None:
-    """Write to an NPZ file."""
-    arrays: dict[str, np.ndarray] = {
-        "notes": np.array(recorded.notes, dtype=np.str_),
-        "placement": np.array(list(recorded.placement.items()), dtype=np.str_).reshape(-1, 2),
-        "verifies": np.array(recorded.verifies),
+    """Write to an archive of arrays."""
+    text = {
+        "notes": recorded.notes,
+        "placement": recorded.placement,
+        "verifies": recorded.verifies,
+        "populations": {str(trace.index): list(trace.spikes) for trace in recorded.traces},
     }
+    entries = {"recorded.json": json.dumps(text).encode()}
     for trace in recorded.traces:
-        arrays[f"{trace.index}/readout"] = trace.readout
-        arrays |= {f"{trace.index}/spikes/{name}": spikes for name, spikes in trace.spikes.items()}
+        entries[f"{trace.index}/readout.npy"] = npy(trace.readout)
+        for i, spikes in enumerate(trace.spikes.values()):
+            entries[f"{trace.index}/spikes/{i}.npy"] = npy(spikes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        write_archive(file, entries)
 
 
 def load_recorded(path: Path, indices: Sequence[int]) -> Recorded | None:
     """With the traces of the samples ``indices``; None if not all are there, intact."""
+    from spiking_lmu.files.schema import RecordedEntry, checked
+
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            names = file.files
-            traces = tuple(
-                Trace(
-                    index,
-                    file[f"{index}/readout"],
-                    {
-                        name.partition("/spikes/")[2]: file[name]
-                        for name in names
-                        if name.startswith(f"{index}/spikes/")
-                    },
-                )
-                for index in indices
-            )
-            placement = {str(name): str(place) for name, place in file["placement"]}
-            notes = tuple(str(note) for note in file["notes"])
-            return Recorded(traces, notes, placement, bool(file["verifies"]))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        with open_archive(path, Wanted(str(path), "traces", "")) as archive:
+            text = checked(archive.json("recorded.json"), RecordedEntry, "traces")
+            traces = []
+            for index in indices:
+                readout = archive.array(f"{index}/readout.npy")
+                spikes = {
+                    name: archive.array(f"{index}/spikes/{i}.npy")
+                    for i, name in enumerate(text.populations[str(index)])
+                }
+                if readout.ndim != 2 or any(s.shape[1:] != (2,) for s in spikes.values()):
+                    raise Refused("arrays that are no trace")
+                traces.append(Trace(index, readout, spikes))
+            return Recorded(tuple(traces), tuple(text.notes), text.placement, text.verifies)
+    except FileError:
         return None
-
-
-def _line(entry: dict[str, Any]) -> bytes:
-    return json.dumps(entry, allow_nan=False).encode() + b"\n"
