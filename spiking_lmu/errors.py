@@ -45,9 +45,14 @@ class SpikingLmuError(Exception):
     memory order: got 0, expected an integer of at least 1; pass order=256
     """
 
+    #: Characters of each part, at most.
+    longest = LONGEST
+
     def __init__(self, what: str, *, got: str, expected: str, fix: str) -> None:
         self.what, self.got, self.expected, self.fix = what, got, expected, fix
-        what, got, expected, fix = map(one_line, (what, got, expected, fix))
+        what, got, expected, fix = (
+            one_line(part, self.longest) for part in (what, got, expected, fix)
+        )
         super().__init__(f"{what}: got {got}, expected {expected}; {fix}")
 
 
@@ -65,6 +70,13 @@ class DatasetError(SpikingLmuError):
 
 class ImportNetworkError(SpikingLmuError):
     """A NengoDL network that has parts without a counterpart in a graph."""
+
+    #: All parts are named at once.
+    longest = 20 * LONGEST
+
+
+class ImportNetworkWarning(UserWarning):
+    """A trained network was imported, and something that its file does not say may be wrong."""
 
 
 class TargetError(SpikingLmuError):
@@ -101,15 +113,15 @@ def require_at_least(parameter: str, value: int, least: int) -> None:
         )
 
 
-def one_line(text: str) -> str:
-    """``text`` as one line of at most :data:`LONGEST` characters, all of them printable.
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """``text`` as one line of at most ``longest`` characters, all of them printable.
 
     Names and numbers out of files reach error lines; control characters could drive a terminal.
 
     >>> one_line("a\\x1b[2J\\n  b")
     'a\N{REPLACEMENT CHARACTER}[2J b'
     """
-    text = " ".join(text[: 4 * LONGEST].split())
-    if len(text) > LONGEST:
-        text = text[: LONGEST - 1] + "…"
+    text = " ".join(text[: 4 * longest].split())
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
 
+from spiking_lmu.graph.graph import DEFAULT_DT
+
 from .archive import Refused
 
 T = TypeVar("T")
@@ -108,6 +110,7 @@ class GraphPart(Strict, tag_field="part", tag="graph"):
     input: Name
     output: Name
     arrays: Annotated[dict[str, Reference], Meta(max_length=0)] = {}
+    dt: Number = DEFAULT_DT
 
 
 class PopulationPart(Strict, tag_field="part", tag="population"):

@@ -270,7 +270,7 @@ def _graph(parts: list[Part], arrays: Mapping[str, np.ndarray]) -> Graph:
                     part.trainable,
                 )
             )
-    return Graph(tuple(populations), tuple(projections), head.input, head.output)
+    return Graph(tuple(populations), tuple(projections), head.input, head.output, head.dt)
 
 
 def _require_consistent(model: Model) -> None:

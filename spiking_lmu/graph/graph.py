@@ -27,6 +27,8 @@ from .neurons import LINEAR, Neuron
 from .transforms import as_transform, checked_array
 
 Array = np.ndarray
+#: Seconds of a simulation step where nothing else is said.
+DEFAULT_DT = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +168,12 @@ class Projection:
 class Graph:
     """Populations, projections, and which population is the input and which the output.
 
+    Parameters
+    ----------
+    dt
+        Seconds of the step with which it was trained, one an input: the clock of its synapses and
+        spiking neurons where no timing says otherwise.
+
     Raises
     ------
     SpecError
@@ -177,8 +185,11 @@ class Graph:
     projections: tuple[Projection, ...]
     input: str
     output: str
+    dt: float = DEFAULT_DT
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.dt) and 1e-7 <= self.dt <= 10):
+            raise _spec("the graph's dt", repr(self.dt), "seconds from 1e-7 to 10")
         object.__setattr__(self, "populations", tuple(self.populations))
         object.__setattr__(self, "projections", tuple(self.projections))
         names = [population.name for population in self.populations]

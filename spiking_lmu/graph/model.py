@@ -11,7 +11,8 @@ import numpy as np
 
 from spiking_lmu.errors import SpecError
 
-from .graph import Graph
+from .graph import DEFAULT_DT, Graph
+from .rate_twin import rate_twin
 from .task import Scaling, Task
 from .timing import Timing
 
@@ -48,7 +49,7 @@ class Model:
     graph
         Rate or spiking.
     timing
-        How inputs are presented.
+        How inputs are presented; one step of ``graph.dt`` each if not given.
     task
         A :class:`spiking_lmu.graph.task.Task`, or its words: ``"classification"``.
     activity
@@ -71,6 +72,8 @@ class Model:
     scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
+        if self.timing is ONE_STEP and self.graph.dt != ONE_STEP.dt:
+            object.__setattr__(self, "timing", Timing(dt=self.graph.dt))
         if isinstance(self.task, str):
             object.__setattr__(self, "task", Task.parse(self.task))
         names, outputs = len(self.task.names), self.graph.output_size
@@ -91,8 +94,14 @@ class Model:
 
     @property
     def rate(self) -> Graph:
-        """The rate graph: the one converted from, or the graph itself."""
-        return self.graph if self.rate_graph is None else self.rate_graph
+        """The rate graph: the one converted from, or the graph itself.
+
+        Of a network that was written with spiking neurons and never converted it is the
+        :func:`~spiking_lmu.graph.rate_twin.rate_twin`, which is what was trained.
+        """
+        if self.rate_graph is not None:
+            return self.rate_graph
+        return rate_twin(self.graph) if self.graph.spiking else self.graph
 
     @property
     def digest(self) -> str:
@@ -102,7 +111,7 @@ class Model:
         if self.scaling is not None:
             decides.append(asdict(self.scaling))
         digest.update(json.dumps(decides, sort_keys=True).encode())
-        for graph in (self.graph, self.rate):
+        for graph in (self.graph, self.rate_graph or self.graph):
             for header, arrays in describe_graph(graph):
                 digest.update(json.dumps(header, sort_keys=True).encode())
                 for array in arrays.values():
@@ -119,6 +128,8 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
     parts: list[tuple[dict[str, Any], dict[str, np.ndarray]]] = [
         ({"part": "graph", "input": graph.input, "output": graph.output}, {})
     ]
+    if graph.dt != DEFAULT_DT:
+        parts[0][0]["dt"] = float(graph.dt)
     for population in graph.populations:
         header = {
             "part": "population",

@@ -43,7 +43,7 @@ def run_reference(
     x
         Inputs, shape (batch, inputs, input_size).
     timing
-        How long each input is presented; one step each if not given.
+        How long each input is presented; one step of ``graph.dt`` each if not given.
     observe
         Sees every population's output and its summed input, before gain and bias, after each
         step; each (batch, size).
@@ -63,7 +63,7 @@ def run_reference(
     SpecError
         ``x`` has another shape than the graph's input, or is not finite.
     """
-    timing = timing or Timing()
+    timing = timing or Timing(dt=graph.dt)
     x = check_input(graph, x)
     batch, inputs, _ = x.shape
     state = _State(graph, batch, timing, cells or NengoCells().stepper, alter or {})

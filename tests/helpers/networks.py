@@ -25,9 +25,9 @@ def simulate(network, **options):
 @functools.cache
 def lmu_cell_class():
     """The class LMUCell, made when first used because its base class is NengoDL's."""
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     import tensorflow as tf
 
-    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     from spiking_lmu.graph.lmu import memory_matrices
 
     class LMUCell(nengo.Network):
@@ -73,9 +73,9 @@ def lmu(units=12, order=8, theta=20.0, input_d=1, outputs=3, keep_history=True, 
 
 def layers():
     """Keras layers on a flat input: Dense of each kind, Dropout, Flatten, Activation; neurons."""
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     import tensorflow as tf
 
-    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     keras = tf.keras.layers
     at_rest = {"voltage": nengo.dists.Choice([0])}
     with nengo.Network(seed=1) as network:
@@ -190,9 +190,8 @@ def nef():
 
 def refused():
     """One of everything that has no counterpart, all of it leading to the output."""
-    import tensorflow as tf
-
     nengo_dl, nengo = import_nengo_dl(), import_nengo()
+    import tensorflow as tf
 
     @functools.wraps(tf.nn.tanh)
     def tanh(x):
@@ -222,7 +221,7 @@ def refused():
         nengo.Connection(
             network.second,
             network.adaptive.neurons,
-            transform=nengo.Sparse((16, 16), indices=[[0, 0]]),
+            transform=nengo.ConvolutionTranspose(1, (4, 4, 1), kernel_size=(1, 1)),
         )
         nengo.Connection(network.adaptive, network.direct, learning_rule_type=nengo.PES())
         nengo.Connection(network.direct, network.out)

@@ -18,9 +18,9 @@ def _network(nengo):
 
 def pixels():
     """784 pixels, each through the same Dense(4), LIF neurons, Dense(4)."""
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     import tensorflow as tf
 
-    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     with _network(nengo) as network:
         nengo_dl.configure_settings(stateful=False)
         x = nengo.Node(np.zeros(28 * 28))
@@ -34,9 +34,9 @@ def pixels():
 
 def three_layers(sizes=(1, 2, 3), use_bias=True):
     """Two inputs, Dense and LIF neurons three times (2, 2 and 3 neurons), Dense(4)."""
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     import tensorflow as tf
 
-    nengo_dl, nengo = import_nengo_dl(), import_nengo()
     dense = tf.keras.layers.Dense
     layers = []
     with _network(nengo) as network:
@@ -53,9 +53,11 @@ def three_layers(sizes=(1, 2, 3), use_bias=True):
 
 def converted(scale=5.0):
     """A Keras model with a convolution, through ``nengo_dl.Converter``; fixed biases."""
+    nengo_dl = import_nengo_dl()
     import tensorflow as tf
 
-    nengo_dl, keras = import_nengo_dl(), tf.keras.layers
+    keras = tf.keras.layers
+
     biases = tf.keras.initializers.Constant([0.1, -0.2, 0.3, 0.5])
     image = tf.keras.Input((5, 5, 1))
     x = keras.Conv2D(2, 3, activation="relu")(image)

@@ -15,15 +15,15 @@ from spiking_lmu.importers import from_nengo_dl
 
 from ..helpers import networks
 
-#: Builders, with the input to name where a network has constants.
+#: Builders, with options: spikes where NengoDL's own are to be met one by one.
 BUILDERS = {
     "lmu": (networks.lmu, {}),
     "two_cells": (
         functools.partial(networks.lmu, units=5, order=4, theta=8.0, input_d=2, cells=2),
         {},
     ),
-    "layers": (networks.layers, {}),
-    "neurons": (networks.neurons, {"input": "stimulus"}),
+    "layers": (networks.layers, {"spiking": True}),
+    "neurons": (networks.neurons, {"input": "stimulus", "spiking": True}),
     "nef": (networks.nef, {}),
 }
 TRAINED = ("lmu", "layers")
@@ -191,11 +191,19 @@ def test_output_can_be_an_object_a_probe_or_a_name(case):
         )
         assert graph.output == "relu"
     layers = case("layers")
-    for output in (layers.network.probe, "filtered", "out"):
-        graph = from_nengo_dl(layers.network, layers.simulator, output=output)
+    for output in (layers.network.probe, "out", None):
+        graph = from_nengo_dl(layers.network, layers.simulator, output=output, spiking=True)
         np.testing.assert_array_equal(
             run_reference(graph, layers.x), run_reference(layers.graph, layers.x)
         )
+
+
+def test_a_filtered_probe_is_the_output_where_it_is_named(case):
+    layers = case("layers")
+    graph = from_nengo_dl(layers.network, layers.simulator, output="filtered", spiking=True)
+    filtered = next(p for p in layers.network.all_probes if p.label == "filtered")
+    want = layers.simulator.predict({layers.network.all_nodes[0]: layers.x}, verbose=0)[filtered]
+    np.testing.assert_allclose(run_reference(graph, layers.x), want, atol=1e-5)
 
 
 def test_ambiguous_or_wrong_ends_are_refused(case):
@@ -203,11 +211,13 @@ def test_ambiguous_or_wrong_ends_are_refused(case):
     network, simulator = neurons.network, neurons.simulator
     with pytest.raises(ImportNetworkError, match="2 Nodes that could be it: stimulus, offset"):
         from_nengo_dl(network, simulator)
-    with pytest.raises(ImportNetworkError, match="no Node of that name"):
+    with pytest.raises(
+        ImportNetworkError, match=r"no Node named 'stimuls' .*one of: stimulus, offset"
+    ):
         from_nengo_dl(network, simulator, input="stimuls")
     with pytest.raises(ImportNetworkError, match=r"out .give a Node without incoming"):
         from_nengo_dl(network, simulator, input="out")
-    with pytest.raises(ImportNetworkError, match="no probe or object of that name"):
+    with pytest.raises(ImportNetworkError, match="no probe or object named"):
         from_nengo_dl(network, simulator, input="stimulus", output="readout")
     with pytest.raises(ImportNetworkError, match="an object outside the network"):
         from_nengo_dl(network, simulator, input="stimulus", output=case("lmu").network.probe)

@@ -36,7 +36,7 @@ def test_another_scale_of_the_converter_is_noticed(tmp_path):
     (note,) = open_source(path, network).notes
     assert "scale_firing_rates (hidden 5)" in note
     *_, note = open_source(path, parameter_networks.converted(scale=20.0).net).notes
-    assert "hidden.bias is 0.25 times" in note
+    assert "hidden.bias is about 0.25 times" in note
     assert "saved with scale_firing_rates=5 where the network has 20" in note
 
 

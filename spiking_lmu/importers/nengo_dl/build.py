@@ -9,20 +9,23 @@ the decoders as weights.  Sources: ``nengo/builder/ensemble.py`` and ``connectio
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from spiking_lmu.errors import ImportNetworkError
-from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.graph import DEFAULT_DT, Graph, Population, Projection
+from spiking_lmu.graph.transforms import Convolution, Sparse, Transform, as_transform
 
-from .fold import fold_layers
+from .fold import fold_layers, unfold_pieces
 from .functions import Computation, unrolled
 from .names import Unique
-from .plan import Plan, owner_of
+from .plan import ALL_INPUTS, Plan, owner_of
 from .save_params import Trained
 
 Array = np.ndarray
+Weights = Array | Transform | None
 
 
 @dataclass(frozen=True)
@@ -31,18 +34,22 @@ class _Link:
 
     pre: str
     post: str
-    weights: Array | None
+    weights: Weights
     synapse: Any
     label: str
     trainable: bool
     gained: bool = False
 
 
-def build_graph(plan: Plan, trained: Trained, nengo: Any, *, redrawn: bool = False) -> Graph:
+def build_graph(
+    plan: Plan, trained: Trained, nengo: Any, *, dt: float = DEFAULT_DT, redrawn: bool = False
+) -> Graph:
     """Build the graph.
 
     Parameters
     ----------
+    dt
+        Seconds of the simulator's step.
     redrawn
         The simulator was built anew, so what Nengo draws at random and no file holds must
         follow from a seed.
@@ -65,18 +72,39 @@ def build_graph(plan: Plan, trained: Trained, nengo: Any, *, redrawn: bool = Fal
             more, encoders, gain = _ensemble(plan, trained, part, direct, encoded)
             populations += more
             links = [_with_gain(link, gain, plan.parts[part].name) for link in links] + encoders
+    entry = _input(plan, populations, links)
     output = _output(plan, trained, populations, links, nengo, redrawn)
     projections = _projections(links)
-    keep = {plan.parts[plan.input].name, output}
+    keep = {entry, output}
     layers = {
         info.name
         for part, info in plan.parts.items()
-        if hasattr(part, "tensor_func") and info.name not in keep
+        if hasattr(part, "tensor_func") and info.name not in keep and not info.computation.pieces
     }
     populations, projections = fold_layers(populations, projections, layers)
+    for info in plan.parts.values():
+        if info.computation.pieces:
+            populations, projections = unfold_pieces(
+                populations, projections, info.name, info.computation.pieces
+            )
     names = Unique()  # folding can give two projections the same ends
     projections = [replace(link, name=names.unique(link.name)) for link in projections]
-    return Graph(tuple(populations), tuple(projections), plan.parts[plan.input].name, output)
+    return Graph(tuple(populations), tuple(projections), entry, output, dt)
+
+
+def _input(plan: Plan, populations: list[Population], links: list[_Link]) -> str:
+    """Name of the input population; one that hands each of several inputs its channels."""
+    entries = [plan.parts[node].name for node in plan.inputs]
+    if len(entries) == 1:
+        return entries[0]
+    sizes = {p.name: p.size for p in populations}
+    total, start = sum(sizes[name] for name in entries), 0
+    for name in entries:
+        channels = np.eye(sizes[name], total, start)
+        links.append(_Link(ALL_INPUTS, name, channels, None, f"{ALL_INPUTS}_to_{name}", False))
+        start += sizes[name]
+    populations.insert(0, Population(ALL_INPUTS, total))
+    return ALL_INPUTS
 
 
 def _node(plan: Plan, trained: Trained, node: Any) -> list[Population]:
@@ -122,8 +150,7 @@ def _ensemble(
 def _with_gain(link: _Link, gain: Array | None, post: str) -> _Link:
     if gain is None or not link.gained or link.post != post:
         return link
-    weights = link.weights
-    new = gain if weights is None else weights * (gain[:, None] if weights.ndim == 2 else gain)
+    new = as_transform(link.weights).scaled(gain)
     return _Link(link.pre, post, new, link.synapse, link.label, link.trainable)
 
 
@@ -140,8 +167,8 @@ def _link(plan: Plan, trained: Trained, connection: Any, nengo: Any) -> _Link:
         post_slice = connection.post_slice
         name = f"{name}.x" if to_ensemble else name
     source = pre.neurons if decoded else pre
-    weights = expanded(
-        trained.weights(connection),
+    weights: Weights = expanded(
+        _weights(trained, connection, nengo),
         np.arange(source.size_out)[slice(None) if decoded else connection.pre_slice],
         np.arange(post.size_in)[post_slice],
         int(source.size_out),
@@ -163,23 +190,60 @@ def _link(plan: Plan, trained: Trained, connection: Any, nengo: Any) -> _Link:
     )
 
 
-def expanded(
-    weights: Array | None, pre: Array, post: Array, pre_size: int, post_size: int
-) -> Array | None:
+def _weights(trained: Trained, connection: Any, nengo: Any) -> Weights:
+    """What a connection multiplies by, with the trained weights in it."""
+    weights, transform = trained.weights(connection), connection.transform
+    if isinstance(transform, nengo.Sparse):
+        from scipy.sparse import coo_matrix
+
+        shape = (transform.size_out, transform.size_in)
+        return Sparse.from_matrix(coo_matrix((weights, trained.places(connection)), shape))
+    if not isinstance(transform, nengo.Convolution):
+        return weights
+    shape = transform.input_shape
+    convolution = Convolution(
+        (*shape.spatial_shape, shape.n_channels),
+        np.asarray(weights),
+        strides=transform.strides,
+        padding=transform.padding,
+        groups=getattr(transform, "groups", 1),
+    )
+    if shape.channels_last:
+        return convolution
+    # Channels come first on both sides: the same product with rows and columns in another order.
+    post, pre = _channels_last(convolution.output_shape), _channels_last(convolution.input_shape)
+    return Sparse.from_matrix(convolution.sparse(len(pre))[post][:, pre])
+
+
+def _channels_last(shape: tuple[int, ...]) -> Array:
+    """For each value with channels first its place with channels last."""
+    return np.moveaxis(np.arange(prod(shape)).reshape(shape), -1, 0).ravel()
+
+
+def expanded(weights: Weights, pre: Array, post: Array, pre_size: int, post_size: int) -> Weights:
     """Weights between slices as weights between whole objects.
 
     Parameters
     ----------
     weights
-        None, shape () or (1,) or (n,) for one-to-one, or (post, pre).
+        None, shape () or (1,) or (n,) for one-to-one, or (post, pre), or a transform.
     pre, post
         Indices of the slices.
 
     Returns
     -------
-    None or (n,) where whole objects are connected one-to-one, else (post_size, pre_size).
+    None or (n,) where whole objects are connected one-to-one; a transform where it was one;
+    else (post_size, pre_size).
     """
     whole = np.array_equal(pre, np.arange(pre_size)) and np.array_equal(post, np.arange(post_size))
+    if isinstance(weights, Transform):
+        if whole:
+            return weights
+        inner = weights.sparse(pre.size).tocoo()
+        from scipy.sparse import coo_matrix
+
+        places = (post[inner.row], pre[inner.col])
+        return Sparse.from_matrix(coo_matrix((inner.data, places), (post_size, pre_size)))
     if whole and (weights is None or weights.ndim == 2):
         return weights
     if weights is None or weights.ndim < 2:
@@ -195,10 +259,12 @@ def expanded(
     return matrix
 
 
-def _through_layer(trained: Trained, computation: Computation, weights: Array | None) -> Array:
+def _through_layer(trained: Trained, computation: Computation, weights: Weights) -> Array:
     kernel = unrolled(trained.layer(computation.layer)[0], computation.repeats)
     if weights is None:
         return kernel
+    if isinstance(weights, Transform):
+        return np.asarray((weights.sparse(kernel.shape[1]).T @ kernel.T).T)
     return kernel * weights if weights.ndim == 1 else kernel @ weights
 
 
@@ -214,21 +280,26 @@ def _output(
     output = plan.output
     assert output is not None  # make_plan raises without one
     owner = plan.parts[output.owner].name
-    if output.decoded_probe is not None:
-        connection = trained.probe_connection(output.decoded_probe)
+    synapse = None if output.probe is None else output.probe.synapse
+    weights: Array | None
+    size = next(p.size for p in populations if p.name == owner)
+    if output.decoded:
+        connection = trained.probe_connection(output.probe)
         if redrawn:
             _require_seed(owner, "decoders", None, trained, nengo, connection)
         weights = trained.weights(connection)
         assert weights is not None  # always decoders
+        size = weights.shape[0]
     else:
-        size = next(p.size for p in populations if p.name == owner)
         index = np.arange(size)[slice(None) if output.slice is None else output.slice]
-        if np.array_equal(index, np.arange(size)):
+        whole = np.array_equal(index, np.arange(size))
+        if whole and synapse is None:
             return owner
-        weights = np.eye(size)[index]
+        weights = None if whole else np.eye(size)[index]
+        size = len(index)
     name = plan.names.unique("readout")
-    populations.append(Population(name, weights.shape[0]))
-    links.append(_Link(owner, name, weights, None, f"{owner}_to_{name}", False))
+    populations.append(Population(name, size))
+    links.append(_Link(owner, name, weights, synapse, f"{owner}_to_{name}", False))
     return name
 
 

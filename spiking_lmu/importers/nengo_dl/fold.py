@@ -1,4 +1,5 @@
-"""Layers that are not worth a population of their own, folded into their neighbours.
+"""Layers that are not worth a population of their own, folded into their neighbours; and those
+that need several, unfolded.
 
 ``Dense`` without activation followed by neurons is one population of neurons, and a layer
 that only passes on (Dropout after training, Flatten) is none.
@@ -6,10 +7,16 @@ that only passes on (Dropout after training, Flatten) is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from spiking_lmu.graph.graph import Population, Projection
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.transforms import OneToOne
+
+from .functions import Piece
 
 
 def fold_layers(
@@ -42,8 +49,35 @@ def fold_layers(
     return list(parts.values()), links
 
 
+def unfold_pieces(
+    populations: Iterable[Population],
+    projections: Iterable[Projection],
+    name: str,
+    pieces: Sequence[Piece],
+) -> tuple[list[Population], list[Projection]]:
+    """Put rectified linear populations ``<name>.piece1`` … before ``name``, which adds them up."""
+    populations, projections = list(populations), list(projections)
+    position = next(i for i, p in enumerate(populations) if p.name == name)
+    whole = populations[position]
+    parts, links = [], [link for link in projections if link.post != name]
+    for number, piece in enumerate(pieces, 1):
+        part = f"{name}.piece{number}"
+        gain, bias = piece.gain * whole.gain, piece.gain * whole.bias + piece.bias
+        parts.append(Population(part, whole.size, Neuron("relu"), gain, bias))
+        links += [
+            replace(link, post=part, name=f"{link.name}.{number}")
+            for link in projections
+            if link.post == name
+        ]
+        weights = np.full(whole.size, piece.weight)
+        links.append(Projection(part, name, weights, name=f"{part}_weight", trainable=False))
+    parts.append(Population(name, whole.size))
+    return [*populations[:position], *parts, *populations[position + 1 :]], links
+
+
 def _passes_on(link: Projection) -> bool:
-    return link.weights is None and link.immediate and link.pre != link.post
+    one_to_one = isinstance(link.transform, OneToOne) and link.weights is None
+    return one_to_one and link.immediate and link.pre != link.post
 
 
 def _renamed(link: Projection, pre: str, post: str) -> Projection:

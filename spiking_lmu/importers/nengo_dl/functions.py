@@ -8,21 +8,14 @@ compute anything).
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from spiking_lmu.graph.neurons import LINEAR, Neuron
 
-#: The functions that have a neuron, by the name that TensorFlow and Keras give them.
-FUNCTIONS = {
-    "tanh": Neuron("tanh"),
-    "relu": Neuron("relu"),
-    "sigmoid": Neuron("sigmoid"),
-    "linear": LINEAR,
-    "identity": LINEAR,
-}
 _HOMES = ("tensorflow", "keras", "tf_keras")
 #: Largest matrix that a Dense layer on the last of several axes is unrolled to, in numbers.
 MAX_UNROLLED = 1 << 28
@@ -37,23 +30,76 @@ class NoCounterpart(Exception):
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A rectified linear part of a function: ``weight · max(gain · x + bias, 0)``."""
+
+    gain: float
+    bias: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class Computation:
     """What a TensorNode computes: ``neuron(kernel · input + bias)``.
 
     ``layer`` is the Keras Dense layer that holds kernel and bias, None where there is
     neither; ``repeats`` says over how many positions of the leading axes it is applied.
+    Where there are ``pieces``, the function is their sum, and the neuron is one rectified
+    linear neuron for each.
     """
 
     neuron: Neuron
     layer: Any = None
     repeats: int = 1
+    pieces: tuple[Piece, ...] = ()
 
 
-def neuron_of(neuron_type: Any, nengo: Any, nengo_dl: Any) -> Neuron:
-    """The neuron model of an Ensemble.
+RELU = Neuron("relu")
 
-    The formulas are those of ``nengo/neurons.py`` and ``nengo_dl/neurons.py``: Sigmoid and
-    Tanh have no amplitude but a largest rate, 1/tau_ref.
+
+def leaky_relu(slope: float, amplitude: float = 1.0) -> Computation:
+    """``amplitude · (max(x, 0) - slope · max(-x, 0))``: two rectified linear neurons."""
+    return Computation(RELU, pieces=(Piece(1, 0, amplitude), Piece(-1, 0, -slope * amplitude)))
+
+
+def bounded_relu(bound: float) -> Computation:
+    """``min(max(x, 0), bound)``, which is ``max(x, 0) - max(x - bound, 0)``."""
+    return Computation(RELU, pieces=(Piece(1, 0, 1), Piece(1, -bound, -1)))
+
+
+#: The functions that have a neuron, by the name that TensorFlow and Keras give them.
+FUNCTIONS = {
+    "tanh": Computation(Neuron("tanh")),
+    "relu": Computation(RELU),
+    "relu6": bounded_relu(6.0),
+    "leaky_relu": leaky_relu(0.2),  # the slope is an argument; this is its default
+    "sigmoid": Computation(Neuron("sigmoid")),
+    "linear": Computation(LINEAR),
+    "identity": Computation(LINEAR),
+}
+
+
+def neuron_of(
+    neuron_type: Any,
+    nengo: Any,
+    nengo_dl: Any,
+    *,
+    spiking: bool = False,
+    smoothing: float | None = None,
+) -> Computation:
+    """What the neurons of an Ensemble compute.
+
+    NengoDL trains spiking neurons by their rates (``nengo_dl/neuron_builders.py``,
+    ``training_step``), so the rates are what such a network is.  The formulas are those of
+    ``nengo/neurons.py`` and ``nengo_dl/neurons.py``: Sigmoid and Tanh have no amplitude but a
+    largest rate, 1/tau_ref.
+
+    Parameters
+    ----------
+    spiking
+        Keep spiking neurons as they are.
+    smoothing
+        ``lif_smoothing`` of the network: LIF neurons were trained as SoftLIF of that sigma.
 
     Raises
     ------
@@ -62,32 +108,80 @@ def neuron_of(neuron_type: Any, nengo: Any, nengo_dl: Any) -> Neuron:
     """
     kind = type(neuron_type)
     if kind in (nengo.RectifiedLinear, nengo.SpikingRectifiedLinear):
-        name = "relu" if kind is nengo.RectifiedLinear else "spiking_relu"
-        return Neuron(name, amplitude=float(neuron_type.amplitude))
+        spikes = spiking and kind is nengo.SpikingRectifiedLinear
+        name = "spiking_relu" if spikes else "relu"
+        return Computation(Neuron(name, amplitude=float(neuron_type.amplitude)))
     if kind in (nengo.LIFRate, nengo.LIF, nengo_dl.SoftLIFRate):
         constants = {
             key: float(getattr(neuron_type, key)) for key in ("amplitude", "tau_rc", "tau_ref")
         }
         if kind is nengo_dl.SoftLIFRate:
-            return Neuron("soft_lif", **constants, sigma=float(neuron_type.sigma))
-        if kind is nengo.LIF and neuron_type.min_voltage != 0:
+            return Computation(Neuron("soft_lif", **constants, sigma=float(neuron_type.sigma)))
+        if kind is nengo.LIFRate or not spiking:
+            if kind is nengo.LIF and smoothing:
+                return Computation(Neuron("soft_lif", **constants, sigma=float(smoothing)))
+            return Computation(Neuron("lif_rate", **constants))
+        if neuron_type.min_voltage != 0:
             raise NoCounterpart(
                 f"LIF neurons with min_voltage={neuron_type.min_voltage}", "use min_voltage=0"
             )
-        return Neuron("lif" if kind is nengo.LIF else "lif_rate", **constants)
+        return Computation(Neuron("lif", **constants))
     if kind in (nengo.Sigmoid, nengo.Tanh):
         name = "sigmoid" if kind is nengo.Sigmoid else "tanh"
-        return Neuron(name, amplitude=1.0 / float(neuron_type.tau_ref))
+        return Computation(Neuron(name, amplitude=1.0 / float(neuron_type.tau_ref)))
+    if kind in (nengo_dl.LeakyReLU, nengo_dl.SpikingLeakyReLU):
+        if spiking and kind is nengo_dl.SpikingLeakyReLU:
+            raise NoCounterpart("neurons with negative spikes", "import them with spiking=False")
+        return leaky_relu(float(neuron_type.negative_slope), float(neuron_type.amplitude))
+    if kind in (nengo.RegularSpiking, nengo.PoissonSpiking, nengo.StochasticSpiking):
+        if spiking:
+            raise NoCounterpart(
+                f"{kind.__name__} neurons, which no target has",
+                "import them with spiking=False and convert their rates",
+            )
+        rates = neuron_of(neuron_type.base_type, nengo, nengo_dl)
+        return _times(rates, float(neuron_type.amplitude))
     if kind is nengo.Direct:
         raise NoCounterpart("Direct neurons", "use a passthrough Node")
-    raise NoCounterpart(
-        f"{kind.__name__} neurons",
-        "use RectifiedLinear, SpikingRectifiedLinear, LIFRate, LIF, SoftLIFRate, Sigmoid or Tanh",
+    raise NoCounterpart(f"{kind.__name__} neurons", _instead_of(kind.__name__))
+
+
+def kind_of(neuron_type: Any, nengo: Any, nengo_dl: Any) -> str:
+    """What unnamed neurons of this type are called: as they were written."""
+    for spiking in (True, False):
+        try:
+            computation = neuron_of(neuron_type, nengo, nengo_dl, spiking=spiking)
+        except NoCounterpart:
+            continue
+        if not computation.pieces:
+            return computation.neuron.kind
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(neuron_type).__name__).lower()
+
+
+def _times(rates: Computation, amplitude: float) -> Computation:
+    neuron = replace(rates.neuron, amplitude=rates.neuron.amplitude * amplitude)
+    if not rates.pieces:
+        return replace(rates, neuron=neuron)
+    pieces = tuple(replace(p, weight=p.weight * amplitude) for p in rates.pieces)
+    return replace(rates, pieces=pieces)
+
+
+def _instead_of(kind: str) -> str:
+    if kind.startswith("AdaptiveLIF"):
+        return (
+            "their rate follows what they fired before, which a response curve cannot; use LIF, "
+            "and a lowpass synapse with negative weights for the adaptation"
+        )
+    if kind.startswith("Loihi"):
+        return "train with LIF or SpikingRectifiedLinear; the target loihi rounds them as the chip"
+    return (
+        "use RectifiedLinear, LIFRate, SoftLIFRate, Sigmoid, Tanh, LeakyReLU, their spiking "
+        "kinds, or Regular-, Poisson- or StochasticSpiking of them"
     )
 
 
-def function_of(function: Any, tf: Any) -> Neuron:
-    """The neuron for a function of TensorFlow or Keras, such as ``tf.nn.tanh``.
+def function_of(function: Any, tf: Any) -> Computation:
+    """What a function of TensorFlow or Keras computes, such as ``tf.nn.tanh``.
 
     Raises
     ------
@@ -95,11 +189,11 @@ def function_of(function: Any, tf: Any) -> Neuron:
         Any other function, the user's own of the same name included.
     """
     if function is None:  # Keras: no activation
-        return LINEAR
+        return Computation(LINEAR)
     for home in (tf.nn, tf.math, tf, tf.keras.activations):
-        for name, neuron in FUNCTIONS.items():
+        for name, computation in FUNCTIONS.items():
             if getattr(home, name, None) is function:
-                return neuron
+                return computation
     inner = inspect.unwrap(function) if callable(function) else function
     inner_name = getattr(inner, "__name__", None)
     # functools.wraps copies __module__ and __name__; a function's globals cannot be copied.
@@ -111,7 +205,8 @@ def function_of(function: Any, tf: Any) -> Neuron:
         return FUNCTIONS[inner_name]
     shown = getattr(function, "__name__", type(function).__name__)
     raise NoCounterpart(
-        f"the function {shown}", "use tf.nn.tanh, tf.nn.relu, tf.nn.sigmoid or a neuron type"
+        f"the function {shown}",
+        "use tf.nn.tanh, tf.nn.relu, tf.nn.leaky_relu, tf.nn.sigmoid or a neuron type",
     )
 
 
@@ -128,16 +223,21 @@ def computation_of(node: Any, tf: Any) -> Computation:
             "a TensorNode that reads the simulation time", "build it with pass_time=False"
         )
     if not isinstance(node.tensor_func, tf.keras.layers.Layer):
-        return Computation(function_of(node.tensor_func, tf))
+        return function_of(node.tensor_func, tf)
     layer, layers = node.tensor_func, tf.keras.layers
     if type(layer) in (layers.Dropout, layers.Flatten, layers.Reshape):
         return Computation(LINEAR)
     if type(layer) is layers.Activation:
-        return Computation(function_of(layer.activation, tf))
+        return function_of(layer.activation, tf)
+    if type(layer) is layers.LeakyReLU:
+        return leaky_relu(float(layer.alpha))
     if type(layer) is layers.ReLU:
-        if layer.max_value is None and not layer.negative_slope and not layer.threshold:
-            return Computation(Neuron("relu"))
-        raise NoCounterpart("a ReLU layer with a bound, slope or threshold", "use a plain ReLU")
+        slope, bound = float(layer.negative_slope or 0), layer.max_value
+        if layer.threshold or (slope and bound is not None):
+            raise NoCounterpart("a ReLU layer with a threshold", "use a plain ReLU")
+        if bound is not None:
+            return bounded_relu(float(bound))
+        return leaky_relu(slope) if slope else Computation(RELU)
     if type(layer) is layers.Dense:
         repeats = int(np.prod(node.shape_in[:-1]))
         if repeats**2 * node.shape_in[-1] * layer.units > MAX_UNROLLED:
@@ -146,10 +246,10 @@ def computation_of(node: Any, tf: Any) -> Computation:
                 "(too large when unrolled)",
                 "flatten its input or make it smaller",
             )
-        return Computation(function_of(layer.activation, tf), layer, repeats)
+        return replace(function_of(layer.activation, tf), layer=layer, repeats=repeats)
     raise NoCounterpart(
         f"a layer of type {type(layer).__name__}",
-        "use Dense, Dropout, Flatten, Reshape or Activation layers",
+        "use Dense, Dropout, Flatten, Reshape, ReLU, LeakyReLU or Activation layers",
     )
 
 

@@ -5,6 +5,7 @@ Only what leads to the output counts: a Node that merely watches is no obstacle.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from spiking_lmu.errors import ImportNetworkError
 from spiking_lmu.graph.neurons import LINEAR
 
-from .functions import Computation, NoCounterpart, computation_of, neuron_of
+from .functions import Computation, NoCounterpart, computation_of, kind_of, neuron_of
 from .names import Names, layer_kind
 
+#: The population that holds the channels of all inputs where there are several.
+ALL_INPUTS = "input"
 #: The attributes of each kind of object that a probe may read.
 PROBED = {"Node": ("output",), "Neurons": ("output", "spikes", "rates")}
 
@@ -34,22 +37,31 @@ class Part:
 
 @dataclass(frozen=True)
 class Output:
-    """What the graph's output is: an object, part of it, or an Ensemble's decoded probe."""
+    """What the graph's output is: an object, part of it, or an Ensemble's decoded probe.
+
+    ``probe`` is the probe that shows it, and whose synapse it goes through; None where an object
+    was named.
+    """
 
     owner: Any
     slice: Any = None
-    decoded_probe: Any = None
+    decoded: bool = False
+    probe: Any = None
 
 
 @dataclass
 class Plan:
-    """Everything that :func:`~.build.build_graph` needs but the weights."""
+    """Everything that :func:`~.build.build_graph` needs but the weights.
+
+    ``inputs`` are the Nodes that data are fed to, in the order of their channels.
+    """
 
     names: Names
-    input: Any = None
+    inputs: tuple[Any, ...] = ()
     output: Output | None = None
     parts: dict[Any, Part] = field(default_factory=dict)
     connections: list[Any] = field(default_factory=list)
+    spiking: bool = False
 
 
 class Problems:
@@ -73,7 +85,9 @@ class Problems:
             )
 
 
-def make_plan(network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any) -> Plan:
+def make_plan(
+    network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any, *, spiking: bool = False
+) -> Plan:
     """Look at the whole network.
 
     Raises
@@ -81,21 +95,24 @@ def make_plan(network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any) 
     ImportNetworkError
         Anything without a counterpart, all named in one line.
     """
-    plan, problems = survey(network, input, output, nengo, nengo_dl)
+    plan, problems = survey(network, input, output, nengo, nengo_dl, spiking=spiking)
     problems.raise_all(network)
     return plan
 
 
 def survey(
-    network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any
+    network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any, *, spiking: bool = False
 ) -> tuple[Plan, Problems]:
     """The plan of any network, and what of it could not be imported."""
-    problems, plan = Problems(), Plan(Names(network))
+    problems, plan = Problems(), Plan(Names(network), spiking=spiking)
     plan.output = _choose_output(network, output, plan.names, problems, nengo)
     objects = _leading_to(network, plan.output)
-    plan.input = _choose_input(network, input, objects, plan.names, problems, nengo)
+    plan.inputs = _choose_inputs(network, input, objects, plan.names, problems, nengo)
+    if len(plan.inputs) > 1:
+        plan.names.unique(ALL_INPUTS)
+    smoothing = lif_smoothing(network, nengo)
     for part in objects:
-        _add_part(plan, part, problems, nengo, nengo_dl)
+        _add_part(plan, part, problems, nengo, nengo_dl, smoothing)
     for connection in network.all_connections:
         if owner_of(connection.post_obj) in plan.parts or plan.output is None:
             _check_connection(connection, plan, problems, nengo)
@@ -103,11 +120,18 @@ def survey(
     return plan, problems
 
 
+def lif_smoothing(network: Any, nengo: Any) -> float | None:
+    """``lif_smoothing`` of ``nengo_dl.configure_settings``, None where it was not set."""
+    if nengo.Network not in network.config.params:
+        return None
+    return getattr(network.config[nengo.Network], "lif_smoothing", None)
+
+
 def add_rest(plan: Plan, network: Any, nengo: Any, nengo_dl: Any) -> None:
     """Add what does not lead to the output; last, so that what does keeps its names."""
     for part in (*network.all_nodes, *network.all_ensembles):
         if part not in plan.parts:
-            _add_part(plan, part, Problems(), nengo, nengo_dl)
+            _add_part(plan, part, Problems(), nengo, nengo_dl, None)
     known = {id(connection) for connection in plan.connections}
     plan.connections += [c for c in network.all_connections if id(c) not in known]
 
@@ -124,12 +148,16 @@ def _choose_output(
 ) -> Output | None:
     if isinstance(output, str):
         by_label = [probe for probe in network.all_probes if probe.label == output]
-        output = by_label[0] if by_label else names.find(output, network)
-        if output is None:
-            problems.add("output", "no probe or object of that name", "give the object itself")
+        found = by_label[0] if by_label else names.find(output, network)
+        if found is None:
+            problems.add(
+                "output",
+                f"no probe or object named {output!r}",
+                f"give the object itself, or one of: {_probe_names(network.all_probes, names)}",
+            )
             return None
         # A population is named after its Ensemble, and puts out what the neurons do.
-        output = output.neurons if isinstance(output, nengo.Ensemble) else output
+        output = found.neurons if isinstance(found, nengo.Ensemble) else found
     if isinstance(output, nengo.Probe) and output in network.all_probes:
         return _probed(output, problems, nengo)
     if output is not None:
@@ -145,29 +173,48 @@ def _choose_output(
         key = (id(owner_of(probe.obj)), probe.attr, repr(probe.slice))
         if key not in groups or (groups[key].synapse is not None and probe.synapse is None):
             groups[key] = probe
-    if len(groups) != 1:
-        found = ", ".join(
-            probe.label or names.describe(owner_of(probe.obj)) for probe in groups.values()
-        )
+    probes = list(groups.values())
+    if len(probes) > 1:
+        # The others look into the network, as for the rates of hidden neurons.
+        probes = _last(network, probes)
+    if len(probes) != 1:
         problems.add(
             "output",
-            f"probes of {len(groups)} objects: {found}" if groups else "no probe",
+            f"probes of {len(groups)} objects: {_probe_names(groups.values(), names)}"
+            if groups
+            else "no probe",
             "name the output with output=" if groups else "add a nengo.Probe",
         )
         return None
-    return _probed(next(iter(groups.values())), problems, nengo)
+    return _probed(probes[0], problems, nengo)
+
+
+def _probe_names(probes: Iterable[Any], names: Names) -> str:
+    return ", ".join(probe.label or names.describe(owner_of(probe.obj)) for probe in probes)
+
+
+def _last(network: Any, probes: list[Any]) -> list[Any]:
+    """Of these probes those of objects that lead nowhere, if they are of one object."""
+    sources = {id(owner_of(c.pre_obj)) for c in network.all_connections}
+    last = [probe for probe in probes if id(owner_of(probe.obj)) not in sources]
+    return last if len(last) == 1 else probes
 
 
 def _probed(probe: Any, problems: Problems, nengo: Any) -> Output | None:
     owner = owner_of(probe.obj)
+    label = probe.label or str(probe)
+    if probe.synapse is not None and type(probe.synapse) is not nengo.Lowpass:
+        problems.add(
+            label, f"the synapse {type(probe.synapse).__name__}", "use None or a Lowpass synapse"
+        )
+        return None
     if isinstance(probe.obj, nengo.Ensemble) and probe.attr == "decoded_output":
-        return Output(owner, decoded_probe=probe)
+        return Output(owner, decoded=True, probe=probe)
     kind = "Neurons" if type(probe.obj).__name__ == "Neurons" else "Node"
     if not isinstance(owner, nengo.Node | nengo.Ensemble) or probe.attr not in PROBED[kind]:
-        label = probe.label or str(probe)
         problems.add(label, f"a probe of {probe.attr!r}", "probe the output of a Node or neurons")
         return None
-    return Output(owner, probe.slice)
+    return Output(owner, probe.slice, probe=probe)
 
 
 def _leading_to(network: Any, output: Output | None) -> list[Any]:
@@ -184,33 +231,84 @@ def _leading_to(network: Any, output: Output | None) -> list[Any]:
     return [part for part in everything if part in reached]
 
 
-def _choose_input(
+def _choose_inputs(
     network: Any, input: Any, objects: list[Any], names: Names, problems: Problems, nengo: Any
-) -> Any:
-    if isinstance(input, str):
-        input = names.find(input, network)
-        if input is None:
-            problems.add("input", "no Node of that name", "give the Node itself")
-            return None
-    if input is not None:
-        if not isinstance(input, nengo.Node) or input.size_in:
-            problems.add("input", names.describe(input), "give a Node without incoming connections")
-        elif input not in objects:
+) -> tuple[Any, ...]:
+    sources = [part for part in objects if isinstance(part, nengo.Node) and not part.size_in]
+    if input is None:
+        return _found_inputs(network, sources, names, problems)
+    given = list(input) if isinstance(input, list | tuple) else [input]
+    chosen: list[Any] = []
+    for one in given:
+        node = names.find(one, network) if isinstance(one, str) else one
+        if node is None:
+            problems.add(
+                "input",
+                f"no Node named {one!r}",
+                f"give the Node itself, or one of: {_described(sources, names)}",
+            )
+        elif not isinstance(node, nengo.Node) or node.size_in:
+            problems.add("input", names.describe(node), "give a Node without incoming connections")
+        elif node not in objects:
             problems.add("input", "a Node that does not lead to the output", "give one that does")
-        return input
-    candidates = [part for part in objects if isinstance(part, nengo.Node) and not part.size_in]
-    if len(candidates) != 1:
-        found = ", ".join(names.describe(part) for part in candidates)
+        elif node in chosen:
+            problems.add("input", f"{names.describe(node)} twice", "give each once")
+        else:
+            chosen.append(node)
+    left_out = [part for part in sources if part not in chosen and _is_placeholder(part)]
+    if len(chosen) == len(given) and left_out:
         problems.add(
             "input",
-            f"{len(candidates)} Nodes that could be it: {found}" if candidates else "no input Node",
-            "name the input with input=" if candidates else "add nengo.Node(np.zeros(size))",
+            f"without {_described(left_out, names)}, whose zeros stand for data too",
+            "name all inputs, in the order of the data's channels: "
+            f"input=[{', '.join(map(repr, (names.describe(n) for n in [*chosen, *left_out])))}]; "
+            "or remove what is no input",
         )
-        return None
-    return candidates[0]
+    return tuple(chosen)
 
 
-def _add_part(plan: Plan, part: Any, problems: Problems, nengo: Any, nengo_dl: Any) -> None:
+def _found_inputs(
+    network: Any, sources: list[Any], names: Names, problems: Problems
+) -> tuple[Any, ...]:
+    """The Nodes that data can be meant for: the only ones there are, or all placeholders.
+
+    A network of ``nengo_dl.Converter`` says itself which they are.
+    """
+    if hasattr(network, "layer_map"):
+        known = [node for node in network.inputs.values() if node in sources]
+        if known:
+            return tuple(known)
+    if len(sources) == 1 or (sources and all(_is_placeholder(node) for node in sources)):
+        return tuple(sources)
+    found = _described(sources, names)
+    problems.add(
+        "input",
+        f"{len(sources)} Nodes that could be it: {found}" if sources else "no input Node",
+        "name the input with input=, or several in the order of the data's channels; the others "
+        "are constants"
+        if sources
+        else "add nengo.Node(np.zeros(size))",
+    )
+    return ()
+
+
+def _is_placeholder(node: Any) -> bool:
+    """Whether a Node without input puts out zeros, or what a process or function makes."""
+    return not isinstance(node.output, np.ndarray) or not node.output.any()
+
+
+def _described(nodes: list[Any], names: Names) -> str:
+    return ", ".join(names.describe(part) for part in nodes)
+
+
+def _add_part(
+    plan: Plan,
+    part: Any,
+    problems: Problems,
+    nengo: Any,
+    nengo_dl: Any,
+    smoothing: float | None,
+) -> None:
     import tensorflow as tf
 
     is_output = plan.output is not None and plan.output.owner is part
@@ -221,25 +319,26 @@ def _add_part(plan: Plan, part: Any, problems: Problems, nengo: Any, nengo_dl: A
         if isinstance(part, nengo_dl.TensorNode):
             kind = layer_kind(part.tensor_func)
             computation = computation_of(part, tf)
-            kind = kind or computation.neuron.kind
+            kind = kind or ("piecewise" if computation.pieces else computation.neuron.kind)
         elif not is_node:
-            kind = "ensemble"
-            neuron = neuron_of(part.neuron_type, nengo, nengo_dl)
-            computation, kind = Computation(neuron), neuron.kind
+            kind = kind_of(part.neuron_type, nengo, nengo_dl)
+            computation = neuron_of(
+                part.neuron_type, nengo, nengo_dl, spiking=plan.spiking, smoothing=smoothing
+            )
             if part.noise is not None:
                 raise NoCounterpart("noise on an Ensemble", "train and import without it")
-        elif part is plan.input:
-            kind = "input"
+        elif part in plan.inputs:
+            kind = "input" if len(plan.inputs) == 1 else "channel"
         elif isinstance(part.output, np.ndarray):
             constant, kind = np.asarray(part.output, dtype=float), "constant"
-        elif part.output is not None and (part.size_in or plan.input is not None):
+        elif part.output is not None and (part.size_in or plan.inputs):
             raise NoCounterpart(
                 "a Node that runs a function or process",
                 "use passthrough Nodes, neurons, or a TensorNode with a known function",
             )
     except NoCounterpart as error:
         trouble = error
-    if is_output and is_node and part is not plan.input:
+    if is_output and is_node and part not in plan.inputs:
         kind = "readout"
     name = plan.names.of(part, kind or "tensor_node")
     plan.parts[part] = Part(name, computation, constant)
@@ -258,9 +357,16 @@ def _check_connection(connection: Any, plan: Plan, problems: Problems, nengo: An
         problems.add(
             label, f"the synapse {type(synapse).__name__}", "use None, 0 or a Lowpass synapse"
         )
-    if type(transform) not in (nengo.Dense, nengo.transforms.NoTransform):
+    if type(transform) not in (
+        nengo.Dense,
+        nengo.transforms.NoTransform,
+        nengo.Sparse,
+        nengo.Convolution,
+    ):
         problems.add(
-            label, f"the transform {type(transform).__name__}", "use nengo.Dense or a scalar"
+            label,
+            f"the transform {type(transform).__name__}",
+            "use nengo.Dense, Sparse or Convolution",
         )
     if connection.learning_rule_type is not None or type(parts[1]).__name__ == "Connection":
         problems.add(label, "a learning rule", "remove it and train offline")

@@ -7,6 +7,7 @@ belongs to but the number and shapes of its arrays.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.errors import FileError, ImportNetworkError
+from spiking_lmu.errors import FileError, ImportNetworkError, ImportNetworkWarning
 from spiking_lmu.files.archive import Wanted, open_archive
+from spiking_lmu.graph.graph import DEFAULT_DT
 
 Array = np.ndarray
 EXPECTED = "an intact file that NengoDL's save_params wrote"
@@ -39,6 +41,14 @@ class Trained:
         """Weights as Nengo has them: None, shape (), (n,) or (post, pre)."""
         weights = self._simulator.data[connection].weights
         return None if weights is None else np.asarray(weights)
+
+    def places(self, connection: Any) -> tuple[Array, Array]:
+        """Rows and columns of the weights of a sparse transform, in their order."""
+        matrix = self._simulator.model.sig[connection]["weights"].initial_value
+        if hasattr(matrix, "indices") and matrix.indices.ndim == 2:  # Nengo's own
+            return matrix.indices[:, 0], matrix.indices[:, 1]
+        matrix = matrix.tocoo()
+        return matrix.row, matrix.col
 
     def trainable(self, connection: Any) -> bool:
         """Whether NengoDL would train the weights."""
@@ -75,7 +85,9 @@ class Trained:
 
 
 @contextmanager
-def loaded_simulator(network: Any, params: Any, nengo_dl: Any) -> Iterator[Any]:
+def loaded_simulator(
+    network: Any, params: Any, nengo_dl: Any, *, dt: float = DEFAULT_DT
+) -> Iterator[Any]:
     """A simulator of ``network`` with the parameters of a file or list, closed at the end.
 
     Keras layers are used through copies, because a Simulator takes over the variables of the
@@ -96,27 +108,88 @@ def loaded_simulator(network: Any, params: Any, nengo_dl: Any) -> Iterator[Any]:
             expected="a nengo_dl.Simulator, a file of its save_params, or a list of arrays",
             fix="pass one of these",
         )
-    with built_simulator(network, nengo_dl) as simulator:
+    with built_simulator(network, nengo_dl, dt=dt) as simulator:
         check_params(name, arrays, simulator)
         import tensorflow as tf
 
+        for note in _notes(network, simulator, arrays):
+            warnings.warn(f"{name}: {note}", ImportNetworkWarning, stacklevel=4)
         tf.keras.backend.batch_set_value(
             list(zip(simulator.keras_model.weights, arrays, strict=True))
         )
         yield simulator
 
 
+def _notes(network: Any, simulator: Any, arrays: Sequence[Any]) -> tuple[str, ...]:
+    """What to know of arrays that fit the simulator, which still has its own."""
+    if not hasattr(network, "layer_map"):
+        return ()
+    # Only here: that package stands on this one.
+    from ..parameters.layout import layout
+    from ..parameters.mismatch import scale_notes
+
+    slots, built = layout(simulator), simulator.keras_model.get_weights()
+    own, read = (
+        {slot.name: slot.filled([np.asarray(array) for array in values]) for slot in slots}
+        for values in (built, arrays)
+    )
+    return scale_notes(network, own, read)
+
+
 @contextmanager
-def built_simulator(network: Any, nengo_dl: Any) -> Iterator[Any]:
+def built_simulator(
+    network: Any, nengo_dl: Any, *, dt: float = DEFAULT_DT, minibatch_size: int = 1
+) -> Iterator[Any]:
     """A simulator of ``network`` with copies of its Keras layers, closed at the end."""
     with (
         _copied_layers(network, nengo_dl),
         _quiet(),
         nengo_dl.Simulator(
-            network, minibatch_size=1, progress_bar=False, seed=network.seed or 0
+            network,
+            dt=dt,
+            minibatch_size=minibatch_size,
+            progress_bar=False,
+            seed=network.seed or 0,
         ) as simulator,
     ):
         yield simulator
+
+
+@contextmanager
+def rebuilt_simulator(
+    network: Any, simulator: Any, parts: Sequence[Any], nengo_dl: Any
+) -> Iterator[tuple[Any, dict[Any, Any]]]:
+    """A second simulator with the same parameters that can be trained, and probes of ``parts``.
+
+    The network gets its own probes, seed and settings back at the end.
+    """
+    from spiking_lmu.compat import import_nengo
+
+    nengo = import_nengo()
+    configured = nengo.Network in network.config.params
+    settings: Any = network.config[nengo.Network] if configured else None
+    inference_only = getattr(settings, "inference_only", None)
+    own, seed = list(network.probes), network.seed
+    try:
+        if inference_only:
+            settings.inference_only = False
+        # What no variable holds, such as gains, is drawn from the same seed once more.
+        network.seed = simulator.model.seeds[network]
+        with network:
+            probes = {
+                part: nengo.Probe(part.neurons if isinstance(part, nengo.Ensemble) else part)
+                for part in parts
+            }
+        with built_simulator(
+            network, nengo_dl, dt=simulator.dt, minibatch_size=simulator.minibatch_size or 1
+        ) as again:
+            again.keras_model.set_weights(simulator.keras_model.get_weights())
+            yield again, probes
+    finally:
+        network.seed = seed
+        network.probes[:] = own
+        if inference_only:
+            settings.inference_only = inference_only
 
 
 def read_params(path: str | Path) -> list[Array]:
@@ -214,8 +287,6 @@ def _copy(layer: Any) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without NengoDL's warning that there is no GPU, which matters only to training."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No GPU support detected")
         yield

@@ -150,27 +150,33 @@ def scale_notes(
     if any(gain != 1 for gain in gains.values()):
         scales = ", ".join(f"{name} {gain:g}" for name, gain in gains.items())
         notes.append(
-            f"the Converter's scale_firing_rates ({scales}) multiplied the biases in the file and "
-            "is not saved: with another scale the file loads and computes something else"
+            f"the network multiplies what reaches its neurons by scale_firing_rates ({scales}), "
+            "but not their biases: the file's have to be trained at that scale, and it does not "
+            "say at which they were; at another one the network computes something else"
         )
     for name, parameter in own.items():
         factor = _factor(parameter.value, read[name].value)
         if parameter.kind == "bias" and parameter.post in gains and factor is not None:
             gain = gains[parameter.post]
             notes.append(
-                f"{name} is {factor:g} times what the network is built with, in every number: "
-                f"probably saved with scale_firing_rates={gain * factor:g} where the network has "
-                f"{gain:g}"
+                f"{name} is about {factor:g} times what the network is built with: probably saved "
+                f"with scale_firing_rates={gain * factor:.2g} where the network has {gain:g}; make "
+                "the network with that scale"
             )
     return tuple(notes)
 
 
 def _factor(before: np.ndarray, after: np.ndarray) -> float | None:
-    """The one factor other than 1 between arrays of different numbers, if there is one."""
+    """The factor that most numbers have about in common, if it is far from 1.
+
+    Training moves biases from what they started with; another scale moves all of them together.
+    """
     known = before != 0
-    if np.unique(before[known]).size < 2 or (after[~known] != 0).any():
+    if not known.any():
         return None
     factors = after[known] / before[known]
     factor = float(np.median(factors))
-    same = np.allclose(factors, factor, rtol=1e-4, atol=0)
-    return float(f"{factor:.4g}") if same and abs(factor - 1) > 1e-3 else None
+    near = (factors > factor / 2) & (factors < factor * 2)
+    if factor <= 0 or near.mean() < 0.9 or 0.5 < factor < 2:
+        return None
+    return float(f"{factor:.2g}")
