@@ -47,7 +47,9 @@ def energy_table(report: EnergyReport) -> Table:
     for entry in report.entries:
         table.add_column(plain(entry.label), justify="right")
     for device in report.entries[0].joules:
-        table.add_row(plain(device), *(joules(entry.joules[device]) for entry in report.entries))
+        table.add_row(
+            plain(device), *(joules(entry.joules.get(device)) for entry in report.entries)
+        )
     return table
 
 
@@ -56,6 +58,11 @@ def remarks(report: EnergyReport) -> list[str]:
     spiking = report.entries[0]
     rate = next(entry for entry in report.entries if entry.label == RATE)
     lines = [_largest(spiking), _largest(rate)]
+    if spiking.operations.comparisons:
+        lines.append(
+            f"{plain(spiking.label)}: {amount(spiking.operations.comparisons)} comparisons on the "
+            "host, of a value with a threshold; no multiplications"
+        )
     lines += [_size("spiking model", spiking), _size(RATE, rate)]
     return [*lines, MEANING]
 
@@ -118,6 +125,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "dense": operations.dense,
         "effective_macs": operations.effective_macs,
         "effective_acs": operations.effective_acs,
+        "comparisons": operations.comparisons,
         "neuron_updates": operations.neuron_updates,
     }
     document = asdict(entry)

@@ -114,7 +114,7 @@ def _energy(model: str, report: EnergyReport) -> dict[str, Any]:
         ("Neuron updates", [amount(e.operations.neuron_updates) for e in entries]),
     ]
     estimates = [
-        (device, [joules(e.joules[device]) for e in entries]) for device in entries[0].joules
+        (device, [joules(e.joules.get(device)) for e in entries]) for device in entries[0].joules
     ]
     return {
         "model": model,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import spiking_lmu
 from spiking_lmu.analysis.energy import (
     Counts,
     Device,
@@ -21,9 +22,11 @@ from spiking_lmu.analysis.energy import (
     load_devices,
     parameter_count,
 )
-from spiking_lmu.analysis.energy.report import RATE, RATE_LAST_STEP
+from spiking_lmu.analysis.energy.report import ACTIVE_ONLY, RATE, RATE_FOLDED, RATE_LAST_STEP
+from spiking_lmu.conversion import convert, measure_activity
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
@@ -210,8 +213,9 @@ def test_agrees_with_a_count_by_hand(graph, steps_per_input, settle_steps, seed)
 def test_report_of_a_run():
     model, x, outcome = counted_lmu()
     report = energy_report(model, [counts_of(outcome)], load_devices())
-    spiking, rate, last = report.entries
-    assert [e.label for e in report.entries] == ["reference", RATE, RATE_LAST_STEP]
+    spiking, rate, last, folded = report.entries
+    labels = [e.label for e in report.entries]
+    assert labels == ["reference", RATE, RATE_LAST_STEP, RATE_FOLDED]
     assert spiking.operations.effective_acs == pytest.approx(outcome.spikes_per_sample * 3)
     assert spiking.macs_by_place == {"host": spiking.operations.effective_macs}
     assert spiking.acs_by_place == {"host": spiking.operations.effective_acs}
@@ -220,6 +224,10 @@ def test_report_of_a_run():
     assert rate.operations.effective_acs == 0
     assert last.joules["cpu"] < rate.joules["cpu"] < spiking.joules["cpu"]
     assert rate.joules["loihi alone"] is None
+    # One product of all inputs with what the hidden neurons read, and the readout.
+    hidden, outputs = model.rate["lmu.h"].size, model.rate.output_size
+    assert folded.operations.dense == hidden * (x.shape[1] + outputs)
+    assert folded.joules["cpu"] < last.joules["cpu"]
     json.dumps(as_json(report), allow_nan=False)
 
 
@@ -275,5 +283,37 @@ def test_neurons_that_stay_on_the_host_are_no_cost_of_the_chip():
     joules = estimate(operations, (CHIP, PLAIN))
     # 4 spikes to 3 neurons and 5 to the host; 3 neurons for 10 steps.
     assert joules["chip alone"] == (12 + 5) * 5.0 + 30 * 7.0
-    # Beside it 10 steps of two weights, 4 spikes that stay, and 2 neurons for 10 steps.
-    assert joules["chip with plain"] == joules["chip alone"] + (20 + 4) * 2.0 + 20 * 3.0
+    # Beside it 4 spikes that stay, and 2 neurons for 10 steps, each of which compares one value.
+    assert operations.comparisons == 20
+    assert joules["chip with plain"] == joules["chip alone"] + 4 * 2.0 + 20 * 3.0
+
+
+def test_a_memory_as_a_line_needs_no_multiplications():
+    rng = np.random.default_rng(0)
+    graph = build(LmuSpec(1, 3, 4, 10.0, 5), seed=0)
+    x = rng.random((4, 10, 1))
+    model = Model(graph, activity=measure_activity(graph, x))
+    spiking = convert(model, memory="line", bits=2, training_inputs=x)
+    with spiking_lmu.get_target("reference").deploy(spiking, 10) as deployment:
+        run = deployment.run(x)
+    steps = spiking.timing.total_steps(10)
+    means = {name: float(counts.sum(axis=1).mean()) for name, counts in run.spikes.items()}
+    operations = count_operations(spiking.graph, steps, means)
+    assert operations.effective_macs == 0
+    # Two bits of one input, and the pulse.
+    assert operations.comparisons == 3 * steps
+    rows = {row.name: row for row in operations.projections}
+    for bit in range(2):
+        # A spike of the line leads to the next stage, but for the last, and to the gate.
+        line = means[f"line.{bit}"]
+        assert rows[f"line.{bit}.shift"].effective == pytest.approx(line * 9 / 10)
+        assert rows[f"line.gate{bit}.stage"].effective == line
+    arriving = sum(
+        row.effective
+        for row in operations.projections
+        if row.post in ("line.0", "line.1", "line.gate0", "line.gate1")
+    )
+    assert operations.idle_updates == pytest.approx(40 * steps - arriving)
+    joules = estimate(operations, load_devices())
+    saved = joules["loihi alone"] - joules[f"loihi {ACTIVE_ONLY}"]
+    assert saved == pytest.approx(81e-12 * operations.idle_updates)

@@ -23,12 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
 Array = np.ndarray
 FLOAT32_BYTES = 4
+#: A membrane of at most so many seconds forgets its voltage within a step of 1 ms.
+MEMORYLESS_TAU = 1.5e-4
 NOTHING: Mapping[str, float] = {}
 
 
@@ -47,6 +49,9 @@ class ProjectionOperations:
     on_host
         Whether a host has to compute it even beside a chip, although it carries spikes: they
         come from neurons that stay on the host, and do not enter the chip.
+    comparison
+        Whether each neuron on the host reads one value through it, and compares that with a
+        threshold; the weight then belongs to the threshold, and there is no multiplication.
     """
 
     name: str
@@ -56,6 +61,7 @@ class ProjectionOperations:
     dense: float
     effective: float
     on_host: bool = False
+    comparison: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,9 @@ class Operations:
         measured, or without neurons.
     host_updates
         Those of ``spiking_updates`` that are of neurons that stay on the host beside a chip.
+    idle_updates
+        Those of ``spiking_updates`` on a chip in which nothing can happen: of neurons that keep
+        nothing from one step to the next, in steps in which no spike arrives.
     """
 
     steps: int
@@ -83,6 +92,7 @@ class Operations:
     rate_updates: float
     activation_sparsity: float | None
     host_updates: float = 0.0
+    idle_updates: float = 0.0
 
     @property
     def dense(self) -> float:
@@ -97,12 +107,17 @@ class Operations:
     @property
     def effective_macs(self) -> float:
         """Multiply-accumulates without zeros; the memory's matrix products are among them."""
-        return sum(p.effective for p in self.projections if not p.spikes)
+        return sum(p.effective for p in self.projections if not p.spikes and not p.comparison)
 
     @property
     def dense_macs(self) -> float:
         """Multiply-accumulates with zeros included."""
-        return sum(p.dense for p in self.projections if not p.spikes)
+        return sum(p.dense for p in self.projections if not p.spikes and not p.comparison)
+
+    @property
+    def comparisons(self) -> float:
+        """Values that neurons on the host compare with their thresholds."""
+        return sum(p.dense for p in self.projections if p.comparison)
 
     @property
     def neuron_updates(self) -> float:
@@ -159,6 +174,7 @@ def count_operations(
                 float(transform.connections(pre.size) * steps_of[projection.post]),
                 active * int(transform.fan_out(pre.size).sum()) / pre.size,
                 pre.on_host and projection.post not in on_chip,
+                _is_comparison(graph, projection),
             )
         )
     updates = {
@@ -172,7 +188,27 @@ def count_operations(
         float(sum(n for name, n in updates.items() if name not in spiking)),
         _activation_sparsity(updates, spiking, spikes, shares),
         float(sum(n for name, n in updates.items() if name in spiking - on_chip)),
+        float(sum(_idle(graph[name], updates[name], rows) for name in on_chip)),
     )
+
+
+def _is_comparison(graph: Graph, projection: Projection) -> bool:
+    pre, post = graph[projection.pre], graph[projection.post]
+    if pre.neuron.spiking or not post.on_host:
+        return False
+    entries = projection.transform.sparse(pre.size)
+    others = [p for p in graph.incoming(post.name) if not graph[p.pre].neuron.spiking]
+    return len(others) == 1 and bool((entries.getnnz(axis=1) <= 1).all())
+
+
+def _idle(population: Population, updates: float, rows: list[ProjectionOperations]) -> float:
+    """Updates without any spike that arrives, of neurons whose voltage does not last a step."""
+    neuron = population.neuron
+    lasts = neuron.kind != "lif" or neuron.tau_rc > MEMORYLESS_TAU or population.bias.any()
+    if lasts:
+        return 0.0
+    arriving = sum(row.effective for row in rows if row.post == population.name)
+    return max(0.0, updates - arriving)
 
 
 def active_shares(graph: Graph, x: Array, timing: Timing | None = None) -> dict[str, float]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.front_end import split
+from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 
 from .counts import Counts
@@ -13,6 +15,7 @@ from .devices import Device
 from .operations import (
     NOTHING,
     Operations,
+    ProjectionOperations,
     connection_sparsity,
     count_operations,
     footprint,
@@ -21,6 +24,9 @@ from .operations import (
 
 RATE = "rate model"
 RATE_LAST_STEP = "rate model, last step only"
+RATE_FOLDED = "rate model, memory folded"
+#: What is added to a chip's name where neurons in which nothing can happen cost nothing.
+ACTIVE_ONLY = "alone, active neurons only"
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Entry:
     Parameters
     ----------
     label
-        A target's name, or one of RATE and RATE_LAST_STEP.
+        A target's name, or one of RATE, RATE_LAST_STEP and RATE_FOLDED.
     samples
         Samples whose spikes were counted; 0 for a rate model.
     spikes
@@ -74,8 +80,10 @@ def energy_report(
 ) -> EnergyReport:
     """Cost of ``model`` for each run that was counted, and of the rate graph it came from.
 
-    The rate graph runs one step an input.  For a classification there is a second entry for
-    it, which computes hidden layer and readout once, if nothing remembers them.
+    The rate graph runs one step an input.  Where only the last answer counts there is a second
+    entry for it, which computes hidden layer and readout once, if nothing remembers them; and
+    where its memory is linear and only the input drives it a third, the cheapest: one product
+    of the whole sequence with the memory's impulse response, folded with what reads it.
 
     Parameters
     ----------
@@ -111,7 +119,34 @@ def energy_report(
     last = count_operations(model.rate, inputs, shares=shares, last_step_only=True)
     if not model.task.every and last.dense < rate.dense:
         entries.append(_entry(RATE_LAST_STEP, model, None, last, devices))
+    folded = None if model.task.every else folded_operations(model.rate, inputs, shares)
+    if folded is not None:
+        entries.append(_entry(RATE_FOLDED, model, None, folded, devices))
     return EnergyReport(tuple(entries), tuple(devices))
+
+
+def folded_operations(
+    graph: Graph, inputs: int, shares: Mapping[str, float] = NOTHING
+) -> Operations | None:
+    """Of the last answer of a rate graph, with its linear memory as one product; None without one.
+
+    The product has a weight for each input, channel and value that the memory delivers.
+    """
+    front = split(graph)
+    if front is None or not all(p.immediate for p in front.rest.projections):
+        return None
+    rest = count_operations(front.rest, 1, shares=shares)
+    weights = float(inputs * graph.input_size * front.size)
+    product = ProjectionOperations(
+        "memory folded",
+        graph.input,
+        front.boundaries[0].first.post,
+        False,
+        weights,
+        weights * shares.get(graph.input, 1.0),
+    )
+    kept = tuple(row for row in rest.projections if row.pre != graph.input)
+    return replace(rest, projections=(product, *kept))
 
 
 def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, float | None]:
@@ -120,7 +155,9 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
     A device that is not event-driven computes every weight at every step.  An event-driven one
     has the spikes and the spiking neurons only; the rest (the memory, sums of graded values,
     rate neurons, neurons that stay on the host) is left to a host: ``"loihi alone"`` is the
-    chip's part, ``"loihi with cpu"`` all of it.
+    chip's part, ``"loihi with cpu"`` all of it.  ``"loihi alone, active neurons only"`` leaves
+    out updates in which nothing can happen, where there are any: a bound for a chip that skips
+    them.
     """
     hosts = [device for device in devices if not device.event_driven]
     joules: dict[str, float | None] = {}
@@ -138,6 +175,9 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
         ) * device.joules_per_neuron_update
         spikes = operations.spiking_updates > 0
         joules[f"{device.name} alone"] = chip if spikes else None
+        if operations.idle_updates:
+            active = chip - operations.idle_updates * device.joules_per_neuron_update
+            joules[f"{device.name} {ACTIVE_ONLY}"] = active
         for host in hosts:
             rest = (operations.dense_macs + staying) * host.joules_per_synop + (
                 operations.rate_updates + operations.host_updates
@@ -154,6 +194,8 @@ def _entry(
     macs: dict[str, float] = {}
     acs: dict[str, float] = {}
     for row in operations.projections:
+        if row.comparison:
+            continue
         found, end = (acs, row.post) if row.spikes else (macs, row.pre)
         place = placement.get(end, "anywhere")
         found[place] = found.get(place, 0.0) + row.effective
