@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spiking_lmu.graph.reference import run_reference
     from spiking_lmu.graph.task import Scaling, Task
     from spiking_lmu.graph.timing import Timing
-    from spiking_lmu.importers import from_nengo_dl
+    from spiking_lmu.importers import from_keras, from_nengo_dl
 
 _HOME = {
     "Dataset": "datasets.dataset",
@@ -39,6 +39,7 @@ _HOME = {
     "Timing": "graph.timing",
     "convert": "conversion",
     "find_targets": "backends.registry",
+    "from_keras": "importers",
     "from_nengo_dl": "importers",
     "get_target": "backends.registry",
     "load": "files.slmu",
@@ -65,6 +66,7 @@ __all__ = [
     "Timing",
     "convert",
     "find_targets",
+    "from_keras",
     "from_nengo_dl",
     "get_target",
     "load",

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("model", metavar="MODEL", help="a .slmu file, shipped name, or .npz")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a .slmu, .keras, .h5 or .npz file, or a shipped name"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
     parser.add_argument("--network", help="module:function of the network of a save_params file")
     parser.add_argument(
@@ -190,6 +192,13 @@ def _load(options: Namespace) -> Model:
     from spiking_lmu.graph.model import Model
 
     path = find_model(options.model)
+    if path.suffix in (".keras", ".h5"):
+        from spiking_lmu.importers import from_keras
+
+        model = from_keras(path)
+        for note in model.provenance["notes"]:
+            print(note)
+        return model
     if path.suffix != ".npz":
         return load_model(options.model)
     if not options.network:

@@ -1,6 +1,7 @@
 """From networks made elsewhere to a :class:`~spiking_lmu.graph.Graph`."""
 
+from .keras import from_keras
 from .nengo_dl.importer import from_nengo_dl
 from .nengo_dl.save_params import read_params
 
-__all__ = ["from_nengo_dl", "read_params"]
+__all__ = ["from_keras", "from_nengo_dl", "read_params"]
