@@ -126,6 +126,31 @@ def test_refuses_noise_on_an_ensemble():
         BatchedHost(simulator, BATCH, {node: np.zeros((BATCH, STEPS, 1))})
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    "synapse", [nengo.synapses.Triangle(0.004), nengo.Lowpass(0.004), nengo.Alpha(0.004)]
+)
+def test_what_nothing_changes_is_there_for_every_sample(synapse, strict):
+    """A Node with a constant, and what a filter makes of it; each probe has a batch axis."""
+    with quiet(), nengo.Network(seed=0) as net:
+        fed = nengo.Node(Feeder(), size_out=2)
+        constant, both = nengo.Node([1.0, -2.0]), nengo.Node(size_in=2)
+        nengo.Connection(fed, both, synapse=None)
+        nengo.Connection(constant, both, synapse=synapse)
+        probes = nengo.Probe(constant), nengo.Probe(both), nengo.Probe(constant, synapse=synapse)
+        fed.output.sample = np.zeros((STEPS, 2))
+        with nengo.Simulator(net, optimize=False, progress_bar=False) as simulator:
+            simulator.run_steps(8)
+    host = BatchedHost(simulator, BATCH, {fed: np.zeros((BATCH, 8, 2))}, strict=strict)
+    for step in range(8):
+        host.step()
+        for probe in probes:
+            now, expected = host.probed(probe), simulator.data[probe][step]
+            assert now.shape == (2, BATCH)
+            np.testing.assert_allclose(now, np.stack([expected] * BATCH, axis=1), atol=1e-12)
+            assert not strict or (now.T == expected).all()
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 class TestNearThreshold:
     """Samples whose voltage comes near its threshold, in relation to what can be rounded."""

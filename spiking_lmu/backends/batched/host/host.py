@@ -94,7 +94,9 @@ class BatchedHost(HostState):
 
     def probed(self, probe: Any) -> Array:
         """What ``probe`` sees after the last step, (size, batch); valid until the next."""
-        return self.signals[self.model.sig[probe]["in"]]
+        values = self.signals[self.model.sig[probe]["in"]]
+        # What nothing writes has one column for all samples.
+        return np.broadcast_to(values, (*values.shape[:-1], self.batch))
 
 
 def make_step(host: HostState, operator: Any) -> Step | None:

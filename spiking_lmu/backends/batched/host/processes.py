@@ -105,7 +105,8 @@ def _compute(host: HostState, operator: Any) -> Callable[..., Array]:
     def compute(x: Array) -> Array:
         values = np.empty((*shapes[1], host.batch))
         for b, single in enumerate(each):
-            values[..., b] = single(host.time, x[..., b].copy())
+            # What nothing writes has one column for all samples.
+            values[..., b] = single(host.time, x[..., min(b, x.shape[-1] - 1)].copy())
         return values
 
     return compute
