@@ -148,7 +148,7 @@ def test_what_nothing_changes_is_there_for_every_sample(synapse, strict):
             now, expected = host.probed(probe), simulator.data[probe][step]
             assert now.shape == (2, BATCH)
             np.testing.assert_allclose(now, np.stack([expected] * BATCH, axis=1), atol=1e-12)
-            assert not strict or (now.T == expected).all()
+            assert not strict or (expected == now.T).all()
 
 
 @pytest.mark.parametrize("compiled", [True, False])
