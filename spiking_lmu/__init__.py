@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spiking_lmu.graph.task import Scaling, Task
     from spiking_lmu.graph.timing import Timing
     from spiking_lmu.importers import from_keras, from_nengo_dl
+    from spiking_lmu.training.fine_tune import fine_tune
 
 _HOME = {
     "Dataset": "datasets.dataset",
@@ -39,6 +40,7 @@ _HOME = {
     "Timing": "graph.timing",
     "convert": "conversion",
     "find_targets": "backends.registry",
+    "fine_tune": "training.fine_tune",
     "from_keras": "importers",
     "from_nengo_dl": "importers",
     "get_target": "backends.registry",
@@ -66,6 +68,7 @@ __all__ = [
     "Timing",
     "convert",
     "find_targets",
+    "fine_tune",
     "from_keras",
     "from_nengo_dl",
     "get_target",

@@ -1,0 +1,452 @@
+"""Train a rate network on, so that it bears being converted; in plain NumPy, without TensorFlow.
+
+What a conversion does to activations is done to them in training: they are rounded to levels, or
+noise of the size that a rate read from few spikes has is added.  Backwards, rounding counts as if
+it were not there, with the slope of the activation itself (the straight-through estimator;
+Bengio, Léonard & Courville, 2013, arXiv 1308.3432).  The gradient is that of backpropagation
+through time (Werbos, 1990, *Backpropagation through time: what it does and how to do it*), the
+optimizer Adam (Kingma & Ba, 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spiking_lmu.conversion.levels import LEVELS, Levels, fit_levels, rounding
+from spiking_lmu.conversion.measure import measure_activity, run_rate
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.transforms import Dense, OneToOne
+
+if TYPE_CHECKING:
+    from spiking_lmu.datasets.dataset import Dataset
+
+Array = np.ndarray
+#: Told after each batch: batches done, batches in all, loss.
+Progress = Callable[[int, int, float], None]
+
+#: Adam's constants, and the norm at which a gradient is cut off.
+BETA_1, BETA_2, EPSILON, MAX_NORM = 0.9, 0.999, 1e-8, 1.0
+#: Batches after which levels are fitted to the activations anew.
+REFIT = 50
+#: Share of the samples that is held out, and how many of them at most.
+HELD_OUT, MOST_HELD_OUT = 0.1, 1000
+#: From output and current of a neuron with amplitude one: the slope of its response.
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda output: (output > 0).astype(output.dtype),
+    "tanh": lambda output: 1 - output**2,
+    "sigmoid": lambda output: output * (1 - output),
+}
+RESPONSES: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda current: np.maximum(current, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda current: 0.5 + 0.5 * np.tanh(0.5 * current),
+}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What fine-tuning gave.
+
+    Parameters
+    ----------
+    model
+        The rate model with its new weights.
+    before, after
+        On held-out samples, with activations as in training (rounded, or with noise): the share of
+        right decisions, or of a regression the error's root mean square over that of the answers.
+    exact_before, exact_after
+        The same with activations as they are.
+    held_out
+        So many samples.
+    losses
+        Training loss after each batch.
+    """
+
+    model: Model
+    before: float
+    after: float
+    exact_before: float
+    exact_after: float
+    held_out: int
+    losses: tuple[float, ...]
+
+
+def fine_tune(
+    model: Model,
+    data: Dataset,
+    *,
+    levels: int | None = None,
+    noise: float = 0.0,
+    batches: int = 1000,
+    batch_size: int = 100,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Train ``model`` on with its activations rounded to ``levels`` values, or with noise on them.
+
+    Weights of projections that may be trained change, and the biases of all neurons and outputs.
+    A tenth of ``data`` is held out to say what it brought; test data has no place here.
+
+    Parameters
+    ----------
+    model
+        A rate model of relu, tanh or sigmoid neurons.
+    data
+        Training samples.
+    levels
+        For a conversion with ``code="level"`` and as many levels.
+    noise
+        Standard deviation of what is added to each activation, in units of its 99.9th percentile;
+        for a conversion with ``code="rate"``, or for any number of levels from about 9.
+    batches, batch_size
+        Steps of the optimizer, and samples in each.
+    learning_rate
+        Adam's at the start; it falls linearly to 0.
+    progress
+        Told after each batch.
+
+    Raises
+    ------
+    SpecError
+        A spiking model, neurons or transforms that are not trained here, or options out of range.
+    """
+    _check(model, levels, noise, batches, batch_size, learning_rate)
+    rng = np.random.default_rng(seed)
+    scaled = model.scaling.apply if model.scaling is not None else (lambda x: x)
+    held = min(MOST_HELD_OUT, max(1, int(HELD_OUT * len(data))))
+    order = rng.permutation(len(data))
+    kept, used = data.subset(order[:held]), order[held:] if len(data) > 1 else order
+    first = np.sort(used[: min(len(used), batch_size)])
+    change = _Change(levels, noise, rng)
+    change.fit(model.graph, scaled(np.asarray(data.x[first], np.float32)))
+    network = _Unrolled(model.graph, change)
+    adam = _Adam(network.parameters, learning_rate, batches)
+    before = _score(model, kept, scaled, change), _score(model, kept, scaled, None)
+    losses: list[float] = []
+    queue = np.zeros(0, np.int64)
+    for batch in range(batches):
+        if len(queue) < min(batch_size, len(used)):
+            queue = np.concatenate([queue, rng.permutation(used)])
+        chosen, queue = queue[:batch_size], queue[batch_size:]
+        x = scaled(np.asarray(data.x[chosen], np.float32))
+        outputs = network.forward(x)
+        loss, slope = _loss(model.task, outputs, data.y[chosen], data.lengths[chosen])
+        adam.step(network.backward(slope))
+        losses.append(loss)
+        if (batch + 1) % REFIT == 0:
+            change.refit(network)
+        if progress is not None:
+            progress(batch + 1, batches, loss)
+    graph = network.graph_now()
+    sample = scaled(np.asarray(data.x[first], np.float32))
+    record = {
+        "levels": levels,
+        "noise": noise,
+        "batches": batches,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "data": f"{data.name} {data.split}",
+        "data_digest": data.digest,
+        "source_digest": model.digest,
+    }
+    tuned = replace(
+        model,
+        graph=graph,
+        activity=measure_activity(graph, sample),
+        provenance={**model.provenance, "fine_tuning": record},
+    )
+    change.fit(graph, sample)
+    after = _score(tuned, kept, scaled, change), _score(tuned, kept, scaled, None)
+    return Tuned(tuned, before[0], after[0], before[1], after[1], held, tuple(losses))
+
+
+def _check(
+    model: Model, levels: int | None, noise: float, batches: int, size: int, rate: float
+) -> None:
+    if model.graph.spiking or model.rate_graph is not None:
+        raise SpecError(
+            "model to train",
+            got="a spiking model",
+            expected="a rate model",
+            fix="train the model that it was converted from",
+        )
+    for p in model.graph.populations:
+        if p.neuron.kind not in (*RESPONSES, "linear"):
+            raise SpecError(
+                f"population {p.name}",
+                got=f"{p.neuron.kind} neurons",
+                expected="one of " + ", ".join(RESPONSES),
+                fix="train it with the framework that it comes from",
+            )
+    for q in model.graph.projections:
+        if not isinstance(q.transform, Dense | OneToOne) or q.tau is not None:
+            got = "a synapse" if q.tau is not None else str(q.transform)
+            raise SpecError(
+                f"projection {q.name}",
+                got=got,
+                expected="dense or one-to-one weights",
+                fix="train it with the framework that it comes from",
+            )
+    if levels is not None and levels not in LEVELS:
+        expected = f"{LEVELS[0]} to {LEVELS[-1]}, or None"
+        raise SpecError("levels", got=repr(levels), expected=expected, fix="try 9")
+    limits = {"noise": (noise, 0.0, 10.0), "learning_rate": (rate, 1e-9, 10.0)}
+    limits |= {"batches": (batches, 1, 10**7), "batch_size": (size, 1, 10**5)}
+    for name, (value, least, most) in limits.items():
+        if not (np.isfinite(value) and least <= value <= most):
+            raise SpecError(name, got=f"{value}", expected=f"{least:g} to {most:g}", fix="see help")
+
+
+class _Change:
+    """What a conversion does to activations."""
+
+    def __init__(self, levels: int | None, noise: float, rng: np.random.Generator) -> None:
+        self._count, self._noise, self._rng = levels, noise, rng
+        self._levels: dict[str, Levels] = {}
+        self._spread: dict[str, float] = {}
+
+    def fit(self, graph: Graph, x: Array) -> None:
+        """Set levels and the size of noise by the activations of a rate graph."""
+        seen: dict[str, list[Array]] = {p.name: [] for p in _neurons(graph)}
+
+        def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
+            for name, parts in seen.items():
+                parts.append(values[name].astype(np.float32))
+
+        run_rate(graph, x, observe=observe)
+        self._fit(graph, {name: np.concatenate(parts) for name, parts in seen.items()})
+
+    def refit(self, network: _Unrolled) -> None:
+        """The same by the activations of the last batch, as they were before they were changed."""
+        self._fit(network.graph, {n: network.plain(n) for n in self._spread})
+
+    def _fit(self, graph: Graph, outputs: dict[str, Array]) -> None:
+        for name, values in outputs.items():
+            self._spread[name] = float(np.percentile(np.abs(values), 99.9)) * self._noise
+            if self._count is not None and np.ptp(values) > 0:
+                self._levels[name] = fit_levels(graph[name].neuron, values, self._count)
+
+    def __call__(self, name: str, values: Array) -> Array:
+        """Activations of a population in one step as others see them."""
+        if name in self._levels:
+            values = self._levels[name].round(values).astype(values.dtype)
+        if self._spread[name] > 0:
+            drawn = self._rng.standard_normal(values.shape, dtype=np.float32)
+            values = values + np.float32(self._spread[name]) * drawn
+        return values
+
+    def alterations(self) -> dict[str, Callable[[Array], Array]]:
+        """For :func:`run_rate`."""
+        if self._levels:
+            return dict(rounding(self._levels))
+
+        def noisy(name: str) -> Callable[[Array], Array]:
+            return lambda values: self(name, values)
+
+        return {name: noisy(name) for name in self._spread}
+
+
+def _neurons(graph: Graph) -> list[Population]:
+    return [p for p in graph.populations if p.neuron.kind != "linear"]
+
+
+class _Unrolled:
+    """A graph over all inputs of a batch, in float32, and the gradient of its parameters.
+
+    ``parameters`` are float32 arrays that may be changed in place: weights by the name of their
+    projection, biases by ``bias of`` and the name of their population.
+    """
+
+    def __init__(self, graph: Graph, change: Callable[[str, Array], Array]) -> None:
+        self.graph, self._change = graph, change
+        self._incoming = {p.name: graph.incoming(p.name) for p in graph.populations}
+        self._weights: dict[str, Array | None] = {}
+        self.parameters: dict[str, Array] = {}
+        self._trained = [p for p in graph.projections if p.trainable and p.weights is not None]
+        for p in graph.projections:
+            weights = p.weights
+            self._weights[p.name] = None if weights is None else weights.astype(np.float32)
+        for p in self._trained:
+            self.parameters[p.name] = self._weights[p.name]  # type: ignore[assignment]
+        biased = {p.name for p in _neurons(graph)} | {graph.output}
+        self._bias = {p.name: p.bias.astype(np.float32) for p in graph.populations}
+        self.parameters |= {f"bias of {name}": self._bias[name] for name in sorted(biased)}
+        self._gain = {p.name: p.gain.astype(np.float32) for p in graph.populations}
+        self._carrying = self._find_carrying(biased)
+
+    def _find_carrying(self, biased: set[str]) -> set[str]:
+        """Populations whose values depend on a parameter."""
+        found = biased | {p.post for p in self._trained}
+        while more := {p.post for p in self.graph.projections if p.pre in found} - found:
+            found |= more
+        return found
+
+    def _apply(self, projection: Projection, values: Array) -> Array:
+        weights = self._weights[projection.name]
+        if weights is None:
+            return values
+        return values @ weights.T if weights.ndim == 2 else values * weights
+
+    def forward(self, x: Array) -> Array:
+        """Outputs (inputs, batch, outputs) for ``x`` (batch, inputs, size); all values are kept."""
+        batch, inputs, _ = x.shape
+        graph = self.graph
+        self._values = {
+            p.name: np.empty((inputs, batch, p.size), np.float32) for p in graph.populations
+        }
+        self._plain = {p.name: np.empty_like(self._values[p.name]) for p in _neurons(graph)}
+        for t in range(inputs):
+            for name in graph.order:
+                population = graph[name]
+                total: Any = x[:, t] if name == graph.input else np.float32(0)
+                for p in self._incoming[name]:
+                    if p.immediate or t:
+                        total = total + self._apply(p, self._values[p.pre][t - p.delay])
+                current = self._gain[name] * total + self._bias[name]
+                if population.neuron.kind == "linear":
+                    self._values[name][t] = current
+                    continue
+                output = RESPONSES[population.neuron.kind](current)
+                self._plain[name][t] = output
+                output = np.float32(population.neuron.amplitude) * output
+                self._values[name][t] = self._change(name, output)
+        return self._values[graph.output]
+
+    def plain(self, name: str) -> Array:
+        """A population's activations in the last batch, unchanged: (inputs · batch, size)."""
+        amplitude = np.float32(self.graph[name].neuron.amplitude)
+        return amplitude * self._plain[name].reshape(-1, self.graph[name].size)
+
+    def backward(self, slope: Array) -> dict[str, Array]:
+        """The gradient of each parameter from that of the outputs (inputs, batch, outputs)."""
+        graph, inputs = self.graph, len(slope)
+        zero = np.zeros(slope.shape[1:2], np.float32)[:, None]
+        totals = {p.post: np.zeros_like(self._values[p.post]) for p in self._trained}
+        gradient = {name: np.zeros_like(value) for name, value in self.parameters.items()}
+        later: dict[str, Any] = {}
+        for t in reversed(range(inputs)):
+            now, later = later, {}
+            now[graph.output] = now.get(graph.output, zero) + slope[t]
+            for name in reversed(graph.order):
+                if name not in self._carrying or name not in now:
+                    continue
+                g, neuron = now[name], graph[name].neuron
+                if neuron.kind != "linear":
+                    steep = SLOPES[neuron.kind](self._plain[name][t])
+                    g = g * steep * np.float32(neuron.amplitude)
+                if f"bias of {name}" in gradient:
+                    gradient[f"bias of {name}"] += g.sum(axis=0)
+                g = g * self._gain[name]
+                if name in totals:
+                    totals[name][t] = g
+                for p in self._incoming[name]:
+                    if p.pre not in self._carrying or (p.delay and t == 0):
+                        continue
+                    weights = self._weights[p.name]
+                    back = (
+                        g if weights is None else g @ weights if weights.ndim == 2 else g * weights
+                    )
+                    into = later if p.delay else now
+                    into[p.pre] = into[p.pre] + back if p.pre in into else back
+        for p in self._trained:
+            g, source = totals[p.post][p.delay :], self._values[p.pre][: inputs - p.delay]
+            g, source = g.reshape(-1, g.shape[-1]), source.reshape(-1, source.shape[-1])
+            dense = self.parameters[p.name].ndim == 2
+            gradient[p.name] = g.T @ source if dense else (g * source).sum(axis=0)
+        return gradient
+
+    def graph_now(self) -> Graph:
+        """The graph with the parameters as they are."""
+        projections = [
+            p.with_weights(self.parameters[p.name].astype(float))
+            if p.name in self.parameters
+            else p
+            for p in self.graph.projections
+        ]
+        populations = [
+            replace(p, bias=self.parameters[f"bias of {p.name}"].astype(float))
+            if f"bias of {p.name}" in self.parameters
+            else p
+            for p in self.graph.populations
+        ]
+        return replace(self.graph, populations=tuple(populations), projections=tuple(projections))
+
+
+class _Adam:
+    """Adam on arrays that are changed in place, with a rate that falls to zero."""
+
+    def __init__(self, parameters: dict[str, Array], rate: float, steps: int) -> None:
+        self._parameters, self._rate, self._steps, self._done = parameters, rate, steps, 0
+        self._mean = {name: np.zeros_like(value) for name, value in parameters.items()}
+        self._square = {name: np.zeros_like(value) for name, value in parameters.items()}
+
+    def step(self, gradient: dict[str, Array]) -> None:
+        """One step down."""
+        norm = np.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in gradient.values()))
+        if not np.isfinite(norm):
+            raise SpecError(
+                "training",
+                got="a gradient that is not finite",
+                expected="finite numbers",
+                fix="lower learning_rate",
+            )
+        factor = np.float32(min(1.0, MAX_NORM / max(norm, 1e-12)))
+        rate = self._rate * (1.0 - self._done / self._steps)
+        self._done += 1
+        for name, value in self._parameters.items():
+            g = gradient[name] * factor
+            mean, square = self._mean[name], self._square[name]
+            mean += np.float32(1 - BETA_1) * (g - mean)
+            square += np.float32(1 - BETA_2) * (g * g - square)
+            unbiased = mean / np.float32(1 - BETA_1**self._done)
+            size = np.sqrt(square / np.float32(1 - BETA_2**self._done)) + np.float32(EPSILON)
+            value -= np.float32(rate) * unbiased / size
+
+
+def _loss(task: Any, outputs: Array, answers: Array, lengths: Array) -> tuple[float, Array]:
+    """Mean loss, and its slope, for outputs (inputs, batch, outputs)."""
+    inputs, batch, _ = outputs.shape
+    slope = np.zeros_like(outputs)
+    if task.every:
+        counted = np.arange(inputs)[:, None] < lengths
+        places = np.nonzero(counted)
+        wanted = np.moveaxis(answers[:, :inputs], 1, 0)[places]
+    else:
+        places = (lengths - 1, np.arange(batch))
+        wanted = answers
+    seen = outputs[places].astype(float)
+    number = len(seen)
+    if task.classifies:
+        shifted = seen - seen.max(axis=1, keepdims=True)
+        share = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+        right = share[np.arange(number), wanted]
+        share[np.arange(number), wanted] -= 1.0
+        slope[places] = share / number
+        return float(-np.log(np.maximum(right, 1e-30)).mean()), slope
+    error = seen - wanted.reshape(seen.shape)
+    slope[places] = 2.0 * error / error.size
+    return float((error**2).mean()), slope
+
+
+def _score(
+    model: Model, data: Dataset, scaled: Callable[[Array], Array], change: _Change | None
+) -> float:
+    """Share of right decisions, or the relative error of numbers."""
+    alter = None if change is None else change.alterations()
+    outputs = run_rate(model.graph, scaled(np.asarray(data.x)), alter=alter)
+    if model.task.every:
+        seen, wanted = outputs[data.mask], data.y[data.mask]
+    else:
+        seen, wanted = outputs[np.arange(len(outputs)), data.lengths - 1], data.y
+    if model.task.classifies:
+        return float((seen.argmax(axis=1) == wanted).mean())
+    wanted = wanted.reshape(seen.shape)
+    return float(np.linalg.norm(seen - wanted) / (np.linalg.norm(wanted) or 1.0))

@@ -1,0 +1,142 @@
+"""Training on with rounded or noisy activations."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spiking_lmu.conversion import Options, convert
+from spiking_lmu.datasets.dataset import Dataset
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Projection
+from spiking_lmu.graph.lmu import LmuSpec, build
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Task
+from spiking_lmu.training.fine_tune import _loss, _Unrolled, fine_tune
+
+STEPS = 12
+
+
+def cell(kind="tanh", feedback=False, outputs=2):
+    spec = LmuSpec(
+        order=4, theta=8.0, units=6, cell="recurrent", neuron=Neuron(kind), output_size=outputs
+    )
+    graph = build(spec, seed=2)
+    if feedback:
+        back = Projection("lmu.h", "lmu.u", 0.3 * np.ones((1, 6)), delay=1, name="back")
+        graph = replace(graph, projections=(*graph.projections, back))
+    return graph
+
+
+def remembering(samples, seed=0):
+    """Whether the second input was positive: 0 or 1, and noise after it."""
+    rng = np.random.default_rng(seed)
+    x = 0.2 * rng.normal(size=(samples, STEPS, 1))
+    x[:, 1, 0] = rng.choice([-1.0, 1.0], samples)
+    return Dataset("sign", "train", x, x[:, 1, 0] > 0, Task(names=("minus", "plus")))
+
+
+@pytest.mark.parametrize("feedback", [False, True])
+@pytest.mark.parametrize("kind", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("task", ["classification", "classification every", "regression every"])
+def test_the_gradient_is_the_slope_of_the_loss(kind, feedback, task):
+    rng = np.random.default_rng(0)
+    graph, task = cell(kind, feedback), Task.parse(task)
+    x = rng.normal(size=(3, 7, 1)).astype(np.float32)
+    answers = rng.integers(0, 2, (3, 7)) if task.classifies else rng.normal(size=(3, 7, 2))
+    if not task.every:
+        answers = answers[:, 0]
+    lengths = np.array([7, 5, 7])
+    network = _Unrolled(graph, lambda name, values: values)
+    np.testing.assert_allclose(
+        np.moveaxis(network.forward(x), 0, 1), run_reference(graph, x), atol=1e-5
+    )
+    _, slope = _loss(task, network.forward(x), answers, lengths)
+    gradient = network.backward(slope)
+    assert set(gradient) == set(network.parameters)
+    for name, values in network.parameters.items():
+        direction = rng.normal(size=values.shape).astype(np.float32)
+        losses = []
+        for step in (2e-3, -2e-3):
+            values += np.float32(step) * direction
+            losses.append(_loss(task, network.forward(x), answers, lengths)[0])
+            values -= np.float32(step) * direction
+        want = (losses[0] - losses[1]) / 4e-3
+        got = float((gradient[name] * direction).sum())
+        assert got == pytest.approx(want, rel=0.05, abs=4e-3), name
+
+
+def test_it_learns_with_few_levels():
+    """A task that the untrained cell cannot do becomes one that three levels do."""
+    data = remembering(400)
+    tuned = fine_tune(Model(cell()), data, levels=3, batches=250, batch_size=50, learning_rate=0.01)
+    assert tuned.before < 0.75
+    assert tuned.after > 0.95
+    assert len(tuned.losses) == 250
+    fresh = remembering(200, seed=1)
+    options = Options(code="level", levels=3, input_bits=8)
+    spiking = convert(tuned.model, options, training_inputs=data.x)
+    outputs = run_reference(spiking.graph, fresh.x, spiking.timing)[:, -1]
+    assert (outputs.argmax(axis=1) == fresh.y).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_model():
+    data, told = remembering(60), []
+    first, second = (
+        fine_tune(
+            Model(cell()),
+            data,
+            noise=0.1,
+            batches=5,
+            seed=seed,
+            progress=lambda *seen: told.append(seen),
+        )
+        for seed in (3, 3)
+    )
+    assert first.model.digest == second.model.digest
+    assert first.losses == second.losses
+    assert [seen[:2] for seen in told[:5]] == [(n, 5) for n in range(1, 6)]
+    other = fine_tune(Model(cell()), data, noise=0.1, batches=5, seed=4)
+    assert other.model.digest != first.model.digest
+
+
+def test_what_is_fixed_stays():
+    """The memory is no parameter, and what was tuned is on record."""
+    graph = cell()
+    tuned = fine_tune(Model(graph), remembering(60), levels=5, batches=3)
+    for p in graph.projections:
+        (now,) = [q for q in tuned.model.graph.projections if q.name == p.name]
+        assert p.trainable == bool((now.weights != p.weights).any()), p.name
+    assert tuned.model.provenance["fine_tuning"]["levels"] == 5
+    assert tuned.model.provenance["fine_tuning"]["source_digest"] == Model(graph).digest
+
+
+def test_regression():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, STEPS, 1))
+    answers = np.cumsum(x, axis=1) / STEPS
+    data = Dataset("sum", "train", x, answers, Task("regression", "every"))
+    model = Model(cell(outputs=1), task=data.task)
+    tuned = fine_tune(model, data, levels=9, batches=120, batch_size=20, learning_rate=0.02)
+    assert tuned.exact_after < 0.5 * tuned.exact_before
+    assert tuned.after < tuned.before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"levels": 1}, "levels"), ({"noise": -1.0}, "noise"), ({"batches": 0}, "batches")],
+)
+def test_options_out_of_range(options, said):
+    with pytest.raises(SpecError, match=said):
+        fine_tune(Model(cell()), remembering(20), **options)
+
+
+def test_models_that_are_not_trained_here():
+    data = remembering(20)
+    spiking = convert(Model(cell()), Options(code="level"), training_inputs=data.x)
+    with pytest.raises(SpecError, match="a spiking model"):
+        fine_tune(spiking, data)
+    with pytest.raises(SpecError, match="lif_rate"):
+        fine_tune(Model(cell("lif_rate")), data)
