@@ -125,3 +125,15 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def told(error: BaseException) -> str:
+    """Anybody's error in one line: its type and what it says.
+
+    >>> told(KeyError("a"))
+    "KeyError: 'a'"
+    """
+    try:
+        return one_line(f"{type(error).__name__}: {error}")
+    except Exception:  # its text is an error itself
+        return one_line(type(error).__name__)

@@ -16,7 +16,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="what to start from: a rate model; or, with --network, a save_params file",
     )
-    parser.add_argument("--network", help="module:function of the network to write a file for")
+    parser.add_argument(
+        "--network",
+        help="module:function of the network to write a file for; runs that module's code",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write")
 
 

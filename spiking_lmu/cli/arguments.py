@@ -121,7 +121,10 @@ def add_parameter_file(parser: ArgumentParser) -> None:
         help="a .slmu file, a shipped model's name, a save_params file, "
         "or a file that export wrote",
     )
-    parser.add_argument("--network", help="module:function of the network of a save_params file")
+    parser.add_argument(
+        "--network",
+        help="module:function of the network of a save_params file; runs that module's code",
+    )
 
 
 def add_samples(parser: Parser) -> None:
@@ -150,7 +153,8 @@ def add_samples(parser: Parser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="let the workers of this Dask scheduler share them instead: tcp://HOST:PORT",
+        help="let the workers of this Dask scheduler share them instead: tcp://HOST:PORT; it is "
+        "trusted, since its messages are pickles",
     )
     parser.add_argument(
         "--memory",

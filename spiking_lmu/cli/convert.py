@@ -22,7 +22,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "model", metavar="MODEL", help="a .slmu, .keras, .h5 or .npz file, or a shipped name"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
-    parser.add_argument("--network", help="module:function of the network of a save_params file")
+    parser.add_argument(
+        "--network",
+        help="module:function of the network of a save_params file; runs that module's code",
+    )
     parser.add_argument(
         "--neuron", choices=["relu", "lif"], help="spiking neuron (default: by model)"
     )

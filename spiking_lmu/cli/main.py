@@ -6,17 +6,22 @@ Nothing heavy is imported until a command runs, so that help is instant.
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from spiking_lmu import __version__
-from spiking_lmu.errors import SpikingLmuError
+from spiking_lmu.errors import SpikingLmuError, one_line, told
 
 from .arguments import Parser
 from .flags import flags_of, in_flags
 
+#: What an error is called that no part of the program foresaw: a bug, here or in a user's code.
+UNFORESEEN = "an unforeseen error"
 #: Commands in the order of the help; each is a module with ``add_arguments`` and ``run``.
 COMMANDS = {
     "models": "List the trained models that ship with the package.",
@@ -38,28 +43,90 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 is success, 1 an error of the user's, 130 an interruption.
+    0 is success, 1 an error, 130 an interruption.  Whatever goes wrong is one line; with
+    ``--debug`` it is the traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    flags: Mapping[str, str] = {}
-    debug = "--debug" in arguments
+    flags: dict[str, str] = {}
+    _make_printable()
     try:
-        options = _parser().parse_args(arguments)
-        options.arguments, options.flags = arguments, {**options.flags, **flags_of(options.parser)}
-        flags = options.flags
-        command = import_module(f".{options.command}", __package__)
-        return int(command.run(options) or 0)
-    except SpikingLmuError as error:
-        if debug:
-            raise
-        print(f"spiking-lmu: {in_flags(str(error), flags)}", file=sys.stderr)
-        return 1
+        try:
+            return _run(arguments, flags)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        print("spiking-lmu: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        _complain(in_flags(_in_words(error), flags))
+        return 1
+    finally:
+        _let_go_of_output()
+
+
+def _make_printable() -> None:
+    """What a terminal or a pipe cannot encode is shown as "?"; without either, nothing is."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _run(arguments: list[str], flags: dict[str, str]) -> int:
+    """Parse and run; ``flags`` becomes the command's, for the words of errors."""
+    options = _parser().parse_args(arguments)
+    options.arguments, options.flags = arguments, {**options.flags, **flags_of(options.parser)}
+    flags.update(options.flags)
+    command = import_module(f".{options.command}", __package__)
+    return int(command.run(options) or 0)
+
+
+def _in_words(error: Exception) -> str:
+    """One line for any error: the family's own, the system's, and those nobody foresaw."""
+    if isinstance(error, SpikingLmuError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "memory: got more work than fits, expected less; try fewer samples or smaller files"
+    if isinstance(error, OSError) and error.errno is not None:
+        what = one_line(str(error.filename or "standard output"))
+        got = one_line(error.strerror or type(error).__name__)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        expected, fix = "a file or folder that can be used", "check the path"
+        if full:
+            expected, fix = "room on the disk", "free some space, or choose another disk"
+        return f"{what}: got {got}, expected {expected}; {fix}"
+    return f"{UNFORESEEN}: got {told(error)} {_place(error)}, expected none; see: --debug"
+
+
+def _place(error: BaseException) -> str:
+    """Where an error was raised: the file and the line."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    if where is None:
+        return "somewhere"
+    return f"in {os.path.basename(where.tb_frame.f_code.co_filename)} line {where.tb_lineno}"
+
+
+def _complain(line: str) -> None:
+    with suppress(OSError, ValueError):  # nobody listens
+        print(f"spiking-lmu: {line}", file=sys.stderr, flush=True)
+
+
+def _let_go_of_output() -> None:
+    """What a closed pipe or a full disk did not take is not tried again when Python ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

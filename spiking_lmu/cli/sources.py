@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import SpecError, told
 
 if TYPE_CHECKING:
     from spiking_lmu.graph.model import Model
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 def call_network(name: str) -> Any:
     """Call ``module:function`` and return its network; the working folder is on the path.
 
-    NengoDL is mended first, so that the module can import it and TensorFlow as it always did.
-    Of a ``nengo_dl.Converter`` its network is taken.
+    This runs the module's code, whatever it does.  NengoDL is mended first, so that the module
+    can import it and TensorFlow as it always did.  Of a ``nengo_dl.Converter`` its network is
+    taken.
 
     Raises
     ------
     SpecError
-        No such module or function, or it returns something else.
+        No such module or function; it raises anything or exits; it returns something else.
     """
     import sys
+    from contextlib import suppress
     from importlib import import_module
 
     from spiking_lmu.compat import import_nengo, import_nengo_dl
@@ -33,12 +35,16 @@ def call_network(name: str) -> Any:
     sys.path.insert(0, "")
     try:
         made = getattr(import_module(module), function)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise _no_network(f"{name!r} ({type(error).__name__}: {error})") from error
+        network = made.net if isinstance(made, nengo_dl.Converter) else made
+        fits = isinstance(network, nengo.Network)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's code may raise anything, SystemExit too
+        raise _no_network(f"{name!r} ({told(error)})") from error
     finally:
-        sys.path.remove("")
-    network = made.net if isinstance(made, nengo_dl.Converter) else made
-    if not isinstance(network, nengo.Network):
+        with suppress(ValueError):  # the module may have done so
+            sys.path.remove("")
+    if not fits:
         raise _no_network(f"{name!r}, which returns {type(made).__name__}")
     return network
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from spiking_lmu.errors import FileError
@@ -26,7 +27,7 @@ def find_model(name: str) -> Path:
         Neither.
     """
     path = Path(name)
-    if path.exists():
+    if os.path.lexists(path):
         return path
     models = shipped()
     if name in models:

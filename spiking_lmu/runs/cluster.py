@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
@@ -19,7 +21,7 @@ OPTION, PACKAGE = "cluster", "spiking-lmu"
 #: Scheme, host name or IPv6 address in brackets, port.
 ADDRESS = r"(tcp|tls)://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\]):\d{1,5}"
 #: Seconds in which a scheduler has to answer.
-PATIENCE = 5
+PATIENCE = 3
 #: Times that a shard is tried again after an error on the way; Dask itself tries it elsewhere
 #: when a worker dies (``distributed.scheduler.allowed-failures``).
 RETRIES = 2
@@ -28,7 +30,10 @@ QUEUE = 2
 
 
 class Cluster:
-    """A connection to a scheduler.  A context manager.
+    """A connection to a scheduler, which is trusted.  A context manager.
+
+    Dask's messages hold pickles: a scheduler, and whoever is between, can run any code here and
+    on the workers.  Connect to your own only, over ``tls://`` unless the network is yours too.
 
     Parameters
     ----------
@@ -63,8 +68,9 @@ class Cluster:
             logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
         try:
             with no_warnings():
+                _shake_hands(address)
                 self._client: Any = Client(address, timeout=PATIENCE, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # who answers may be anything, and answer anything
             raise SpecError(
                 OPTION,
                 got=f"no answer from {address} within {PATIENCE} s",
@@ -110,6 +116,23 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _shake_hands(address: str) -> None:
+    """Raise unless a scheduler answers; ``Client`` would wait for ever for one that says nothing.
+
+    In a thread of its own, since a notebook's has a running event loop already.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def meet() -> None:
+        arguments = Security().get_connection_args("client")
+        comm = await asyncio.wait_for(connect(address, timeout=PATIENCE, **arguments), PATIENCE)
+        comm.abort()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, meet()).result()
 
 
 class _DaskCrew:

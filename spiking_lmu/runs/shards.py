@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from spiking_lmu.backends.target import Deployment, Run, Target
-from spiking_lmu.errors import SpikingLmuError, TargetError
+from spiking_lmu.errors import SpikingLmuError, TargetError, told
 from spiking_lmu.files.slmu import load, save
 from spiking_lmu.graph.model import Model
 
@@ -126,11 +126,11 @@ def versions_of(distributions: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """An error as one line; this package's own say what they are by themselves."""
     if isinstance(error, SpikingLmuError):
         return str(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return told(error)
 
 
 class _Held:
@@ -174,7 +174,7 @@ def work(setup: Setup, shard: Shard) -> ShardResult:
     try:
         with _held.lock:
             return _run(_held.get(setup), shard)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a target may be anybody's code
         return ShardResult(shard, problem=one_line(error))
 
 

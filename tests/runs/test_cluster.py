@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import sys
+import threading
 
 import pytest
 
@@ -118,6 +120,19 @@ def test_nobody_answers(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     with pytest.raises(SpecError, match=r"no answer from tcp://127\.0\.0\.1:1 within"):
         Cluster("tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 64])
+def test_who_answers_nothing_or_nonsense_is_no_scheduler(monkeypatch, says):
+    """Dask's own client waits for ever for a listener that never speaks."""
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        talking = threading.Thread(target=lambda: listener.accept()[0].sendall(says), daemon=True)
+        talking.start()
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(SpecError, match="no answer from"):
+            Cluster(address)
+        talking.join()
 
 
 def test_a_scheduler_without_workers():
