@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.errors import DatasetError, FileError, missing_extra
+from spiking_lmu.files.archive import Wanted, map_npy, open_archive
 
 from .arrays import from_arrays
 from .dataset import Splits
@@ -26,6 +27,10 @@ Pair = tuple[Any, Any]
 #: Bytes of an NPZ archive's arrays and of a text table, which are read whole; larger data go
 #: into NPY files, which are mapped.
 MOST_BYTES = 2 << 30
+#: What arrays may hold, and how far an archive of them may be compressed: data can be mostly 0.
+KINDS, RATIO = "fiubU", 100
+#: Characters of a cell or name in a table; NumPy takes the longest for all.
+MAX_CELL = 500
 #: Names of arrays in an NPZ archive, and of columns in a table, by what they are for.
 X_NAMES = ("x", "x_train", "train_x", "inputs")
 Y_NAMES = ("y", "y_train", "train_y", "labels", "targets")
@@ -114,17 +119,14 @@ def _of(arrays: dict[str, Array], letter: str, suffixes: Sequence[str]) -> Array
 
 def _npz_arrays(path: Path) -> dict[str, Array]:
     """Arrays of an archive by their names in small letters."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
+    wanted = Wanted(str(path), "an intact .npz file without pickled objects", "see docs/data.md")
+    with open_archive(path, wanted, ratio=RATIO) as archive:
+        size = sum(archive.size(name) for name in archive.names)
         if size > MOST_BYTES:
             raise _too_large(path, size)
-        with np.load(path, allow_pickle=False) as file:
-            return {name.lower(): file[name] for name in file.files}
-    except FileError:
-        raise
-    except Exception as error:  # zipfile and NumPy raise a dozen unrelated kinds
-        raise _damaged(path, "an intact .npz file without pickled objects", error) from error
+        return {
+            name.removesuffix(".npy").lower(): archive.array(name, KINDS) for name in archive.names
+        }
 
 
 def _unpadded(path: Path, x: Array, y: Array, lengths: Array | None) -> Pair:
@@ -160,11 +162,8 @@ def _read_npy_pair(path: Path) -> dict[str, Pair]:
 
 def _npy(path: Path) -> Array:
     """An array, mapped into memory: what is not needed is not read."""
-    try:
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
-    except Exception as error:  # NumPy's header parser raises a dozen unrelated kinds
-        raise _damaged(path, "an intact .npy file without pickled objects", error) from error
+    wanted = Wanted(str(path), "an intact .npy file without pickled objects", "see docs/data.md")
+    return map_npy(path, wanted, KINDS)
 
 
 # --- tables
@@ -329,6 +328,8 @@ def _text(path: Path) -> Table:
             rows = [row for row in lines if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _damaged(path, "a table in UTF-8 text", error) from error
+    if any(len(cell) > MAX_CELL for row in rows for cell in row):
+        raise _layout(path, "a longer cell", f"cells of at most {MAX_CELL} characters")
     header = bool(rows) and not all(_is_number(cell) for cell in rows[0])
     names = [cell.strip() for cell in rows[0]] if header else []
     rows = rows[1:] if header else rows
@@ -340,7 +341,8 @@ def _text(path: Path) -> Table:
         line = ragged + 1 + header
         raise _layout(path, f"{len(rows[ragged])} cells in row {line}", f"{width}, as in the first")
     names = names or [f"column {k + 1}" for k in range(width)]
-    twice = next((name for name in names if names.count(name) > 1), None) if header else None
+    often = Counter(names)
+    twice = next((name for name in names if often[name] > 1), None) if header else None
     if twice is not None:
         raise _layout(path, f"two columns called {twice[:40]!r}", "a name for each column")
     columns = zip(*rows, strict=True)

@@ -22,11 +22,11 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
@@ -38,7 +38,7 @@ MIB = 1 << 20
 #: Entries of an archive; bytes of its list of entries; bytes of a name in it.
 MAX_ENTRIES, MAX_LIST, MAX_NAME = 10_000, 4 * MIB, 2_000
 #: Bytes of all entries: so many in any case, more only if the file is at least 1/16 of them.
-SMALL, RATIO, MAX_TOTAL = 64 * MIB, 16, 2 << 30
+SMALL, RATIO, MAX_TOTAL = 64 * MIB, 16, 4 << 30
 #: Bytes, depth, digits of one number, and numbers of values of a JSON document.
 MAX_JSON, MAX_DEPTH, MAX_DIGITS, MAX_VALUES = 3 * MIB, 100, 40, 400_000
 #: An NPY header that NumPy writes has 118 bytes; dimensions of an array.
@@ -53,8 +53,15 @@ _HEADER = re.compile(rf"\{{{_ITEM},{_ITEM},{_ITEM},?\s*\}}\s*")
 _DESCR = re.compile(r"descr['\"]\s*:\s*['\"]([<>|=]?)([a-zA-Z])([0-9]{1,4})['\"]")
 _ORDER = re.compile(r"fortran_order['\"]\s*:\s*(True|False)")
 _SHAPE = re.compile(r"shape['\"]\s*:\s*\(([0-9, ]*)\)")
-#: Sizes in bytes by kind: booleans, whole numbers, real numbers.
-_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
+#: Sizes in bytes by kind (of text, in characters).
+_SIZES: dict[str, Sequence[int]] = {
+    "b": (1,),
+    "i": (1, 2, 4, 8),
+    "u": (1, 2, 4, 8),
+    "f": (2, 4, 8),
+    "U": range(1, 1_001),
+}
+Order = Literal["C", "F"]
 
 
 @dataclass(frozen=True)
@@ -256,7 +263,8 @@ def parse_npy(content: bytes, kinds: str = "fiu") -> Array:
     Parameters
     ----------
     kinds
-        Kinds of numbers that are taken: ``f`` real, ``i`` and ``u`` whole, ``b`` true or false.
+        Kinds of values that are taken: ``f`` real, ``i`` and ``u`` whole, ``b`` true or false,
+        ``U`` text.
 
     Raises
     ------
@@ -264,6 +272,30 @@ def parse_npy(content: bytes, kinds: str = "fiu") -> Array:
         Another magic number or header, a dtype of another kind, or another length than the
         header says.
     """
+    dtype, shape, order, start = _header(content, kinds)
+    _require_length(dtype, shape, len(content) - start)
+    flat = np.frombuffer(content, dtype, math.prod(shape), min(start, len(content)))
+    return _require_text(flat.reshape(shape, order=order))
+
+
+def map_npy(path: str | Path, wanted: Wanted, kinds: str = "fiu") -> Array:
+    """The array in an NPY file, mapped into memory: what is not used is not read.
+
+    Raises
+    ------
+    FileError
+        As :func:`open_regular`, and for what :func:`parse_npy` refuses.
+    """
+    with open_regular(path, wanted) as file, reading(wanted):
+        dtype, shape, order, start = _header(file.read(MAX_HEADER + 12), kinds)
+        _require_length(dtype, shape, os.fstat(file.fileno()).st_size - start)
+        if not math.prod(shape):  # of which nothing can be mapped
+            return np.empty(shape, dtype)
+        return _require_text(np.memmap(file, dtype, "r", start, shape, order))
+
+
+def _header(content: bytes, kinds: str) -> tuple[np.dtype[Any], tuple[int, ...], Order, int]:
+    """Dtype, shape and order of an NPY file, and where its numbers start."""
     if content[:6] != b"\x93NUMPY" or len(content) < 12:
         raise Refused("no NPY array")
     version = content[6], content[7]
@@ -276,7 +308,6 @@ def parse_npy(content: bytes, kinds: str = "fiu") -> Array:
     if length > MAX_HEADER:
         raise Refused(f"an NPY header of {length:,} bytes")
     header = content[start : start + length].decode("latin-1")
-    start += length
     found = _HEADER.fullmatch(header) and [p.findall(header) for p in (_DESCR, _ORDER, _SHAPE)]
     if not found or any(len(values) != 1 for values in found):
         if re.search(r"['\"]\|?O[0-9]*['\"]", header):
@@ -284,19 +315,28 @@ def parse_npy(content: bytes, kinds: str = "fiu") -> Array:
         raise Refused("an NPY header that is not dtype, order and shape of numbers")
     (descr,), (order,), (sizes,) = found
     dtype, shape = _dtype(*descr, kinds=kinds), _shape(sizes)
+    return dtype, shape, "F" if order == "True" else "C", start + length
+
+
+def _require_length(dtype: np.dtype[Any], shape: tuple[int, ...], length: int) -> None:
     size = dtype.itemsize * math.prod(shape)
-    if size != len(content) - start:
-        raise Refused(
-            f"an NPY header for {size:,} bytes and {len(content) - start:,} bytes of array"
-        )
-    flat = np.frombuffer(content, dtype, math.prod(shape), min(start, len(content)))
-    return flat.reshape(shape, order="F" if order == "True" else "C")
+    if size != length:
+        raise Refused(f"an NPY header for {size:,} bytes and {length:,} bytes of array")
+
+
+def _require_text(array: Array) -> Array:
+    """Raise unless text is text: NumPy takes any number for a character."""
+    if array.dtype.kind == "U" and array.size:
+        codes = np.frombuffer(array.tobytes(), array.dtype.byteorder.replace("=", "<") + "u4")
+        if codes.max() > 0x10FFFF or ((codes >= 0xD800) & (codes < 0xE000)).any():
+            raise Refused("text with characters that do not exist")
+    return array
 
 
 def _dtype(order: str, kind: str, size: str, *, kinds: str) -> np.dtype[Any]:
     if kind not in kinds or int(size) not in _SIZES[kind]:
         raise Refused(f"an array of dtype {order}{kind}{size}")
-    return np.dtype(f"{order if int(size) > 1 else '|'}{kind}{size}")
+    return np.dtype(f"{order if int(size) > 1 or kind == 'U' else '|'}{kind}{size}")
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -362,10 +402,17 @@ class Archive:
 
 
 @contextmanager
-def open_archive(path: str | Path | BinaryIO, wanted: Wanted) -> Iterator[Archive]:
+def open_archive(
+    path: str | Path | BinaryIO, wanted: Wanted, *, ratio: int = RATIO
+) -> Iterator[Archive]:
     """Open a ZIP archive of arrays, by its path or as an open file.
 
     Whatever goes wrong in the block is an error of the file.
+
+    Parameters
+    ----------
+    ratio
+        How many times larger than the file its entries may be, beyond :data:`SMALL`.
 
     Raises
     ------
@@ -374,15 +421,15 @@ def open_archive(path: str | Path | BinaryIO, wanted: Wanted) -> Iterator[Archiv
         for :class:`Refused` and other errors out of the block.
     """
     if isinstance(path, str | Path):
-        with open_regular(path, wanted) as file, _archive(file, wanted) as archive:
+        with open_regular(path, wanted) as file, _archive(file, wanted, ratio) as archive:
             yield archive
     else:
-        with _archive(path, wanted) as archive:
+        with _archive(path, wanted, ratio) as archive:
             yield archive
 
 
 @contextmanager
-def _archive(file: BinaryIO, wanted: Wanted) -> Iterator[Archive]:
+def _archive(file: BinaryIO, wanted: Wanted, ratio: int) -> Iterator[Archive]:
     with reading(wanted):
         size = _require_list(file)
         try:
@@ -392,7 +439,7 @@ def _archive(file: BinaryIO, wanted: Wanted) -> Iterator[Archive]:
         except Exception as error:
             raise Refused(f"a file that is not a whole ZIP archive ({error})") from error
         with opened:
-            yield Archive(opened, _entries(opened, size))
+            yield Archive(opened, _entries(opened, size, ratio))
 
 
 def _require_list(file: BinaryIO) -> int:
@@ -413,7 +460,7 @@ def _require_list(file: BinaryIO) -> int:
     return size
 
 
-def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+def _entries(archive: zipfile.ZipFile, size: int, ratio: int) -> dict[str, zipfile.ZipInfo]:
     infos = archive.infolist()
     entries = {info.filename: info for info in infos}
     if len(entries) != len(infos):
@@ -428,7 +475,7 @@ def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     if sum(info.compress_size for info in infos) > size:
         raise Refused("entries that overlap")
     total = sum(info.file_size for info in infos)
-    if total > min(MAX_TOTAL, max(SMALL, RATIO * size)):
+    if total > min(MAX_TOTAL, max(SMALL, ratio * size)):
         raise Refused(f"{total:,} bytes of entries in a file of {size:,}")
     return entries
 

@@ -284,3 +284,25 @@ def test_options_that_are_none(tmp_path):
     for options in ("seed=one", "labels=3", "task=poetry", "test=2", "task=regression+now"):
         with pytest.raises(SpikingLmuError):
             load(f"{tmp_path / 'mine.npz'}?{options}")
+
+
+@pytest.mark.parametrize("name", ["mine.npz", "x.npy"])
+def test_headers_that_are_no_headers_are_one_line(tmp_path, name):
+    """NumPy's own reader raises a tokenizer's error for this one."""
+    content = b"\x93NUMPY\x01\x00\xf4\x01" + b"(" * 500
+    if name == "mine.npz":
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("x.npy", content)
+    else:
+        (tmp_path / name).write_bytes(content)
+        np.save(tmp_path / "y.npy", Y)
+    with pytest.raises(FileError, match="header"):
+        load(str(tmp_path / name))
+
+
+def test_one_long_cell_does_not_make_all_long(tmp_path):
+    """A NumPy array of text is as wide as its longest: 10,000 rows and one long cell were 5 GB."""
+    rows = ["a,label", "x" * 100_000 + ",1", *["1,0"] * 10_000]
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    with pytest.raises(FileError, match="longer cell"):
+        load(str(tmp_path / "mine.csv"))

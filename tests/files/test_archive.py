@@ -93,6 +93,32 @@ def test_an_empty_array_of_endless_dimensions_is_refused():
         parse_npy(npy(header(shape=f"(0, {side}, {side}, {side}, {side}, {side})")))
 
 
+def test_text_is_read_where_it_is_wanted():
+    array = np.array(["a", "ß😀"])
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    assert parse_npy(buffer.getvalue(), "U").tolist() == array.tolist()
+    for code in (0x110000, 0xD800):
+        text = npy(header("'<U1'", shape="(1,)"), struct.pack("<L", code))
+        with pytest.raises(Refused, match="characters that do not exist"):
+            parse_npy(text, "U")
+
+
+def test_a_file_is_mapped_as_it_is_parsed(tmp_path):
+    path = tmp_path / "a.npy"
+    for array in (np.arange(6.0).reshape(2, 3), np.zeros((0, 4)), np.float32(2)):
+        np.save(path, array)
+        mapped = archive.map_npy(path, WANTED)
+        assert mapped.dtype == np.asarray(array).dtype
+        np.testing.assert_array_equal(mapped, array)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(FileError, match="bytes of array"):
+        archive.map_npy(path, WANTED)
+    path.write_bytes(npy("(" * 500))
+    with pytest.raises(FileError, match="header that is not"):
+        archive.map_npy(path, WANTED)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_get_past_the_array_reader(content):
     try:
