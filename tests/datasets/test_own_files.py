@@ -304,5 +304,5 @@ def test_one_long_cell_does_not_make_all_long(tmp_path):
     """A NumPy array of text is as wide as its longest: 10,000 rows and one long cell were 5 GB."""
     rows = ["a,label", "x" * 100_000 + ",1", *["1,0"] * 10_000]
     (tmp_path / "mine.csv").write_text("\n".join(rows))
-    with pytest.raises(FileError, match="longer cell"):
+    with pytest.raises(DatasetError, match="longer cell"):
         load(str(tmp_path / "mine.csv"))
