@@ -20,6 +20,8 @@ place: see :mod:`spiking_lmu.cli.flags`.
 
 from __future__ import annotations
 
+from typing import Any
+
 #: Characters of each of the four parts of an error, at most.
 LONGEST = 500
 
@@ -54,6 +56,15 @@ class SpikingLmuError(Exception):
             one_line(part, self.longest) for part in (what, got, expected, fix)
         )
         super().__init__(f"{what}: got {got}, expected {expected}; {fix}")
+
+    def __reduce__(self) -> Any:
+        # Errors travel between processes, and are made of keywords.
+        return _again, (type(self), self.what, self.got, self.expected, self.fix)
+
+
+def _again(kind: type[SpikingLmuError], *parts: str) -> SpikingLmuError:
+    what, got, expected, fix = parts
+    return kind(what, got=got, expected=expected, fix=fix)
 
 
 class SpecError(SpikingLmuError, ValueError):

@@ -18,14 +18,36 @@ What a rate gives is told by an `Evaluator`, so that the search knows nothing of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from math import sqrt
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
-from spiking_lmu.errors import SpecError
+import numpy as np
 
-from .tradeoff import Point, pick
+from spiking_lmu.backends.convert import choose_options
+from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.backends.target import Target
+from spiking_lmu.compat import environment
+from spiking_lmu.conversion.convert import Options, convert, spiking_graph
+from spiking_lmu.conversion.measure import measure_activity
+from spiking_lmu.datasets import Dataset
+from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import MakeStepper, run_reference
+from spiking_lmu.graph.timing import Timing
+from spiking_lmu.runs.result import Result
+from spiking_lmu.runs.runner import Job
+from spiking_lmu.runs.service import RunService, RunSettings, open_service, targets_of
+
+from .samples import name_of
+from .statistics import relative_error
+from .tradeoff import CHOICES, READOUT_TAUS, SETTLE_STEPS, Grid, Point, pick, run_tradeoff
 
 #: Firing rates that are tried, in Hz: half an octave apart.
 RATES = (22.0, 31.0, 44.0, 62.0, 88.0, 125.0, 177.0, 250.0, 354.0, 500.0, 707.0, 1000.0, 1414.0)
@@ -33,12 +55,19 @@ CRITERION = (
     "decisions lost against the rate model on training images, none if some are gained; where "
     "the difference is within one standard error, relative error of the outputs"
 )
+#: Samples of a response curve's evaluation that are computed at once.
+BATCH = 250
+#: Rate neurons whose counterparts fire as they were trained, whatever rate is asked for.
+FIXED = ("linear", "lif_rate", "soft_lif")
+#: Training samples on which timings and rates are compared.
+SAMPLES = 256
+Array = np.ndarray
 Rates = dict[str, float]
 Report = Callable[[str, int | None], None]
-Compared = TypeVar("Compared", bound="Result")
+Compared = TypeVar("Compared", bound="Scored")
 
 
-class Result(Protocol):
+class Scored(Protocol):
     """What candidates are compared by; a `Point` is one."""
 
     @property
@@ -104,7 +133,7 @@ class Evaluator(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchBudget:
     """How much to try.
 
     Parameters
@@ -137,10 +166,10 @@ class Plan:
         for name in ("samples", "first", "finalists"):
             if getattr(self, name) < 1:
                 raise SpecError(
-                    f"calibration {name}",
+                    name,
                     got=str(getattr(self, name)),
                     expected="at least 1",
-                    fix="pass calibration_samples=256",
+                    fix="try calibration_samples=256",
                 )
 
 
@@ -189,7 +218,7 @@ class Calibration:
 
 
 def search(
-    plan: Plan,
+    budget: SearchBudget,
     evaluator: Evaluator,
     how: str = "best",
     report: Report = lambda _text, _samples: None,
@@ -198,7 +227,7 @@ def search(
 
     Parameters
     ----------
-    plan, evaluator
+    budget, evaluator
         How much to try, and who tells what it gives.
     how
         Which point of the last round is taken: see :func:`spiking_lmu.analysis.tradeoff.pick`;
@@ -207,13 +236,13 @@ def search(
         Told in a few words what is about to be evaluated, and on how many samples the target
         will run for it (None: it will not).
     """
-    screened = _screen(plan, evaluator, report)
-    usual = dict.fromkeys(plan.populations, plan.usual)
-    candidates = [s.rates for s in ranked(screened)[: plan.finalists]]
+    screened = _screen(budget, evaluator, report)
+    usual = dict.fromkeys(budget.populations, budget.usual)
+    candidates = [s.rates for s in ranked(screened)[: budget.finalists]]
     if usual not in candidates:
-        candidates = [*candidates[: max(1, plan.finalists - 1)], usual]
+        candidates = [*candidates[: max(1, budget.finalists - 1)], usual]
     rounds = []
-    samples = plan.samples if len(candidates) == 1 else min(plan.first, plan.samples)
+    samples = budget.samples if len(candidates) == 1 else min(budget.first, budget.samples)
     while True:
         trials = []
         for number, rates in enumerate(candidates):
@@ -221,10 +250,10 @@ def search(
             trials.append(Trial(rates, samples, tuple(evaluator.run(rates, samples))))
         trials = ranked(trials)
         rounds.append(tuple(trials))
-        if samples >= plan.samples:
+        if samples >= budget.samples:
             break
         candidates = [t.rates for t in trials[: max(2, (len(trials) + 1) // 2)]]
-        samples = min(2 * samples, plan.samples)
+        samples = min(2 * samples, budget.samples)
     points = [point for trial in rounds[-1] for point in trial.points]
     point = ranked(points)[0] if how == "best" else pick(points, how)
     rates = next(t.rates for t in rounds[-1] if any(p is point for p in t.points))
@@ -245,11 +274,11 @@ def ranked(results: Sequence[Compared]) -> list[Compared]:
     return sorted(results, key=key)
 
 
-def _lost(result: Result) -> int:
+def _lost(result: Scored) -> int:
     return max(result.lost, 0)
 
 
-def _screen(plan: Plan, evaluator: Evaluator, report: Report) -> list[Screened]:
+def _screen(budget: SearchBudget, evaluator: Evaluator, report: Report) -> list[Screened]:
     """Response curves: all populations together, then each by itself from the best so far."""
     known: dict[tuple[float, ...], Screened] = {}
 
@@ -261,14 +290,14 @@ def _screen(plan: Plan, evaluator: Evaluator, report: Report) -> list[Screened]:
             known[key] = evaluator.screen(rates)
         return known[key]
 
-    names = plan.populations
+    names = budget.populations
     if not names:
         return []
-    best = ranked([screen(dict.fromkeys(names, rate)) for rate in plan.rates])[0]
-    for _ in range(plan.sweeps if len(names) > 1 else 0):
+    best = ranked([screen(dict.fromkeys(names, rate)) for rate in budget.rates])[0]
+    for _ in range(budget.sweeps if len(names) > 1 else 0):
         before = best
         for name in names:
-            line = [screen({**best.rates, name: rate}) for rate in plan.rates]
+            line = [screen({**best.rates, name: rate}) for rate in budget.rates]
             best = ranked([best, *line])[0]
         if best is before:
             break
@@ -284,3 +313,295 @@ def _row(point: Point) -> dict[str, float | int]:
         "relative_error": round(point.relative_error, 5),
         "spikes": round(point.spikes, 1),
     }
+
+
+def searchable(model: Model) -> tuple[str, ...]:
+    """Populations of a rate model whose firing rate is a choice of the conversion."""
+    return tuple(p.name for p in model.graph.populations if p.neuron.kind not in FIXED)
+
+
+class TargetEvaluator:
+    """Converts ``model`` with other rates and evaluates it for one target.
+
+    Parameters
+    ----------
+    model
+        A rate model with its activity.
+    options
+        Everything of the conversion that is not searched.
+    job
+        The target whose response curves and runs count, with its options.
+    data
+        Training samples in random order.
+    grid
+        Settle steps and filters.
+    service
+        Runs them; its seed is also that of the noise in response curves.
+    name
+        Of the model, for progress.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        options: Options,
+        job: Job,
+        data: Dataset,
+        grid: Grid,
+        service: RunService,
+        name: str = "model",
+    ) -> None:
+        self._model, self._options, self._job = model, options, job
+        self._data, self._grid, self._service, self._name = data, grid, service, name
+        self._doing = ""
+
+    def note(self, text: str, samples: int | None) -> None:
+        """What is about to be evaluated, for progress."""
+        self._doing = f" · {text}"
+
+    @cached_property
+    def _wanted(self) -> Array:
+        """Outputs of the rate model, (samples, outputs)."""
+        return self._service.rate(self._name, self._model, self._data).rows()
+
+    def screen(self, rates: Mapping[str, float]) -> Screened:
+        """Outputs from response curves (`response_outputs`) against the rate model's."""
+        options = replace(self._options, rates=dict(rates))
+        graph, _ = spiking_graph(self._model, options, self._model.activity)
+        dt = self._model.timing.dt
+        seed, x, y = self._service.settings.seed, self._data.x, self._data.y
+        cells = response_cells(self._job.target, window(self._grid, dt), seed)
+        starts = range(0, len(x), BATCH)
+        parts = [response_outputs(graph, x[i : i + BATCH], dt, cells) for i in starts]
+        got, wanted = np.concatenate(parts), self._wanted
+        right, rate_right = got.argmax(axis=1) == y, wanted.argmax(axis=1) == y
+        return Screened(
+            rates=dict(rates),
+            lost=int(rate_right.sum()) - int(right.sum()),
+            disagreements=int((right != rate_right).sum()),
+            relative_error=relative_error(got, wanted),
+        )
+
+    def run(self, rates: Mapping[str, float], samples: int) -> tuple[Point, ...]:
+        """All timings of the grid, from one run on the target."""
+        spiking = convert(self._model, replace(self._options, rates=dict(rates)))
+        job = replace(self._job, samples=samples)
+        name = self._name + self._doing
+        found = run_tradeoff(name, spiking, job, self._data, self._service, self._grid)
+        return found.points
+
+
+def window(grid: Grid, dt: float) -> float:
+    """Steps that the readout averages over at best.
+
+    A lowpass of τ averages as well as the mean of 2τ/dt steps does, if it had the time.
+    """
+    longest = grid.settle_steps[-1] + 1
+    return max(min(longest, max(1.0, 2 * tau / dt)) for tau in grid.readout_taus)
+
+
+def response_cells(target: Target, steps: float, seed: int) -> MakeStepper:
+    """Neurons that give, at once, the mean number of spikes a step over ``steps`` steps.
+
+    The rate is that of the target's response curve, or else of Nengo's.  In a window a regular
+    train has one of two whole numbers of spikes, n or n+1, by chance of phase: with mean n+f
+    a variance of f(1-f).  Normal noise of that variance is added.
+    """
+    curve = target.cells.response
+    rng = np.random.default_rng(seed)
+
+    def cells(neuron: Neuron, shape: tuple[int, ...], dt: float) -> Callable[[Array], Array]:
+        def step(current: Array) -> Array:
+            count = curve(neuron, current, dt) * dt * steps
+            part = count % 1.0
+            noisy = count + np.sqrt(part * (1.0 - part)) * rng.normal(size=shape)
+            result: Array = np.maximum(noisy, 0.0) / steps
+            return result
+
+        return step
+
+    return cells
+
+
+def response_outputs(graph: Graph, x: Array, dt: float, cells: MakeStepper) -> Array:
+    """Outputs after the last input, (batch, outputs), of a spiking graph without synapses.
+
+    Without dynamics one step an input is enough; and where the linear part at the front is all
+    that remembers anything, one step in all.
+    """
+    short, fed = last_step_alone(graph, x.shape[1])
+    return run_reference(short, fed(x), Timing(dt=dt), cells=cells)[:, -1]
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationResult(Result):
+    """A spiking model whose rates and timing suit one target, and how they were found.
+
+    Parameters
+    ----------
+    model
+        The spiking model.
+    options
+        Of its conversion.
+    target, data
+        Names of the target and of the training data.
+    samples
+        Of the last round.
+    search
+        What was chosen, and all that was tried.
+    """
+
+    model: Model
+    options: Options
+    target: str
+    data: str
+    samples: int
+    search: Calibration
+
+
+def calibrate(
+    model: Model,
+    data: Dataset,
+    target: str | Target = "loihi",
+    *,
+    pick: str = "best",
+    calibration_samples: int = SAMPLES,
+    training_samples: int | None = None,
+    source: str = "",
+    settings: RunSettings | None = None,
+    **choices: Any,
+) -> CalibrationResult:
+    """Convert with the firing rates, settle steps and readout filter that suit ``target``.
+
+    ``calibrate(rate, data.train, target="loihi").model`` is the converted model.
+
+    Parameters
+    ----------
+    model
+        A rate model for classification, with its activity.
+    data
+        Training samples, never test samples.  Where the model says which of them were held out
+        of its training, those are taken.
+    pick
+        ``best``, the most accurate timing; ``knee``, where more steps begin to pay less; or
+        ``fastest``, the fastest within half a point of the best.
+    calibration_samples
+        So many training samples.
+    training_samples
+        Measure activity anew, on so many; that of the model is used if not given.
+    source
+        Name of the model, for the record.
+    settings
+        How samples are run.
+    choices
+        Options of the conversion by name, which stay as they are: a ``max_rate`` or a
+        ``readout_tau`` that is given is not searched.
+
+    Raises
+    ------
+    SpecError
+        A model that spikes or does not classify, or a value outside its range.
+    TargetError
+        The target is unknown, cannot run here, or refuses the model.
+    """
+    settings = RunSettings.of(settings, {})
+    require_calibratable(model)
+    if pick not in CHOICES:
+        raise SpecError(
+            "pick", got=repr(pick), expected="one of " + ", ".join(CHOICES), fix="try pick=best"
+        )
+    require_at_least("calibration_samples", calibration_samples, 1)
+    (place,) = targets_of(target)
+    (options,) = settings.options_for([place])
+    measured = None
+    if training_samples is not None:
+        measured = data.draw(min(training_samples, len(data)), settings.seed)
+        model = replace(model, activity=measure_activity(model.graph, measured.x))
+    usual = choose_options(model, [place], choices)
+    grid = Grid(
+        (*SETTLE_STEPS, usual.settle_steps)
+        if choices.get("settle_steps") is None
+        else (usual.settle_steps,),
+        (*READOUT_TAUS, usual.readout_tau)
+        if choices.get("readout_tau") is None
+        else (usual.readout_tau,),
+    )
+    open_rates = searchable(model) if choices.get("max_rate") is None else ()
+    drawn = calibration_data(model, data, calibration_samples, settings.seed)
+    budget = SearchBudget(open_rates, usual.max_rate, samples=len(drawn.y))
+    with _kept(settings) as kept, open_service(kept) as service:
+        job = Job(place, options=options, verify=0)
+        name = source or name_of(model)
+        evaluator = TargetEvaluator(model, usual, job, drawn, grid, service, name)
+        found = search(budget, evaluator, pick, evaluator.note)
+    record = {
+        "target": place.name,
+        "data": f"{data.name} {data.split}",
+        "samples": len(drawn.y),
+        "seed": settings.seed,
+        "pick": pick,
+        "grid": asdict(grid),
+        **found.to_dict(),
+    }
+    chosen = chosen_options(usual, found)
+    inputs = None if measured is None else measured.x
+    spiking = convert(model, chosen, training_inputs=inputs, source=source)
+    spiking.provenance["conversion"] |= {
+        "environment": environment(),
+        "training_data": None if measured is None else measured.what,
+        "seed": settings.seed,
+        "calibration": record,
+    }
+    return CalibrationResult(spiking, chosen, place.name, data.name, len(drawn.y), found)
+
+
+def require_calibratable(model: Model) -> None:
+    """Raise a SpecError unless ``model`` is a rate model for classification."""
+    got = "a spiking model" if model.graph.spiking else f"a model for {model.task}"
+    if model.graph.spiking or model.task.identity != "classification":
+        raise SpecError(
+            "model to calibrate",
+            got=got,
+            expected="a rate model for classification",
+            fix="convert it without calibration, or choose the rate model",
+        )
+
+
+@contextmanager
+def _kept(settings: RunSettings) -> Iterator[RunSettings]:
+    """With a journal in any case: rounds with more samples go on from those with fewer."""
+    if settings.journal is not None:
+        yield settings
+        return
+    with TemporaryDirectory() as folder:
+        yield replace(settings, journal=folder)
+
+
+def calibration_data(model: Model, data: Dataset, samples: int, seed: int) -> Dataset:
+    """Samples drawn from training data: from those that were held out of training, if known.
+
+    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).
+    """
+    training = model.provenance.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    held_out = settings.get("held_out") if isinstance(settings, dict) else None
+    whole = len(data.y) == data.total
+    if isinstance(held_out, bool) or not isinstance(held_out, int) or held_out < samples:
+        return data.draw(min(samples, len(data.y)), seed)
+    if not whole or settings is None or settings.get("data") != data.name:
+        return data.draw(min(samples, len(data.y)), seed)
+    drawn = np.random.default_rng(seed).permutation(min(held_out, data.total))[:samples]
+    return data.subset(data.total - 1 - drawn)
+
+
+def chosen_options(usual: Options, found: Calibration) -> Options:
+    """``usual`` with what was found; a rate that all populations have is the one for all."""
+    rates = set(found.rates.values())
+    same = rates.pop() if len(rates) == 1 else None
+    return replace(
+        usual,
+        max_rate=usual.max_rate if same is None else same,
+        rates=found.rates if same is None else {},
+        settle_steps=found.point.settle_steps,
+        readout_tau=found.point.readout_tau,
+    )

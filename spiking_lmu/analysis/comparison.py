@@ -1,33 +1,104 @@
-"""Run models on targets over one set of samples; resumable, and interruptible without loss."""
+"""``compare``: models on targets over one set of samples; resumable, interruptible without loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spiking_lmu.backends.rate import RATE
+from spiking_lmu.backends.registry import find_targets
+from spiking_lmu.backends.target import Target
+from spiking_lmu.compat import environment
 from spiking_lmu.datasets import Dataset
+from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
-from spiking_lmu.runs import ThisProcess, Workers
-from spiking_lmu.runs.journal import Finished
-from spiking_lmu.runs.results import Array, Comparison, Outcome
-from spiking_lmu.runs.runner import Job, Progress, Runner
-from spiking_lmu.runs.shards import versions_of
+from spiking_lmu.runs.journal import RunRecord
+from spiking_lmu.runs.result import Result
+from spiking_lmu.runs.results import Array, Outcome
+from spiking_lmu.runs.runner import Job, Runner, RunTask
+from spiking_lmu.runs.service import (
+    RunService,
+    RunSettings,
+    open_service,
+    rate_task,
+    targets_of,
+)
+from spiking_lmu.runs.shards import one_line
 
 from .anytime import sequential
-
-__all__ = ["Interrupted", "Job", "Progress", "compare"]
+from .check import require_possible
+from .energy import EnergyReport, counts_of, energy_report, load_devices
+from .explain import Explanation
+from .explain.explanation import explained
+from .samples import Models, draw, named
+from .tradeoff import Tradeoff, run_tradeoff
 
 #: Names for people of the neurons in a spiking model.
 NEURON_NAMES = {"spiking_relu": "SpikingRectifiedLinear", "lif": "LIF"}
+#: Samples recorded in full, for pictures.
+TRACES = 3
 
 
-class Interrupted(Exception):
+@dataclass(frozen=True, eq=False)
+class Comparison(Result):
+    """All outcomes on one set of samples.
+
+    Parameters
+    ----------
+    data
+        Name and split of the data set: ``"psmnist test"``.
+    data_size
+        Samples in that split.
+    indices, labels
+        The wanted samples and their classes, shape (n,).
+    images
+        A few inputs as pictures, by sample number, for the traced samples.
+    classes
+        Names of the classes.
+    rate
+        The rate model's outcome by model name (its own rows in the table).
+    outcomes
+        The spiking outcomes, in the order of the table.
+    provenance
+        JSON-safe: command, versions, digests, seed, date.
+    missing
+        Targets that would have run but cannot here, with the reason.
+    remarks
+        What else there is to say, such as why something could not be explained.
+    costs
+        Operations and energy of each model that ran.
+    explanations, tradeoffs
+        Of each model on each target, where they were asked for.
+    """
+
+    data: str
+    data_size: int
+    indices: Array
+    labels: Array
+    images: dict[int, Array]
+    classes: tuple[str, ...]
+    rate: dict[str, Outcome]
+    outcomes: tuple[Outcome, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    costs: tuple[EnergyReport, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    tradeoffs: tuple[Tradeoff, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether no target ran to its end."""
+        return all(outcome.problem for outcome in self.outcomes)
+
+
+class Interrupted(KeyboardInterrupt):
     """The user stopped the run; ``comparison`` holds everything that was finished."""
 
     def __init__(self, comparison: Comparison) -> None:
@@ -36,204 +107,326 @@ class Interrupted(Exception):
 
 
 def compare(
-    models: Sequence[tuple[str, Model]],
-    jobs: Sequence[Job],
-    dataset: Dataset,
+    models: Models,
+    data: Dataset,
+    targets: str | Target | Job | Sequence[str | Target | Job] | None = None,
     *,
-    journal: Path,
-    seed: int = 0,
-    until: float | None = None,
-    traces: int = 3,
-    images: dict[int, Array] | None = None,
-    workers: Workers | None = None,
-    memory: int | None = None,
-    progress: Progress | None = None,
-    provenance: dict[str, Any] | None = None,
+    samples: int | None = None,
+    until: float | str | None = None,
+    explain: int = 0,
+    traces: int = TRACES,
+    provenance: Mapping[str, Any] | None = None,
+    settings: RunSettings | None = None,
+    **choices: Any,
 ) -> Comparison:
-    """Run every model on every target.
+    """Run spiking models on targets, and their rate models, on the same samples.
+
+    ``compare(spiking, data.test, targets=["reference", "loihi"], samples=1000)`` is a table in
+    a notebook; its ``to_html("report.html")`` writes a page.
 
     Parameters
     ----------
     models
-        Spiking models with their names.
-    jobs
-        Targets; each runs the first ``samples`` of the data set.
-    dataset
-        The samples, in the order in which they are run.
-    journal
-        Folder of finished samples; what is there already is not run again.
+        Spiking classifiers: one, several, or several by name.
+    data
+        Samples, such as ``data.test``.
+    targets
+        By name, or targets themselves, or a `Job` where one has samples or options of its own;
+        all that can run here if not given.
+    samples
+        So many samples, drawn with the seed; None is all, in their order.
     until
         Stop each run once the difference to the rate model is known to so many percentage
-        points either way.  The data set has to be in random order then, as
-        :func:`spiking_lmu.datasets.load` has it with a seed.
+        points either way.  The samples are drawn with the seed then; where every `Job` has its
+        own number of samples, they have to be in random order already.
+    explain
+        Climb the ladder of every model on every target, and trade accuracy off against
+        latency, on so many samples.
     traces
-        How many samples are recorded in full for pictures.
-    images
-        Pictures of these samples by their number in the data set.
-    workers
-        Where samples run; in this process if not given.  The result does not depend on it.
-    memory
-        Bytes that the batches of all workers together may take; a share of what is free if
-        not given.
+        Samples that are recorded in full for pictures.
+    provenance
+        More for the record, JSON-safe.
+    settings, choices
+        How samples are run: see :class:`spiking_lmu.runs.service.RunSettings`; a choice is one
+        of its fields by name, such as ``workers=1`` or ``journal="finished"``.
 
     Raises
     ------
     Interrupted
-        On Ctrl-C, with what was finished.
+        On Ctrl-C or a notebook's stop button, with what was finished.
     SpecError
-        The samples do not fit a model.
+        A model that does not spike or classify, samples that do not fit a model, or a setting
+        outside its range.
+    TargetError
+        A target that is unknown or cannot run here, or none that can run any of the models.
     FileError
         The journal cannot be read or written.
     """
-    for _, model in models:
-        check_input(model.rate, dataset.x[:1])
-    outcomes: list[Outcome] = []
-    rate: dict[str, Outcome] = {}
-    interrupted = False
-    shared: dict[str, Any] = {
-        "folder": journal,
-        "seed": seed,
-        "memory": memory,
-        "workers": workers or ThisProcess(),
-        "progress": progress or _Silent(),
-    }
-    try:
-        for name, model in models:
-            runner = _rate_runner(name, model, dataset, **shared)
+    settings = RunSettings.of(settings, choices)
+    by_name = named(models)
+    for name, model in by_name.items():
+        require_spiking_classifier(name, model)
+    points = None if until is None else parse_points(until)
+    require_at_least("explain", explain, 0)
+    jobs, missing = _jobs(targets, settings)
+    require_possible(by_name, [job.target for job in jobs])
+    wanted = _wanted(data, jobs, samples, points, settings.seed)
+    # Drawn before anything runs, so that a wrong number of samples costs no time.
+    why = draw(data, explain, settings.seed) if explain else None
+    for model in by_name.values():
+        check_input(model.rate, wanted.x[:1])
+    run = _Comparing(by_name, jobs, wanted, points, traces, missing, provenance or {}, settings)
+    with open_service(settings) as service:
+        try:
+            run.models(service)
+            run.explain(service, why)
+        except KeyboardInterrupt:
+            raise Interrupted(run.comparison()) from None
+    return run.comparison()
+
+
+def _jobs(
+    targets: str | Target | Job | Sequence[str | Target | Job] | None, settings: RunSettings
+) -> tuple[list[Job], dict[str, str]]:
+    """What is run, and which targets would be but cannot here."""
+    missing: dict[str, str] = {}
+    if targets is None:
+        every = find_targets()
+        missing = {found.name: found.unusable for found in every if found.unusable}
+        several: list[str | Target | Job] = [f.name for f in every if not f.unusable]
+    else:
+        several = [targets] if isinstance(targets, str | Target | Job) else list(targets)
+    places = targets_of([one.target if isinstance(one, Job) else one for one in several])
+    options = settings.options_for(places)
+    return [
+        one if isinstance(one, Job) else Job(place, None, chosen, settings.verify)
+        for one, place, chosen in zip(several, places, options, strict=True)
+    ], missing
+
+
+def _wanted(
+    data: Dataset, jobs: Sequence[Job], samples: int | None, until: float | None, seed: int
+) -> Dataset:
+    own = [job.samples for job in jobs if job.samples is not None]
+    if samples is None and until is not None and len(own) < len(jobs):
+        return data.draw(len(data), seed)
+    most = samples if samples is None or not own else max(samples, *own)
+    return draw(data, most, seed)
+
+
+class _Comparing:
+    """A comparison under way; :meth:`comparison` gives what is there, finished or not."""
+
+    def __init__(
+        self,
+        models: dict[str, Model],
+        jobs: list[Job],
+        data: Dataset,
+        until: float | None,
+        traces: int,
+        missing: dict[str, str],
+        provenance: Mapping[str, Any],
+        settings: RunSettings,
+    ) -> None:
+        self._models, self._jobs, self._data, self._until = models, jobs, data, until
+        self._traces, self._missing, self._settings = traces, missing, settings
+        self._provenance = {
+            "seed": settings.seed,
+            "data_digest": data.digest,
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **environment(),
+            "models": {name: model.provenance for name, model in models.items()},
+            **provenance,
+        }
+        self._rate: dict[str, Outcome] = {}
+        self._outcomes: list[Outcome] = []
+        self._explanations: list[Explanation] = []
+        self._tradeoffs: list[Tradeoff] = []
+        self._remarks: list[str] = []
+
+    def models(self, service: RunService) -> None:
+        """Run every model and its rate model."""
+        for name, model in self._models.items():
+            runner = service.runner(rate_task(name, model, self._data))
             try:
                 runner.run()
             finally:
-                rate[name] = _rate_outcome(name, runner)
-            for job in jobs:
-                runner = _runner(
-                    name, model, job, dataset, until=until, rate=rate[name], traces=traces, **shared
-                )
+                self._rate[name] = _rate_outcome(name, model, runner)
+            for job in self._jobs:
+                runner = service.runner(self._task(name, model, job))
                 try:
                     runner.attempt()
                 finally:
-                    outcomes.append(_outcome(name, runner, until))
-    except KeyboardInterrupt:
-        interrupted = True
-    comparison = Comparison(
-        data=f"{dataset.name} {dataset.split}",
-        data_size=dataset.total,
-        indices=dataset.indices,
-        labels=dataset.y,
-        images=images or {},
-        classes=tuple(str(c) for c in range(dataset.classes)),
-        rate=rate,
-        outcomes=tuple(outcomes),
-        provenance={"seed": seed, "data_digest": dataset.digest, **(provenance or {})},
-    )
-    if interrupted:
-        raise Interrupted(comparison)
-    return comparison
+                    self._outcomes.append(_outcome(name, runner, self._until))
+
+    def _task(self, name: str, model: Model, job: Job) -> RunTask:
+        label = f"{name} · {job.target.name}"
+        if self._until is None:
+            return RunTask(label, model, job, self._data, traces=self._traces)
+        enough = known_to(self._until, self._rate[name], self._data)
+        label += f", until ±{self._until:g}"
+        return RunTask(label, model, job, self._data, traces=self._traces, enough=enough)
+
+    def explain(self, service: RunService, data: Dataset | None) -> None:
+        """Ladder and trade-off of every model on every target that ran it.
+
+        What cannot be explained is remarked, and left out.  The same engines ran the comparison
+        and were verified there.
+        """
+        if data is None:
+            return
+        ran = {(o.model, o.target) for o in self._outcomes if len(o.indices)}
+        devices = load_devices(None)
+        for name, model in self._models.items():
+            for job in self._jobs:
+                if (name, job.target.name) not in ran:
+                    continue
+                own = replace(job, samples=None, verify=0)
+                try:
+                    why = explained(name, model, own, data, service)
+                    curve = run_tradeoff(name, model, own, data, service, devices=devices)
+                except Exception as error:
+                    reason = one_line(error)
+                    self._remarks.append(f"{name} on {job.target.name} is not explained: {reason}")
+                    continue
+                self._explanations.append(why)
+                self._tradeoffs.append(curve)
+
+    def comparison(self) -> Comparison:
+        """What is finished so far."""
+        data, drawn = self._data, range(min(self._traces, len(self._data)))
+        pictures = {int(data.indices[row]): data.drawing(row) for row in drawn}
+        return Comparison(
+            data=data.what,
+            data_size=data.total,
+            indices=data.indices,
+            labels=data.y,
+            images={index: image for index, image in pictures.items() if image is not None},
+            classes=data.task.names,
+            rate=self._rate,
+            outcomes=tuple(self._outcomes),
+            provenance=self._provenance,
+            missing=self._missing,
+            remarks=tuple(self._remarks),
+            costs=tuple(self._costs()),
+            explanations=tuple(self._explanations),
+            tradeoffs=tuple(self._tradeoffs),
+        )
+
+    def _costs(self) -> list[EnergyReport]:
+        devices, found = load_devices(None), []
+        for name, model in self._models.items():
+            ran = [o for o in self._outcomes if o.model == name and len(o.indices)]
+            if ran:
+                counted = [counts_of(outcome) for outcome in ran]
+                found.append(replace(energy_report(model, counted, devices), model=name))
+        return found
 
 
-class _Silent:
-    def start(self, label: str, done: int, total: int) -> None:
-        pass
+def require_spiking_classifier(name: str, model: Model) -> None:
+    """Raise a SpecError unless ``model`` spikes and its answer is one class a sample."""
+    if not model.graph.spiking:
+        raise SpecError(
+            name,
+            got="a rate model",
+            expected="a spiking model",
+            fix=f"convert it first: spiking-lmu convert {name} -o {name}-spiking.slmu",
+        )
+    if model.task.identity != "classification":
+        raise SpecError(
+            name,
+            got=f"a model for {model.task}",
+            expected="classification at the last step",
+            fix="accuracies need classes; use spiking_lmu.run_reference for others",
+        )
 
-    def advance(self, samples: int) -> None:
-        pass
+
+def parse_points(until: float | str) -> float:
+    """Percentage points either way.
+
+    Raises
+    ------
+    SpecError
+        Not a number above 0 and at most 100.
+
+    >>> parse_points("±0.5"), parse_points("+-0.5"), parse_points(0.5)
+    (0.5, 0.5, 0.5)
+    """
+    try:
+        points = float(str(until).removeprefix("±").removeprefix("+-"))
+    except ValueError:
+        points = math.nan
+    if not 0 < points <= 100:
+        raise SpecError(
+            "until",
+            got=repr(until),
+            expected="percentage points above 0, at most 100",
+            fix="try until=±0.5",
+        )
+    return points
 
 
-def _rate_runner(name: str, model: Model, dataset: Dataset, **shared: Any) -> Runner:
-    job = Job(RATE, len(dataset.indices), verify=0)
-    # Kept for any seed and any target: nothing in it depends on them.
-    key = versions_of(RATE.distributions)
-    return Runner(model, job, dataset, key=key, label=f"{name} · rate model", traces=0, **shared)
-
-
-def _rate_outcome(name: str, runner: Runner) -> Outcome:
+def _rate_outcome(name: str, model: Model, runner: Runner) -> Outcome:
     return Outcome(
         model=name,
         neuron="rate",
-        target=RATE.name,
+        target=runner.task.job.target.name,
         indices=np.array([sample.index for sample in runner.done], int),
-        outputs=runner.outputs(),
+        outputs=runner.rows(),
         spikes={},
         placement=runner.recorded.placement,
         seconds=sum(sample.seconds for sample in runner.done),
-        steps=runner.dataset.x.shape[1],
+        steps=runner.task.data.x.shape[1],
         wanted=len(runner.indices),
         problem=runner.problem,
-        options={"model_digest": runner.model.digest, "versions": runner.versions},
+        model_digest=model.digest,
+        versions=runner.versions,
     )
 
 
-def _runner(
-    name: str,
-    model: Model,
-    job: Job,
-    dataset: Dataset,
-    *,
-    until: float | None,
-    rate: Outcome,
-    **shared: Any,
-) -> Runner:
-    # When a run stops does not change any sample's result, and is not part of the key.
-    key = {
-        "options": job.options,
-        "seed": shared["seed"],
-        "versions": versions_of(job.target.distributions),
-    }
-    label = f"{name} · {job.target.name}"
-    if until is not None:
-        shared |= {"enough": _known_to(until, rate, dataset)}
-        label += f", until ±{until:g}"
-    return Runner(model, job, dataset, key=key, label=label, **shared)
-
-
-def _known_to(
-    points: float, rate: Outcome, dataset: Dataset
-) -> Callable[[Sequence[Finished]], bool]:
+def known_to(points: float, rate: Outcome, data: Dataset) -> Callable[[Sequence[RunRecord]], bool]:
     """Whether the first samples tell the difference to ``points`` either way."""
-    label = dict(zip(dataset.indices.tolist(), dataset.y.tolist(), strict=True))
+    label = dict(zip(data.indices.tolist(), data.y.tolist(), strict=True))
     decided = dict(zip(rate.indices.tolist(), rate.decisions.tolist(), strict=True))
 
-    def known(samples: Sequence[Finished]) -> bool:
+    def known(samples: Sequence[RunRecord]) -> bool:
         shared = list(takewhile(lambda sample: sample.index in decided, samples))
         if not shared:
             return False
         labels = [label[sample.index] for sample in shared]
         ours = np.array([int(np.argmax(sample.output)) for sample in shared]) == labels
         theirs = np.array([decided[sample.index] for sample in shared]) == labels
-        return sequential(ours, theirs, dataset.total).half_width <= points
+        return sequential(ours, theirs, data.total).half_width <= points
 
     return known
 
 
 def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
     """What is finished so far."""
-    model, job, done = runner.model, runner.job, runner.done
-    ended = runner.ended
-    stopping = {"points": until, "reached": ended, "samples": len(done)}
-    kinds = sorted({NEURON_NAMES[p.neuron.kind] for p in model.graph.spiking})
+    task, done, ended = runner.task, runner.done, runner.ended
+    kinds = sorted({NEURON_NAMES[p.neuron.kind] for p in task.model.graph.spiking})
     return Outcome(
         model=name,
         neuron=" + ".join(kinds),
-        target=job.target.name,
+        target=task.job.target.name,
         indices=np.array([sample.index for sample in done], int),
-        outputs=runner.outputs(),
+        outputs=runner.rows(),
         spikes={
             p.name: np.array([sample.spikes.get(p.name, 0) for sample in done])
-            for p in model.graph.spiking
+            for p in task.model.graph.spiking
         },
         placement=runner.recorded.placement,
         seconds=sum(sample.seconds for sample in done),
-        steps=model.timing.total_steps(runner.dataset.x.shape[1]),
+        steps=task.model.timing.total_steps(task.data.x.shape[1]),
         wanted=len(done) if ended else len(runner.indices),
         problem=runner.problem,
         traces=runner.recorded.traces,
-        options={
-            **job.options,
-            "model_digest": model.digest,
-            "notes": runner.notes,
-            "seed": runner.seed,
-            "versions": runner.versions,
-            **({} if until is None else {"until": stopping}),
-        },
+        options=dict(task.job.options),
+        model_digest=task.model.digest,
+        notes=tuple(runner.notes),
+        seed=runner.seed,
+        versions=runner.versions,
         until=until,
+        until_reached=ended,
         verified=sum(sample.verified for sample in done),
     )

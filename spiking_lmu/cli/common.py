@@ -1,17 +1,19 @@
-"""What several commands need: provenance, and checks that come before long work."""
+"""What several commands need: provenance, checks before long work, results on the terminal."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from argparse import Namespace
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spiking_lmu.errors import FileError, SpecError, require_at_least
+from spiking_lmu.errors import FileError
 
 if TYPE_CHECKING:
-    from spiking_lmu.runs import Workers
+    from spiking_lmu.graph.model import Model
+    from spiking_lmu.runs.result import Result
+    from spiking_lmu.runs.service import RunSettings
 
 
 def command_line(options: Namespace) -> str:
@@ -31,26 +33,61 @@ def require_folder(*paths: Path | None) -> None:
             )
 
 
-def workers_of(options: Namespace) -> AbstractContextManager[Workers]:
-    """What ``--workers`` and ``--cluster`` ask for; a cluster's connection ends with the context.
+def run_settings(options: Namespace, journal: Path | None = None) -> RunSettings:
+    """What ``--seed``, ``--workers``, ``--cluster``, ``--memory``, … ask for.
 
-    Raises
-    ------
-    SpecError, MissingExtraError
-        Both, or what cannot be had.
+    ``journal`` is where finished samples are kept unless ``--journal`` says otherwise.
     """
-    from spiking_lmu.runs.cluster import Cluster
-    from spiking_lmu.runs.processes import Processes, cores
+    from spiking_lmu.runs.service import RunSettings
 
-    if options.cluster is None:
-        workers = cores() if options.workers is None else options.workers
-        require_at_least("workers", workers, 1)
-        return nullcontext(Processes(workers))
-    if options.workers is not None:
-        raise SpecError(
-            "--workers",
-            got="--cluster too",
-            expected="one of the two",
-            fix="leave --workers out: the cluster has as many as were started",
-        )
-    return Cluster(options.cluster)
+    return RunSettings(
+        seed=options.seed,
+        workers=options.workers,
+        cluster=options.cluster,
+        memory=options.memory,
+        verify=options.verify,
+        journal=options.journal or journal,
+    )
+
+
+def preflight(models: dict[str, Model], targets: list[Any]) -> None:
+    """Say on standard error what will go wrong, before long work; warnings are only counted."""
+    from spiking_lmu.analysis.check import check
+    from spiking_lmu.backends.target import blocking
+    from spiking_lmu.report.check_table import headline
+
+    for name, model in models.items():
+        for target in targets:
+            found = check(model, target, name=name)
+            errors = blocking(found.problems)
+            for problem in errors:
+                print(f"{name} on {target.name}: {problem}", file=sys.stderr)
+            if len(found.problems) > len(errors):
+                more = f"see: spiking-lmu check {name} --target {target.name}"
+                print(f"{headline(found)}; {more}", file=sys.stderr)
+
+
+def show(result: Result, options: Namespace) -> None:
+    """Print a result; where it names options, as the command line does."""
+    from rich.console import Console, Group
+    from rich.text import Text
+
+    from .flags import in_flags
+
+    console = Console(highlight=False, markup=False)
+    shown = result.to_rich()
+    for part in shown.renderables if isinstance(shown, Group) else [shown]:
+        if isinstance(part, Text):
+            console.print(in_flags(part.plain, options.flags), soft_wrap=True)
+        else:
+            console.print(part)
+
+
+def write(result: Result, **paths: Path | None) -> None:
+    """Write a result in the formats for which there is a path, and say where."""
+    writers = {"html": result.to_html, "json": result.to_json, "markdown": result.to_markdown}
+    writers["picture"] = result.to_svg
+    for kind, path in paths.items():
+        if path is not None:
+            writers[kind](path)
+            print(f"wrote {path}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.errors import SpecError
 
 from .arguments import DATA_NAMES
 
 if TYPE_CHECKING:
-    from spiking_lmu.conversion import Options
+    from spiking_lmu.analysis.calibration import CalibrationResult
     from spiking_lmu.graph.model import Model
 
 
@@ -94,6 +94,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="calibrate: so many training images (default 256)",
     )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="calibrate: processes (default: one a core)"
+    )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS", help="calibrate: a Dask scheduler, tcp://HOST:PORT"
+    )
+    parser.add_argument(
+        "--journal",
+        type=Path,
+        help="calibrate: folder of finished samples (default: beside the output)",
+    )
     parser.add_argument("--data", help=f"measure activity on this training set: {DATA_NAMES}")
     parser.add_argument("--training-samples", type=int, default=1000, help="how much of --data")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
@@ -101,93 +112,121 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Load, convert, check against the chosen targets, and write."""
+    """Load, convert or calibrate, and write."""
     from rich.console import Console
 
     from spiking_lmu import datasets
-    from spiking_lmu.backends.registry import load_target
-    from spiking_lmu.backends.target import common_defaults
-    from spiking_lmu.compat import environment
-    from spiking_lmu.conversion import convert, default_options, measure_activity
+    from spiking_lmu.backends.convert import convert
     from spiking_lmu.files.slmu import save
 
-    from .calibration import calibrate, require_consistent
-    from .common import require_folder
+    from .common import require_folder, show
 
     require_folder(options.output)
     require_consistent(options)
-    suggested = common_defaults(load_target(name) for name in options.target).chosen()
-    model = _load(options)
-    training = None
-    if options.data:
-        training = datasets.load(
-            options.data,
-            "train",
-            folder=options.folder,
-            samples=options.training_samples,
-            seed=options.seed,
-        )
-    chosen = default_options(
-        model,
-        suggested,
-        neuron=options.neuron or _natural_neuron(model),
-        max_rate=options.max_rate,
-        steps_per_input=options.steps_per_input,
-        settle_steps=options.settle_steps,
-        readout_tau=options.readout_tau,
-        synapse_tau=options.synapse_tau,
-        clip_weights=options.clip_weights,
-        memory=options.memory,
-        bits=options.bits,
-        line_code=options.line_code,
-        window=options.window,
-        code=options.code,
-        levels=options.levels,
-        input_bits=options.input_bits,
-        per_unit=options.per_unit,
-    )
-    record = None
+    model, choices = _load(options), chosen(options)
     if options.calibrate:
-        if training is not None:
-            model = replace(model, activity=measure_activity(model.graph, training.x))
-        chosen, record = calibrate(model, chosen, options)
-    spiking = convert(
-        model,
-        chosen,
-        training_inputs=None if training is None else training.x,
-        source=str(options.model),
-    )
-    spiking.provenance["conversion"] |= {
-        "environment": environment(),
-        "training_data": None if training is None else f"{training.name} train",
-        "seed": options.seed,
-    }
-    if record is not None:
-        spiking.provenance["conversion"]["calibration"] = record
+        calibrated = _calibrate(model, choices, options)
+        spiking = calibrated.model
+        show(calibrated, options)
+    else:
+        named = options.data
+        data = None if named is None else datasets.load(named, folder=options.folder).train
+        spiking = convert(
+            model,
+            options.target,
+            data,
+            training_samples=options.training_samples,
+            seed=options.seed,
+            source=str(options.model),
+            **choices,
+        )
     save(spiking, options.output)
-    console = Console(highlight=False, markup=False)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
     timing = spiking.timing
-    if chosen.code == "level":
-        coded = f"{chosen.levels} levels, input in {chosen.input_bits} bits and a sign"
-    else:
-        coded = f"{_rates(chosen)} Hz at the 99.9th percentile of activation"
-    console.print(
-        f"{options.output}: {neurons}; {coded}; {timing.steps_per_input} step(s) an input, "
-        f"{timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
+    Console(highlight=False, markup=False).print(
+        f"{options.output}: {neurons}; {_coded(spiking)}; {timing.steps_per_input} step(s) an "
+        f"input, {timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
     return 0
 
 
-def _rates(options: Options) -> str:
-    named = ", ".join(f"{name} {rate:g}" for name, rate in options.rates.items())
-    return named or f"{options.max_rate:g}"
+def chosen(options: Namespace) -> dict[str, Any]:
+    """The options of the conversion that were given."""
+    from spiking_lmu.conversion import Options
+
+    names = [field.name for field in fields(Options) if hasattr(options, field.name)]
+    return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
 
 
-def _natural_neuron(model: Model) -> str:
-    kinds = {p.neuron.kind for p in model.graph.populations}
-    return "lif" if kinds & {"lif_rate", "soft_lif"} else "relu"
+def require_consistent(options: Namespace) -> None:
+    """Raise a SpecError unless the options of a calibration fit together."""
+    searching = ("pick", "calibration_samples", "workers", "cluster", "journal")
+    given = [name for name in searching if getattr(options, name) is not None]
+    if not options.calibrate and given:
+        raise SpecError(
+            ", ".join(given),
+            got="without calibrate=True",
+            expected="calibrate=True too",
+            fix="add it, or leave them out",
+        )
+    if options.calibrate and len(options.target) != 1:
+        raise SpecError(
+            "calibrate",
+            got=f"{len(options.target)} targets",
+            expected="one target=: what suits one does not suit another",
+            fix="pass target=loihi, and convert again for others",
+        )
+
+
+def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> CalibrationResult:
+    from spiking_lmu import datasets
+    from spiking_lmu.analysis.calibration import SAMPLES, calibrate, require_calibratable
+    from spiking_lmu.runs.service import RunSettings
+
+    require_calibratable(model)
+    settings = RunSettings(
+        seed=options.seed,
+        workers=options.workers,
+        cluster=options.cluster,
+        journal=options.journal or options.output.with_suffix(".journal"),
+    )
+    name = options.data or _trained_on(model)
+    return calibrate(
+        model,
+        datasets.load(name, folder=options.folder).train,
+        options.target[0],
+        pick=options.pick or "best",
+        calibration_samples=options.calibration_samples or SAMPLES,
+        training_samples=options.training_samples if options.data else None,
+        source=str(options.model),
+        settings=settings,
+        **choices,
+    )
+
+
+def _trained_on(model: Model) -> str:
+    """Name of the data set that the model says it was trained on."""
+    training = model.provenance.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    name = settings.get("data") if isinstance(settings, dict) else None
+    if not isinstance(name, str):
+        raise SpecError(
+            "calibrate",
+            got="a model that does not say what it was trained on",
+            expected="the name of its training data",
+            fix="pass data=psmnist",
+        )
+    return name
+
+
+def _coded(model: Model) -> str:
+    """How hidden activity becomes spikes, in words."""
+    options = model.provenance["conversion"]["options"]
+    if options["code"] == "level":
+        return f"{options['levels']} levels, input in {options['input_bits']} bits and a sign"
+    named = ", ".join(f"{name} {rate:g}" for name, rate in options["rates"].items())
+    return f"{named or format(options['max_rate'], 'g')} Hz at the 99.9th percentile of activation"
 
 
 def _load(options: Namespace) -> Model:
@@ -208,7 +247,7 @@ def _load(options: Namespace) -> Model:
         raise SpecError(
             f"{path.name}",
             got="a save_params file without its network",
-            expected="--network module:function",
+            expected="its network=module:function",
             fix="name a function that returns the nengo.Network that was trained",
         )
     from spiking_lmu.importers import from_nengo_dl

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.errors import SpecError
 
+from .common import command_line
+
 if TYPE_CHECKING:
     from spiking_lmu.training.online.delay import LearnedDelay
-    from spiking_lmu.training.online.delay_spec import DelaySpec
 
-SCHEMA = "spiking-lmu learned delay"
-SCHEMA_VERSION = 1
 PICTURES = (".svg", ".png")
 
 
@@ -49,28 +48,25 @@ def run(options: Namespace) -> int:
     """Learn a delay; print how well, draw, and write what was asked for."""
     from rich.console import Console
 
-    from spiking_lmu.runs.progress import RichProgress
-    from spiking_lmu.training.online.delay import learn_delay, online_learning
+    from spiking_lmu.training.online.delay import choose_spec, learn_delay, online_learning
 
     from .common import require_folder
 
-    spec = delay_spec(options)
     require_folder(options.json, options.plot, options.freeze)
     if options.plot is not None and options.plot.suffix.lower() not in PICTURES:
         raise SpecError(
-            "--plot", got=str(options.plot), expected=" or ".join(PICTURES), fix="name it so"
+            "plot", got=str(options.plot), expected=" or ".join(PICTURES), fix="name it so"
         )
+    spec = choose_spec(options.preset, changes(options))
     online_learning(options.target)
     console = Console(highlight=False, markup=False)
-    with RichProgress() as progress:
-        progress.start(f"delay on {options.target}", 0, spec.steps, "steps")
-        learned = learn_delay(spec, options.target, progress.advance)
+    learned = learn_delay(spec, options.target, progress=True)
     console.print(
         f"{options.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
         f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s",
         soft_wrap=True,
     )
-    record = report(learned, options)
+    record = {**learned.to_dict(), "command": command_line(options), "preset": options.preset}
     if options.plot is not None:
         from spiking_lmu.training.online.delay_plot import plot_delay
 
@@ -88,65 +84,16 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def delay_spec(options: Namespace) -> DelaySpec:
-    """The preset with every option that was given.
+def changes(options: Namespace) -> dict[str, Any]:
+    """What is to be different from the preset."""
+    from spiking_lmu.training.online.delay_spec import DelaySpec
 
-    Raises
-    ------
-    SpecError
-        An unknown preset, or a value outside its range.
-    """
-    from spiking_lmu.training.online.delay_spec import PRESETS, DelaySpec
-
-    if options.preset not in PRESETS:
-        raise SpecError(
-            "--preset", got=repr(options.preset), expected=", ".join(PRESETS), fix="choose one"
-        )
-    given = {
-        field.name: getattr(options, field.name)
-        for field in fields(DelaySpec)
-        if getattr(options, field.name) is not None
-    }
+    names = [field.name for field in fields(DelaySpec)]
+    given = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
     for name in ("max_rates", "intercepts"):
         if name in given:
             given[name] = tuple(given[name])
-    return replace(PRESETS[options.preset], **given)
-
-
-def report(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
-    """What ran, with what, and what came out; JSON-safe."""
-    from spiking_lmu.compat import environment
-    from spiking_lmu.training.online.closed_form import (
-        best_readout,
-        legendre_readout,
-        readout_error,
-    )
-    from spiking_lmu.training.online.delay import online_learning
-
-    from .common import command_line
-
-    spec = learned.spec
-    memory = (spec.theta, spec.delay, spec.frequency)
-    return {
-        "schema": SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "command": command_line(options),
-        "preset": options.preset,
-        "target": learned.target,
-        "options": asdict(spec),
-        "target_settings": online_learning(learned.target).settings,
-        "nrmse": learned.nrmse,
-        "nrmse_by_tenth": learned.by_tenth,
-        "bounds": {
-            "legendre_readout": readout_error(
-                legendre_readout(spec.order, spec.theta, spec.delay), *memory
-            ),
-            "best_linear_readout": best_readout(spec.order, *memory)[1],
-        },
-        "digests": learned.digests,
-        "seconds": learned.seconds,
-        **environment(),
-    }
+    return given
 
 
 def _freeze(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:

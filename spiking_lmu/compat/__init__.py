@@ -10,9 +10,10 @@ is mended here, in memory, and only where the installed versions need it::
                         filters with a passthrough                        nengo >= 4
     import_nengo_loihi  ``np.array(copy=False)``, ``np.fromstring``       NumPy >= 2
 
-Everything in this package that needs one of the three gets it from here.  Importing this
-module imports none of them.  Call :func:`import_nengo_dl` before anything else imports
-TensorFlow: which Keras ``tf.keras`` means is decided at that moment, for the whole process.
+Importing ``spiking_lmu`` is enough: a plain ``import nengo_dl`` after it is mended too
+(:mod:`.hook`).  Everything in this package that needs one of the three gets it from here.
+Importing this module imports none of them.  Call :func:`import_nengo_dl` before anything else
+imports TensorFlow: which Keras ``tf.keras`` means is decided at that moment, for the whole process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 
 from spiking_lmu.errors import MissingExtraError, SpikingLmuError, missing_extra
 
-from . import patches
+from . import hook, patches
 from .quiet import no_warnings, quiet_import
 
 __all__ = ["environment", "import_nengo", "import_nengo_dl", "import_nengo_loihi", "versions"]
@@ -75,8 +76,9 @@ def environment() -> dict[str, Any]:
 
 def import_nengo() -> ModuleType:
     """nengo, with a ``cont2discrete`` that works on the installed NumPy."""
-    with no_warnings():  # nengo 4.1.0 reads numpy.core, an old name from NumPy 2 on
-        nengo = importlib.import_module("nengo")
+    nengo = _mended("nengo")
+    with no_warnings():
+        # Where it was imported before the hook was there.
         patches.mend_expm()
     return nengo
 
@@ -100,9 +102,8 @@ def import_nengo_dl() -> ModuleType:
     if not patches.installed("nengo_dl"):
         raise _missing_nengo_dl()
     with quiet_import():
-        engine = patches.keras_2_engine()
-        with patches.keras_engine_names(engine):
-            nengo_dl = importlib.import_module("nengo_dl")
+        patches.keras_2_engine()
+        nengo_dl = _mended("nengo_dl")
     patches.mend_linear_filter()
     return nengo_dl
 
@@ -132,7 +133,7 @@ def import_nengo_loihi() -> ModuleType:
     with contextlib.suppress(SpikingLmuError):
         import_nengo_dl()
     with quiet_import():
-        nengo_loihi = importlib.import_module("nengo_loihi")
+        nengo_loihi = _mended("nengo_loihi")
         patches.mend_nengo_loihi()
     if came_first and "nengo_dl" in sys.modules and not sys.modules["nengo_loihi.compat"].HAS_DL:
         warnings.warn(
@@ -142,6 +143,17 @@ def import_nengo_loihi() -> ModuleType:
             stacklevel=2,
         )
     return nengo_loihi
+
+
+def _mended(package: str) -> ModuleType:
+    """Import a package, which the hook mends; an error of ours comes out as what it is."""
+    hook.install()
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        if isinstance(error.__cause__, SpikingLmuError):
+            raise error.__cause__ from None
+        raise
 
 
 def _missing_nengo_dl() -> MissingExtraError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 from spiking_lmu.errors import FileError
 from spiking_lmu.graph.model import Model
@@ -40,6 +42,17 @@ def find_model(name: str) -> Path:
     )
 
 
-def load_model(name: str) -> Model:
-    """Load a ``.slmu`` file or a shipped model."""
-    return load(find_model(name))
+def load_model(source: str | PathLike[str] | BinaryIO) -> Model:
+    """Load a ``.slmu`` file, or a model that ships with the package by its name.
+
+    Raises
+    ------
+    FileError
+        There is no such file or model; or the file is damaged, hostile or of another kind.
+
+    >>> load_model("mnist-dense").graph.output_size
+    10
+    """
+    if isinstance(source, str | PathLike):
+        return load(find_model(os.fspath(source)))
+    return load(source)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from spiking_lmu.files.writing import write_atomically
 
 from .words import plain
 
@@ -70,7 +68,7 @@ def fullness(core: CoreUse) -> float:
     return max(shares(core).values())
 
 
-def draw_cores(cores: Sequence[CoreUse], title: str, path: Path) -> None:
+def draw_cores(cores: Sequence[CoreUse], title: str) -> str:
     """Draw the same for all cores, a column of bars for each resource, as an SVG file."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -91,8 +89,9 @@ def draw_cores(cores: Sequence[CoreUse], title: str, path: Path) -> None:
             columns[0].set_ylabel(f"{len(cores):,} cores")
         columns[0].set_ylim(len(cores) - 0.5, -0.5)
         figure.suptitle(plain(title), fontsize=9)
-        with write_atomically(path) as file:
-            figure.savefig(file, format="svg", metadata={"Date": None})
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue().decode()
 
 
 def _draw(axes: Axes, cores: Sequence[CoreUse], resource: str) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.analysis.energy.report import EnergyReport
-from spiking_lmu.analysis.explain.advice import Advice
-from spiking_lmu.analysis.explain.ladder import Ladder
+from spiking_lmu.analysis.explain import Explanation
 from spiking_lmu.analysis.tradeoff import Tradeoff
 
 from .energy_table import LEFT_OUT, amount, joules
@@ -25,44 +23,30 @@ if TYPE_CHECKING:
 DEVICE = "loihi alone"
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """What was found out besides the comparison; any part may be empty.
-
-    Parameters
-    ----------
-    ladders
-        With the advice that follows from each.
-    tradeoffs
-        With the name of the model.
-    energies
-        By the name of the model.
-    """
-
-    ladders: tuple[tuple[Ladder, tuple[Advice, ...]], ...] = ()
-    tradeoffs: tuple[tuple[str, Tradeoff], ...] = ()
-    energies: tuple[tuple[str, EnergyReport], ...] = ()
-
-
-def as_sections(explanation: Explanation) -> Markup:
-    """Sections for the page; every name and value is escaped by the template."""
+def as_sections(
+    explanations: Sequence[Explanation] = (),
+    tradeoffs: Sequence[Tradeoff] = (),
+    costs: Sequence[EnergyReport] = (),
+) -> Markup:
+    """Sections for a page; every name and value is escaped by the template."""
     from markupsafe import Markup
 
     return Markup(
         render(
             "explanation.html.j2",
-            ladders=[_ladder(i, *one) for i, one in enumerate(explanation.ladders)],
-            tradeoffs=[_tradeoff(i, *one) for i, one in enumerate(explanation.tradeoffs)],
-            energies=[_energy(*one) for one in explanation.energies],
+            ladders=[_ladder(i, one) for i, one in enumerate(explanations)],
+            tradeoffs=[_tradeoff(i, one) for i, one in enumerate(tradeoffs)],
+            energies=[_energy(one) for one in costs],
             meaning=MEANING,
             left_out=LEFT_OUT,
         )
     )
 
 
-def _ladder(number: int, ladder: Ladder, advice: Iterable[Advice]) -> dict[str, Any]:
+def _ladder(number: int, explanation: Explanation) -> dict[str, Any]:
     from markupsafe import Markup
 
+    ladder = explanation.ladder
     name = f"ladder{number}"
     return {
         "model": ladder.model,
@@ -70,7 +54,7 @@ def _ladder(number: int, ladder: Ladder, advice: Iterable[Advice]) -> dict[str, 
         "n": f"{len(ladder.indices):,}",
         "data": ladder.data,
         "verdict": verdict(ladder),
-        "advice": [str(one) for one in advice],
+        "advice": [str(one) for one in explanation.advice],
         "wide": Markup(waterfall(ladder, f"{name}-wide")),
         "narrow": Markup(waterfall(ladder, f"{name}-narrow", narrow=True)),
         "rungs": [
@@ -88,14 +72,14 @@ def _ladder(number: int, ladder: Ladder, advice: Iterable[Advice]) -> dict[str, 
     }
 
 
-def _tradeoff(number: int, model: str, tradeoff: Tradeoff) -> dict[str, Any]:
+def _tradeoff(number: int, tradeoff: Tradeoff) -> dict[str, Any]:
     from markupsafe import Markup
 
     name = f"tradeoff{number}"
     wide = tradeoff_plot(tradeoff, f"{name}-wide", device=DEVICE)
     narrow = tradeoff_plot(tradeoff, f"{name}-narrow", device=DEVICE, narrow=True)
     return {
-        "model": model,
+        "model": tradeoff.model,
         "target": tradeoff.target,
         "n": f"{tradeoff.samples:,}",
         "wide": Markup(wide),
@@ -103,7 +87,7 @@ def _tradeoff(number: int, model: str, tradeoff: Tradeoff) -> dict[str, Any]:
     }
 
 
-def _energy(model: str, report: EnergyReport) -> dict[str, Any]:
+def _energy(report: EnergyReport) -> dict[str, Any]:
     entries = report.entries
     rows = [
         ("Effective accumulates (synops)", [amount(e.operations.effective_acs) for e in entries]),
@@ -117,7 +101,7 @@ def _energy(model: str, report: EnergyReport) -> dict[str, Any]:
         (device, [joules(e.joules.get(device)) for e in entries]) for device in entries[0].joules
     ]
     return {
-        "model": model,
+        "model": report.model,
         "labels": [entry.label for entry in entries],
         "rows": rows,
         "estimates": estimates,

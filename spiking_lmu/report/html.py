@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.statistics import confusion
 from spiking_lmu.files.writing import write_atomically
-from spiking_lmu.runs.results import Comparison, Outcome, Trace
+from spiking_lmu.runs.results import Outcome, Trace
 
 from . import words
-from .explanation import Explanation, as_sections
+from .explanation import as_sections
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
 from .table import RATE, Row, labels_of, rows_with_outcomes
@@ -26,10 +27,8 @@ MAX_SAMPLES = 3
 Pair = tuple[Row, Outcome]
 
 
-def write_html(
-    comparison: Comparison, path: str | Path, explanation: Explanation | None = None
-) -> None:
-    """Write the page, with what was found out besides the comparison.
+def write_html(comparison: Comparison, path: str | Path) -> None:
+    """Write the page.
 
     Raises
     ------
@@ -38,12 +37,12 @@ def write_html(
     SpecError
         As `report.rows`.
     """
-    page = as_html(comparison, explanation or Explanation())
+    page = as_html(comparison)
     with write_atomically(path) as file:
         file.write(page.encode("utf-8", "replace"))
 
 
-def as_html(comparison: Comparison, explanation: Explanation) -> str:
+def as_html(comparison: Comparison) -> str:
     """The page as text; every name and value is escaped by the template."""
     from markupsafe import Markup
 
@@ -61,13 +60,15 @@ def as_html(comparison: Comparison, explanation: Explanation) -> str:
         dash=words.NONE,
         wide=Markup(accuracy_plot(table_rows, "wide")) if ran else "",
         narrow=Markup(accuracy_plot(table_rows, "narrow", narrow=True)) if ran else "",
-        explanation=as_sections(explanation),
+        explanation=as_sections(comparison.explanations, comparison.tradeoffs, comparison.costs),
+        missing=comparison.missing,
+        remarks=comparison.remarks,
         matrices=_matrices(comparison, pairs),
         samples=_samples(comparison, pairs),
         undrawn=max(0, len(_traced(pairs)) - MAX_SAMPLES),
         placements=_placements(pairs),
         provenance=_pretty(comparison.provenance),
-        options=[(row, _pretty(outcome.options)) for row, outcome in pairs if outcome.options],
+        options=[(row, _pretty(outcome.record)) for row, outcome in pairs],
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.statistics import confusion
 from spiking_lmu.files.writing import write_atomically
-from spiking_lmu.runs.results import Comparison, Outcome
+from spiking_lmu.runs.results import Outcome
 
 from .table import Row, labels_of, rows_with_outcomes
 from .words import headline, method, sentence, stopping, verification
@@ -54,6 +55,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "samples": comparison.indices,
         "labels": comparison.labels,
         "rows": [_entry(comparison, row, outcome) for row, outcome in pairs],
+        "missing": comparison.missing,
+        "remarks": comparison.remarks,
         "provenance": comparison.provenance,
     }
     safe: dict[str, Any] = json_safe(document)
@@ -76,7 +79,7 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
         "partial": row.partial,
         "steps": outcome.steps,
         "placement": outcome.placement,
-        "options": outcome.options,
+        "options": outcome.record,
         "samples": outcome.indices,
         "decisions": decided,
         "spikes": totals if outcome.spikes else None,

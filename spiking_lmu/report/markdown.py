@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.files.writing import write_atomically
-from spiking_lmu.runs.results import Comparison
 
 from .table import RATE, Row, rows
 from .words import (
@@ -43,7 +43,7 @@ _HEAD = (
 
 
 def write_markdown(comparison: Comparison, path: str | Path) -> None:
-    """Write the headline, the table and the provenance.
+    """Write the page.
 
     Raises
     ------
@@ -52,42 +52,57 @@ def write_markdown(comparison: Comparison, path: str | Path) -> None:
     SpecError
         As `report.rows`.
     """
+    with write_atomically(path) as file:
+        file.write(as_markdown(comparison).encode())
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The headline, the table and the provenance.
+
+    Raises
+    ------
+    SpecError
+        As `report.rows`.
+    """
     table_rows = rows(comparison)
     lines = [
-        f"# {_escape(headline(table_rows))}",
+        f"# {escape(headline(table_rows))}",
         "",
-        f"{_escape(comparison.data)}: {len(comparison.indices):,} of "
+        f"{escape(comparison.data)}: {len(comparison.indices):,} of "
         f"{comparison.data_size:,} samples.",
         "",
         *(
-            f"- **{_escape(row.target)}**, {_escape(row.neuron)} ({_escape(row.model)}): "
-            f"{_escape(sentence(row))}{_escape(_checked(row))}"
+            f"- **{escape(row.target)}**, {escape(row.neuron)} ({escape(row.model)}): "
+            f"{escape(sentence(row))}{escape(_checked(row))}"
             for row in table_rows
             if row.target != RATE
         ),
         "",
         _line(_HEAD),
         _line(["---"] * 3 + ["---:"] * 8 + ["---"]),
-        *(_line([_escape(cell) for cell in _cells(row)]) for row in table_rows),
+        *(_line([escape(cell) for cell in _cells(row)]) for row in table_rows),
         "",
-        _escape(" ".join(["Accuracy: with a Wilson interval.", *method(table_rows)])),
+        escape(" ".join(["Accuracy: with a Wilson interval.", *method(table_rows)])),
         "",
     ]
     problems = [row for row in table_rows if row.problem]
+    if comparison.missing or comparison.remarks:
+        absent = [f"{name} did not run: {why}" for name, why in comparison.missing.items()]
+        lines += [f"- {escape(line)}" for line in (*absent, *comparison.remarks)]
+        lines.append("")
     if problems:
         lines += ["## Problems", ""]
         lines += [
-            f"- {_escape(r.model)} on {_escape(r.target)}: {_escape(r.problem)}" for r in problems
+            f"- {escape(r.model)} on {escape(r.target)}: {escape(r.problem)}" for r in problems
         ]
         lines.append("")
     if comparison.provenance:
         lines += ["## Provenance", ""]
         lines += [
-            f"- {_escape(key)}: {_escape(value)}" for key, value in comparison.provenance.items()
+            f"- {escape(key)}: {escape(value)}" for key, value in comparison.provenance.items()
         ]
         lines.append("")
-    with write_atomically(path) as file:
-        file.write("\n".join(lines).encode())
+    return "\n".join(lines)
 
 
 def _checked(row: Row) -> str:
@@ -119,6 +134,6 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _escape(text: object) -> str:
+def escape(text: object) -> str:
     """Names are data: no markup, links or cells out of them."""
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", plain(text).replace("&", "&amp;"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spiking_lmu.analysis.anytime import sequential
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.statistics import (
     Accuracy,
     Paired,
@@ -18,7 +19,7 @@ from spiking_lmu.analysis.statistics import (
     samples_needed,
 )
 from spiking_lmu.errors import SpecError
-from spiking_lmu.runs.results import Comparison, Outcome
+from spiking_lmu.runs.results import Outcome
 
 from .words import (
     count,
@@ -299,4 +300,13 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
     for row in table_rows:
         said = filter(None, (stopping(row), verification(row), row.problem))
         lines += [f"{row.model} on {row.target}: {text}" for text in said]
+    lines += [
+        f"{plain(outcome.model)} on {plain(outcome.target)}: {plain(note)}"
+        for outcome in comparison.outcomes
+        for note in outcome.notes
+    ]
+    lines += [
+        f"{plain(name)} did not run: {plain(why)}" for name, why in comparison.missing.items()
+    ]
+    lines += [plain(remark) for remark in comparison.remarks]
     return "\n".join(lines)

@@ -24,10 +24,14 @@ FILTERS = (
 def render(name: str, **values: Any) -> str:
     """A template beside this module, filled in; every value that is not Markup is escaped."""
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {filter_name: getattr(words, filter_name) for filter_name in FILTERS}
-    template = resources.files(__package__).joinpath(name).read_text("utf-8")
+    folder = resources.files(__package__)
+    template = folder.joinpath(name).read_text("utf-8")
+    # The package's own; nothing of a user's is in it.
+    values["style"] = Markup(folder.joinpath("style.css").read_text("utf-8"))
     return environment.from_string(template).render(**values)

@@ -1,11 +1,7 @@
 """Where samples are run: in this process, in several, or on a Dask cluster.
 
-All three take *shards*, each at most one batch of samples, and give their results back in
-any order.  Each worker deploys the model itself; the caller alone writes files.
+:mod:`.service` is the way in, and :mod:`.runner` runs one model on one target.  The three kinds
+of workers (:mod:`.single`, :mod:`.processes`, :mod:`.cluster`) take *shards*, each at most one
+batch of samples, and give their results back in any order.  Each worker deploys the model
+itself; the caller alone writes files.
 """
-
-from .protocol import Crew, Workers
-from .shards import Facts, Setup, Shard, ShardResult
-from .single import ThisProcess
-
-__all__ = ["Crew", "Facts", "Setup", "Shard", "ShardResult", "ThisProcess", "Workers"]

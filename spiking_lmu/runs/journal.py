@@ -58,7 +58,7 @@ MAX_BYTES = 16 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class RunRecord:
     """One finished sample.
 
     Parameters
@@ -91,12 +91,12 @@ class Finished:
         object.__setattr__(self, "output", output)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Finished) and _values(self) == _values(other)
+        return isinstance(other, RunRecord) and _values(self) == _values(other)
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def _values(sample: Finished) -> tuple[Any, ...]:
+def _values(sample: RunRecord) -> tuple[Any, ...]:
     """A record as SQLite holds it, without its checksum."""
     return (
         int(sample.index),
@@ -137,7 +137,7 @@ class Journal:
             str(self.path), "a journal of this run", "delete the file to run these samples again"
         )
 
-    def read(self) -> dict[int, Finished]:
+    def read(self) -> dict[int, RunRecord]:
         """Finished samples by index; empty if there is no file yet."""
         self._refuse_text()
         if not os.path.lexists(self.path):
@@ -145,7 +145,7 @@ class Journal:
         with self._reporting(), self._connected(create=False) as connection:
             if not self._is_ours(connection):
                 return {}
-            found: dict[int, Finished] = {}
+            found: dict[int, RunRecord] = {}
             for row in connection.execute(f"SELECT {COLUMNS} FROM samples ORDER BY sample"):
                 sample = self._parse(row)
                 if found and sample.index <= next(reversed(found)):
@@ -153,7 +153,7 @@ class Journal:
                 found[sample.index] = sample
             return found
 
-    def append(self, samples: Iterable[Finished]) -> None:
+    def append(self, samples: Iterable[RunRecord]) -> None:
         """Add finished samples and hand them to the disk before returning.
 
         Raises
@@ -209,7 +209,7 @@ class Journal:
             raise Refused("the journal of another run")
         return True
 
-    def _parse(self, row: tuple[Any, ...]) -> Finished:
+    def _parse(self, row: tuple[Any, ...]) -> RunRecord:
         *values, checksum = row
         index, shape, output, spikes, seconds, verified, reruns = values
         if checksum != self._checksum(values):
@@ -218,7 +218,7 @@ class Journal:
         if self._outputs is not None and array.shape[-1:] != (self._outputs,):
             raise Refused(f"an output of shape {array.shape}")
         counts = {str(name): int(n) for name, n in parse_json(spikes.encode()).items()}
-        return Finished(index, array, counts, seconds, bool(verified), reruns)
+        return RunRecord(index, array, counts, seconds, bool(verified), reruns)
 
     def _checksum(self, values: Sequence[Any]) -> bytes:
         """Over a record and the run that it belongs to."""

@@ -10,12 +10,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.errors import TargetError
 
@@ -48,27 +49,39 @@ def cores() -> int:
 
 
 class Processes:
-    """Up to ``size`` worker processes, started for each setup and ended with it.
+    """Up to ``size`` worker processes.  A context manager, which keeps them for the next setup.
 
-    They import the main module, as :mod:`multiprocessing` has it: a script that uses them
-    starts its work under ``if __name__ == "__main__":``.
+    Without the context they end with each setup.  A worker does not import the main module,
+    so that a script needs no ``if __name__ == "__main__":``; unless the target is defined there.
     """
 
     here = True
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._keeps = False
+        self._idle: list[_Process] = []
+
+    def __enter__(self) -> Processes:
+        self._keeps = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeps = False
+        while self._idle:
+            self._idle.pop().kill()
 
     def open(self, setup: Setup, samples: int) -> Crew:
         """Processes that start with the first shard each; few samples run in this process."""
         if self.size == 1 or samples < WORTH_A_PROCESS:
             return ThisProcess().open(setup, samples)
-        return _Processes(setup, self.size)
+        return _Processes(setup, self.size, self._idle, self._keeps)
 
 
 class _Processes:
-    def __init__(self, setup: Setup, size: int) -> None:
+    def __init__(self, setup: Setup, size: int, idle: list[_Process], keeps: bool) -> None:
         self._setup, self.size = setup, size
+        self._pool, self._keeps = idle, keeps
         self._processes: list[_Process] = []
 
     def __enter__(self) -> _Processes:
@@ -76,7 +89,10 @@ class _Processes:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
-            process.kill()
+            if self._keeps and process.attempt is None:
+                self._pool.append(process)
+            else:
+                process.kill()
 
     def results(self, shards: Iterable[Shard]) -> Iterator[ShardResult]:
         """Hand a shard to every idle process, starting one where there is room; collect."""
@@ -105,10 +121,14 @@ class _Processes:
                 break
             given.append(attempt)
         while len(idle) < len(given):
-            idle.append(_Process(max(1, cores() // self.size)))
+            idle.append(self._pool.pop() if self._pool else self._started())
             self._processes.append(idle[-1])
         for process, attempt in zip(idle, given, strict=False):
             process.give(self._setup, attempt)
+
+    def _started(self) -> _Process:
+        needs_main = type(self._setup.target).__module__ == "__main__"
+        return _Process(max(1, cores() // self.size), needs_main)
 
     def _bury(self, process: _Process) -> _Attempt:
         """The shard of a dead process, to be tried again.
@@ -146,13 +166,13 @@ def _next_attempt(coming: Iterator[Shard]) -> _Attempt | None:
 class _Process:
     """One worker process and the shard that it is running."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, needs_main: bool) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.attempt: _Attempt | None = None
-        self._knows_setup = False
+        self._knows = ""
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _environment(dict.fromkeys(THREADS, str(threads))), _interrupts_held():
+        with _environment(threads), _interrupts_held(), _main_left_out(needs_main):
             self._process.start()
         theirs.close()
 
@@ -160,9 +180,9 @@ class _Process:
         self.attempt = attempt
         # A process that died while it was idle is noticed when its answer is waited for.
         with contextlib.suppress(ConnectionError):
-            if not self._knows_setup:
+            if self._knows != setup.token:
                 self.connection.send(setup)
-                self._knows_setup = True
+                self._knows = setup.token
             self.connection.send(attempt.shard)
 
     def take(self) -> ShardResult:
@@ -181,8 +201,9 @@ class _Process:
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Environment variables for processes started in the block: libraries read them on import."""
+def _environment(threads: int) -> Iterator[None]:
+    """Numbers of threads for processes started in the block: libraries read them on import."""
+    variables = dict.fromkeys(THREADS, str(threads))
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -193,6 +214,25 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _main_left_out(needed: bool) -> Iterator[None]:
+    """Have processes started in the block not import the main module, unless it is ``needed``.
+
+    :mod:`multiprocessing` tells them where it is by these two names (``spawn.py``,
+    ``get_preparation_data``).
+    """
+    main: dict[str, Any] = vars(sys.modules["__main__"])
+    kept: dict[str, Any] = (
+        {} if needed else {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    )
+    for name in kept:
+        main[name] = None
+    try:
+        yield
+    finally:
+        main.update(kept)
 
 
 @contextlib.contextmanager
@@ -220,6 +260,7 @@ def _serve(connection: Connection) -> None:
         except (EOFError, ConnectionError):
             return
         except Exception as error:  # what was sent cannot be had here
+            setup = None
             connection.send(ShardResult(Shard(), problem=one_line(error)))
             continue
         if isinstance(received, Setup):

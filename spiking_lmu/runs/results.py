@@ -60,12 +60,22 @@ class Outcome:
     traces
         A few samples in full.
     options
-        JSON-safe: options, seed and versions of the run.
+        The target's own, JSON-safe.
+    model_digest
+        Of the model that ran.
+    notes
+        Remarks of the target, such as which engine ran.
+    seed
+        Of the run; None for a rate model, which has none.
+    versions
+        Of the packages that decide the result.
     verified
         So many samples had the same spikes in every neuron on the backend's own simulator.
     until
         Points either way within which the difference to the rate model was to be known, or
         None for a fixed number of samples.  Then the samples are the first of a random order.
+    until_reached
+        Whether it came to be known.
     """
 
     model: str
@@ -83,6 +93,11 @@ class Outcome:
     options: dict[str, Any] = field(default_factory=dict)
     verified: int = 0
     until: float | None = None
+    until_reached: bool = False
+    model_digest: str = ""
+    notes: tuple[str, ...] = ()
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def decisions(self) -> Array:
@@ -94,37 +109,14 @@ class Outcome:
         """Mean over samples of the spikes of all populations; 0 without samples."""
         return float(sum(counts.mean() for counts in self.spikes.values() if counts.size))
 
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """All outcomes on one set of samples.
-
-    Parameters
-    ----------
-    data
-        Name and split of the data set: ``"psmnist test"``.
-    data_size
-        Samples in that split.
-    indices, labels
-        The wanted samples and their classes, shape (n,).
-    images
-        A few inputs as pictures, by sample number, for the traced samples.
-    classes
-        Names of the classes.
-    rate
-        The rate model's outcome by model name (its own rows in the table).
-    outcomes
-        The spiking outcomes, in the order of the table.
-    provenance
-        JSON-safe: command, versions, digests, seed, date.
-    """
-
-    data: str
-    data_size: int
-    indices: Array
-    labels: Array
-    images: dict[int, Array]
-    classes: tuple[str, ...]
-    rate: dict[str, Outcome]
-    outcomes: tuple[Outcome, ...]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    @property
+    def record(self) -> dict[str, Any]:
+        """Options, digests, seed and versions of the run, JSON-safe, for reports."""
+        record: dict[str, Any] = {**self.options, "model_digest": self.model_digest}
+        if self.seed is not None:
+            record |= {"notes": list(self.notes), "seed": self.seed}
+        record |= {"versions": self.versions}
+        if self.until is not None:
+            stopped = {"points": self.until, "reached": self.until_reached}
+            record["until"] = {**stopped, "samples": len(self.indices)}
+        return record

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from spiking_lmu.backends.target import Target
 from spiking_lmu.datasets import Dataset
+from spiking_lmu.errors import SpikingLmuError
 from spiking_lmu.graph.model import Model
 
-from . import Crew, Facts, Setup, Shard, ShardResult, Workers
-from .journal import Finished, Journal, Recorded, load_recorded, save_recorded
+from .cutting import cut, to_verify
+from .journal import Journal, Recorded, RunRecord, load_recorded, save_recorded
+from .measures import LAST_OUTPUT, Measure
 from .memory import share
-from .plan import cut, to_verify
+from .progress import Progress
+from .protocol import Crew, Workers
 from .results import Array, Trace
-from .shards import one_line, pack, versions_of
+from .shards import Facts, Setup, Shard, ShardResult, one_line, pack, versions_of
 
 #: Where a run may end early: samples between two looks, and so the most in one shard.
 LOOK = 256
@@ -32,7 +35,7 @@ class Job:
     Parameters
     ----------
     samples
-        The first so many of the data set.
+        The first so many of the data set; None is all.
     options
         The target's own; they are part of what a result is kept under.
     verify
@@ -41,84 +44,116 @@ class Job:
     """
 
     target: Target
-    samples: int
-    options: dict[str, Any] = field(default_factory=dict)
+    samples: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     verify: int = 3
 
 
-class Progress(Protocol):
-    """Told how far a run is; see :mod:`spiking_lmu.runs.progress`."""
-
-    def start(self, label: str, done: int, total: int) -> None:
-        """A run begins with ``done`` samples already finished."""
-
-    def advance(self, samples: int) -> None:
-        """``samples`` more are finished."""
-
-
-class Runner:
-    """Runs a job's samples, and keeps them in a journal as they are finished.
+@dataclass(frozen=True, eq=False)
+class RunTask:
+    """One model on one target over some samples.
 
     Parameters
     ----------
-    key
-        What decides the result besides model, data and target.
     label
         For the progress bar.
+    model, job, data
+        What runs, where, and on what, in this order of samples.
+    measure
+        What is read off each sample.
     traces
         So many samples, from the first, are recorded in full.
-    memory
-        Bytes that the batches of all workers together may take, or None.
+    seeded
+        Whether the seed can change a result; a rate model has none.
     enough
         Told the finished samples up to the first unfinished one; nothing more is started once
         it says that they do.  Those samples alone are the result then: which of the later ones
         finish first could depend on what they are.
     """
 
+    label: str
+    model: Model
+    job: Job
+    data: Dataset
+    measure: Measure = LAST_OUTPUT
+    traces: int = 0
+    seeded: bool = True
+    enough: Callable[[Sequence[RunRecord]], bool] | None = None
+
+
+class Runner:
+    """Runs a task's samples, and keeps them in a journal as they are finished.
+
+    Parameters
+    ----------
+    task
+        What is to be run.
+    folder
+        Of the journal; None keeps nothing.
+    seed
+        Of the deployment, and of the choice of samples to verify.
+    memory
+        Bytes that the batches of all workers together may take, or None.
+    workers, progress
+        Where it runs, and who is told.
+    """
+
     def __init__(
         self,
-        model: Model,
-        job: Job,
-        dataset: Dataset,
+        task: RunTask,
         *,
-        folder: Path,
-        key: dict[str, Any],
+        folder: Path | None,
         seed: int,
-        traces: int,
         memory: int | None,
         workers: Workers,
         progress: Progress,
-        label: str,
-        enough: Callable[[Sequence[Finished]], bool] | None = None,
     ) -> None:
-        self.model, self.job, self.dataset, self.seed = model, job, dataset, seed
-        self.indices = [int(i) for i in dataset.indices[: job.samples]]
+        self.task, self.seed = task, seed
+        job, data = task.job, task.data
+        self.indices = [int(i) for i in data.indices[: job.samples]]
         self.versions = versions_of(job.target.distributions)
-        self._workers, self._memory = workers, memory
-        self._progress, self._label, self._enough = progress, label, enough
-        identity = {"target": job.target.name, "model": model.digest, "data": dataset.digest}
-        self._journal = Journal(folder, {**identity, **key}, model.graph.output_size)
-        self._kept = self._journal.path.with_suffix(".traces.npz")
-        self._to_trace = list(range(min(traces, len(self.indices))))
+        self._workers, self._memory, self._progress = workers, memory, progress
+        self._journal = None if folder is None else Journal(folder, self._key(), self._width)
+        path = None if self._journal is None else self._journal.path
+        self._kept = None if path is None else path.with_suffix(".traces.npz")
+        self._to_trace = list(range(min(task.traces, len(self.indices))))
         # Among the first, which are run in any case.
-        drawn_from = min(len(self.indices), LOOK) if enough else len(self.indices)
+        drawn_from = min(len(self.indices), LOOK) if task.enough else len(self.indices)
         self._to_verify = to_verify(seed, drawn_from, job.verify)
-        self._finished: dict[int, Finished] = {}
+        self._finished: dict[int, RunRecord] = {}
         self._traces: dict[int, Trace] = {}
         self._running = 1
         self.recorded = Recorded()
         self.problem = ""
+        self.error: SpikingLmuError | None = None
+
+    def _key(self) -> dict[str, Any]:
+        """Everything that decides a sample's result; when a run stops does not."""
+        task, job = self.task, self.task.job
+        key: dict[str, Any] = {
+            "target": job.target.name,
+            "model": task.model.digest,
+            "data": task.data.digest,
+            "options": dict(job.options),
+            "versions": self.versions,
+        }
+        key |= {"seed": self.seed} if task.seeded else {}
+        return key | ({"measure": task.measure.key} if task.measure.key else {})
 
     @property
-    def done(self) -> list[Finished]:
+    def _width(self) -> int:
+        return self.task.measure.width(self.task.model)
+
+    @property
+    def done(self) -> list[RunRecord]:
         """The wanted samples that are finished; the first of them, if the run may end early."""
-        choose = filter if self._enough is None else takewhile
+        choose = filter if self.task.enough is None else takewhile
         return [self._finished[i] for i in choose(self._finished.__contains__, self.indices)]
 
     @property
     def ended(self) -> bool:
         """Whether the samples finished so far are enough."""
-        return self._enough is not None and self._enough(self.done)
+        return self.task.enough is not None and self.task.enough(self.done)
 
     def attempt(self) -> None:
         """Run, and let any failure be the outcome's problem."""
@@ -135,10 +170,11 @@ class Runner:
         SpikingLmuError
             The journal cannot be read or written, or workers died again and again.
         """
-        self._finished = self._journal.read()
+        self._finished = {} if self._journal is None else self._journal.read()
         before = sum(index in self._finished for index in self.indices)
-        self._progress.start(self._label, before, len(self.indices))
-        kept = load_recorded(self._kept, [self.indices[i] for i in self._to_trace])
+        self._progress.start(self.task.label, before, len(self.indices))
+        wanted = [self.indices[i] for i in self._to_trace]
+        kept = None if self._kept is None else load_recorded(self._kept, wanted)
         if kept is not None:
             self.recorded, self._to_trace = kept, []
         left = self._left()
@@ -157,14 +193,16 @@ class Runner:
         self._save()
 
     def _setup(self) -> Setup:
+        task = self.task
         return Setup(
-            target=self.job.target,
-            model=pack(self.model),
-            inputs=self.dataset.x.shape[1],
+            target=task.job.target,
+            model=pack(task.model),
+            inputs=task.data.x.shape[1],
             seed=self.seed,
-            options=self.job.options,
+            options=dict(task.job.options),
             memory=share(self._memory, self._workers.size, here=self._workers.here),
             versions=self.versions,
+            measure=task.measure,
         )
 
     def _deployed(self, crew: Crew) -> Facts | None:
@@ -199,7 +237,8 @@ class Runner:
         verified = self._unverified()
         left = [i for i in self._left() if i not in self._to_trace]
         parts = [self._to_trace] if self._to_trace else []
-        batch = min(facts.batch_size, LOOK) if self._enough else facts.batch_size
+        most = [facts.batch_size, self.task.measure.batch, LOOK if self.task.enough else None]
+        batch = min(limit for limit in most if limit is not None)
         parts += cut(left, batch, workers, verified)
         for positions in parts:
             yield Shard(
@@ -212,10 +251,10 @@ class Runner:
         for shard in shards:
             if self.ended and not (shard.traced or shard.verified):
                 return
-            yield replace(shard, x=self.dataset.x[list(shard.positions)])
+            yield replace(shard, x=self.task.data.x[list(shard.positions)])
 
     def _failed(self, result: ShardResult) -> bool:
-        self.problem = result.problem
+        self.problem, self.error = result.problem, result.error
         return bool(result.problem)
 
     def _record(self, result: ShardResult) -> None:
@@ -229,9 +268,10 @@ class Runner:
             fresh += index not in self._finished
             if index not in self._finished or verified:
                 spikes = {name: int(counts[i]) for name, counts in result.spikes.items()}
-                output = tuple(float(value) for value in result.outputs[i])
-                new.append(Finished(index, output, spikes, seconds, verified, reruns))
-        self._journal.append(new)
+                output = tuple(float(value) for value in result.rows[i])
+                new.append(RunRecord(index, output, spikes, seconds, verified, reruns))
+        if self._journal is not None:
+            self._journal.append(new)
         self._finished |= {sample.index: sample for sample in new}
         for position, (readout, rasters) in result.traces.items():
             index = self.indices[position]
@@ -246,7 +286,8 @@ class Runner:
             wanted = [self.indices[i] for i in self._to_trace]
             traces = tuple(self._traces[index] for index in wanted if index in self._traces)
             self.recorded = replace(self.recorded, traces=traces)
-        save_recorded(self._kept, self.recorded)
+        if self._kept is not None:
+            save_recorded(self._kept, self.recorded)
 
     @property
     def notes(self) -> list[str]:
@@ -260,7 +301,7 @@ class Runner:
             )
         return notes
 
-    def outputs(self) -> Array:
-        """Output of each finished sample at the last step, shape (n, outputs)."""
-        outputs = [sample.output for sample in self.done]
-        return np.array(outputs).reshape(-1, self.model.graph.output_size)
+    def rows(self) -> Array:
+        """What was read off each finished sample, shape (n, width)."""
+        rows = [sample.output for sample in self.done]
+        return np.array(rows, dtype=float).reshape(-1, self._width)

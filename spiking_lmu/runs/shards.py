@@ -17,6 +17,8 @@ from spiking_lmu.errors import SpikingLmuError, TargetError, told
 from spiking_lmu.files.slmu import load, save
 from spiking_lmu.graph.model import Model
 
+from .measures import LAST_OUTPUT, Measure
+
 Array = np.ndarray
 
 
@@ -34,6 +36,8 @@ class Setup:
         As in :meth:`spiking_lmu.backends.target.Target.deploy`.
     versions
         Of the packages that decide the result, by distribution; a worker must have the same.
+    measure
+        What is read off each run.
     token
         Tells one setup from another.
     """
@@ -45,6 +49,7 @@ class Setup:
     options: dict[str, Any]
     memory: int | None
     versions: dict[str, str]
+    measure: Measure = LAST_OUTPUT
     token: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -86,8 +91,8 @@ class ShardResult:
     ----------
     facts
         Of a shard without samples.
-    outputs
-        Output of each sample at the last step, shape (samples, outputs).
+    rows
+        What the measure read off each sample, shape (samples, width).
     spikes
         Spikes of each sample by population, each of shape (samples,).
     seconds
@@ -96,16 +101,19 @@ class ShardResult:
         By position: output of every step, and spikes by population as in a raster.
     reruns
         Samples that came near rounding and were run again strictly.
+    problem, error
+        Why it did not run, in one line; and the error itself if it is of this package.
     """
 
     shard: Shard
     facts: Facts | None = None
-    outputs: Array = field(default_factory=lambda: np.empty((0, 0)))
+    rows: Array = field(default_factory=lambda: np.empty((0, 0)))
     spikes: dict[str, Array] = field(default_factory=dict)
     seconds: float = 0.0
     traces: dict[int, tuple[Array, dict[str, Array]]] = field(default_factory=dict)
     reruns: int = 0
     problem: str = ""
+    error: SpikingLmuError | None = None
 
 
 def pack(model: Model) -> bytes:
@@ -141,20 +149,22 @@ class _Held:
         self.lock = Lock()
         self._token = ""
         self._deployment: Deployment | None = None
+        self._model: Model | None = None
 
-    def get(self, setup: Setup) -> Deployment:
-        if self._deployment is None or self._token != setup.token:
+    def get(self, setup: Setup) -> tuple[Deployment, Model]:
+        if self._deployment is None or self._model is None or self._token != setup.token:
             self.release()
             _require_versions(setup.versions)
+            self._model = load(io.BytesIO(setup.model))
             deployment = setup.target.deploy(
-                load(io.BytesIO(setup.model)),
+                self._model,
                 setup.inputs,
                 seed=setup.seed,
                 memory=setup.memory,
                 **setup.options,
             )
             self._deployment, self._token = deployment.__enter__(), setup.token
-        return self._deployment
+        return self._deployment, self._model
 
     def release(self) -> None:
         deployment, self._deployment = self._deployment, None
@@ -173,9 +183,10 @@ def work(setup: Setup, shard: Shard) -> ShardResult:
     """
     try:
         with _held.lock:
-            return _run(_held.get(setup), shard)
+            return _run(*_held.get(setup), setup.measure, shard)
     except (Exception, SystemExit) as error:  # a target may be anybody's code
-        return ShardResult(shard, problem=one_line(error))
+        ours = error if isinstance(error, SpikingLmuError) else None
+        return ShardResult(shard, problem=one_line(error), error=ours)
 
 
 def release() -> None:
@@ -187,10 +198,10 @@ def release() -> None:
             _held.lock.release()
 
 
-def _run(deployment: Deployment, shard: Shard) -> ShardResult:
+def _run(deployment: Deployment, model: Model, measure: Measure, shard: Shard) -> ShardResult:
     if not shard.positions:
         return ShardResult(shard, _facts(deployment))
-    run = deployment.run(shard.x, raster=bool(shard.traced))
+    run = deployment.run(shard.x, raster=bool(shard.traced) or measure.raster)
     row = {position: i for i, position in enumerate(shard.positions)}
     if shard.verified:
         rows = [row[position] for position in shard.verified]
@@ -198,7 +209,7 @@ def _run(deployment: Deployment, shard: Shard) -> ShardResult:
     return ShardResult(
         # What came with the shard need not travel back.
         replace(shard, x=np.empty((0, 0, 0))),
-        outputs=run.outputs[:, -1].copy(),
+        rows=measure.rows(model, run),
         spikes={name: counts.sum(axis=1) for name, counts in run.spikes.items()},
         seconds=run.seconds,
         traces=_traces(run, {position: row[position] for position in shard.traced}),

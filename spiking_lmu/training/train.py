@@ -22,6 +22,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.runs.progress import Progress, shown
+from spiking_lmu.runs.result import Result
 
 from .dense import DenseSpec
 from .fast_loop import FastSchedule
@@ -222,7 +223,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingResult:
+class TrainingResult(Result):
     """A trained rate model, and how it went.
 
     Parameters

@@ -3,28 +3,36 @@
 import json
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from spiking_lmu.analysis.calibration import RATES, Plan, Screened, ranked, search
-from spiking_lmu.analysis.calibration_run import (
+from spiking_lmu.analysis.calibration import (
+    RATES,
+    Screened,
+    SearchBudget,
     TargetEvaluator,
+    ranked,
     response_cells,
     response_outputs,
+    search,
     searchable,
     window,
 )
 from spiking_lmu.analysis.statistics import mcnemar
-from spiking_lmu.analysis.tradeoff import Point
-from spiking_lmu.analysis.tradeoff_run import Grid
+from spiking_lmu.analysis.tradeoff import Grid, Point
 from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.conversion import Options, measure_activity
+from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.task import Task
+from spiking_lmu.runs.runner import Job
+from spiking_lmu.runs.service import RunSettings, open_service
 
 RNG = np.random.default_rng(0)
 
@@ -57,7 +65,9 @@ class MadeUp:
 def test_the_target_corrects_what_the_curves_say():
     evaluator = MadeUp({"h": 250.0}, {"h": 125.0})
     told = []
-    found = search(Plan(("h",), 1000.0), evaluator, report=lambda *words: told.append(words))
+    found = search(
+        SearchBudget(("h",), 1000.0), evaluator, report=lambda *words: told.append(words)
+    )
     assert found.rates == {"h": 125.0}
     assert (found.point.settle_steps, found.point.relative_error) == (50, 0.0)
     assert [s.rates["h"] for s in found.screened] == list(RATES)
@@ -70,7 +80,7 @@ def test_the_target_corrects_what_the_curves_say():
 
 def test_each_population_finds_its_own_rate():
     goal = {"a": 62.0, "b": 707.0}
-    found = search(Plan(("a", "b"), 250.0), MadeUp(goal, goal))
+    found = search(SearchBudget(("a", "b"), 250.0), MadeUp(goal, goal))
     assert found.rates == goal
     together = [s for s in found.screened if len(set(s.rates.values())) == 1]
     assert len(together) == len(RATES) < len(found.screened) <= 4 * len(RATES)
@@ -78,22 +88,22 @@ def test_each_population_finds_its_own_rate():
 
 def test_nothing_to_search_is_one_run_on_all_images():
     evaluator = MadeUp({}, {})
-    found = search(Plan((), 250.0, samples=200), evaluator)
+    found = search(SearchBudget((), 250.0, samples=200), evaluator)
     assert evaluator.runs == [((), 200)]
     assert (found.rates, found.screened) == ({}, ())
 
 
 def test_few_images_are_one_round():
     evaluator = MadeUp({"h": 250.0}, {"h": 250.0})
-    found = search(Plan(("h",), 250.0, samples=10), evaluator)
+    found = search(SearchBudget(("h",), 250.0, samples=10), evaluator)
     assert [trials[0].samples for trials in found.rounds] == [10]
     with pytest.raises(SpecError, match="at least 1"):
-        Plan(("h",), 250.0, samples=0)
+        SearchBudget(("h",), 250.0, samples=0)
 
 
 def test_pick_chooses_among_all_of_the_last_round():
     evaluator = MadeUp({"h": 250.0}, {"h": 250.0})
-    found = search(Plan(("h",), 250.0), evaluator, "fastest")
+    found = search(SearchBudget(("h",), 250.0), evaluator, "fastest")
     assert (found.point.settle_steps, found.rates) == (20, {"h": 250.0})
 
 
@@ -112,7 +122,7 @@ def test_a_difference_within_noise_is_none():
 
 
 def test_the_record_is_compact_json():
-    found = search(Plan(("h",), 250.0), MadeUp({"h": 250.0}, {"h": 250.0}))
+    found = search(SearchBudget(("h",), 250.0), MadeUp({"h": 250.0}, {"h": 250.0}))
     record = json.loads(json.dumps(found.to_dict()))
     assert record["chosen"]["rates"] == {"h": 250.0}
     row = record["rounds"][0]["trials"][0]["points"][1]
@@ -177,22 +187,23 @@ def test_window():
 def test_evaluator_screens_and_runs():
     model, x = rate_model()
     y = RATE.deploy(model, 10).run(x).outputs[:, -1].argmax(axis=1)
-    done = []
-    evaluator = TargetEvaluator(
-        model,
-        Options(),
-        get_target("reference"),
-        x,
-        y,
-        Grid((10, 40), (0.01,)),
-        advance=done.append,
-    )
+    done = SimpleNamespace(start=lambda *_: None, advance=lambda n, label="": counts.append(n))
+    counts = []
+    data = Dataset("made-up", "train", x, y, Task(names=tuple("0123")))
+    with open_service(RunSettings(workers=1, progress=done)) as service:
+        job = Job(get_target("reference"), verify=0)
+        evaluator = TargetEvaluator(model, Options(), job, data, Grid((10, 40), (0.01,)), service)
+        _evaluator_screens_and_runs(evaluator, counts)
+
+
+def _evaluator_screens_and_runs(evaluator, counts):
     slow, fast = (evaluator.screen({"lmu.h": rate}) for rate in (10.0, 1000.0))
     assert fast.relative_error < 0.2 * slow.relative_error
     points = evaluator.run({"lmu.h": 1000.0}, 5)
     assert [(p.settle_steps, p.paired.n) for p in points] == [(10, 5), (40, 5)]
     assert points[1].spikes > 2 * evaluator.run({"lmu.h": 250.0}, 5)[1].spikes
-    assert sum(done) == 10
+    # The rate model on all twelve to screen, and on five for each of two runs on the target.
+    assert sum(counts) == 12 + 4 * 5
 
 
 def test_which_rates_can_be_searched():

@@ -9,9 +9,11 @@ from spiking_lmu.analysis.comparison import Interrupted, Job, compare
 from spiking_lmu.backends.target import Run
 from spiking_lmu.errors import SpecError, TargetError
 from spiking_lmu.graph.reference import run_reference
-from spiking_lmu.runs.plan import to_verify
+from spiking_lmu.runs.cutting import to_verify
 
 from ..helpers.sharded import MODEL, SAMPLES, DiffersOnUpstream, dataset
+
+MODELS, SETTINGS = {"small": MODEL}, {"workers": 1, "progress": False}
 
 
 class Target:
@@ -24,6 +26,9 @@ class Target:
 
     def available(self):
         return ""
+
+    def check(self, model):
+        return []
 
     def deploy(self, model, inputs, *, seed=0, memory=None):
         self.memory = memory
@@ -54,7 +59,7 @@ class Target:
 
 def run(tmp_path, target, n=12, verify=0, **options):
     job = Job(target, n, verify=verify)
-    return compare([("small", MODEL)], [job], dataset(), journal=tmp_path, **options)
+    return compare(MODELS, dataset(), [job], **SETTINGS, journal=tmp_path, **options)
 
 
 def same(one, other):
@@ -112,7 +117,7 @@ def test_a_failing_target_is_a_row_and_the_others_go_on(tmp_path, error):
         return TargetError("x", got="y", expected="z", fix=text)
 
     jobs = [Job(Target(1, fail), 12), Job(SimpleTarget(), 12)]
-    comparison = compare([("small", MODEL)], jobs, dataset(), journal=tmp_path)
+    comparison = compare(MODELS, dataset(), jobs, **SETTINGS, journal=tmp_path)
     broken, fine = comparison.outcomes
     assert "stop" in broken.problem
     assert len(broken.indices) == 3
@@ -126,11 +131,11 @@ class SimpleTarget(Target):
 def test_progress_is_told_about_every_sample(tmp_path):
     told = []
     progress = SimpleNamespace(
-        start=lambda label, done, total: told.append([label, done, total]),
-        advance=lambda samples: told[-1].append(samples),
+        start=lambda label, done, total, unit="samples": told.append([label, done, total]),
+        advance=lambda samples, label="": told[-1].append(samples),
     )
     run(tmp_path, Target(), n=4)
-    run(tmp_path, Target(), progress=progress)
+    compare(MODELS, dataset(), [Job(Target(), 12)], workers=1, journal=tmp_path, progress=progress)
     assert told[-1][:3] == ["small · made-up", 4, 12]
     assert sum(told[-1][3:]) == 8
 
@@ -174,7 +179,7 @@ def test_finished_runs_deploy_nothing(tmp_path):
     target.deploy = None
     again = run(tmp_path, target, verify=3).outcomes[0]
     assert (again.problem, again.placement) == ("", whole.placement)
-    assert again.options["notes"] == ["made up"]
+    assert again.notes == ("made up",)
 
 
 def test_samples_of_another_shape_are_refused_before_anything_runs(tmp_path):
@@ -182,7 +187,7 @@ def test_samples_of_another_shape_are_refused_before_anything_runs(tmp_path):
 
     flat = replace(dataset(), x=SAMPLES.reshape(12, 1, 12), lengths=None)
     with pytest.raises(SpecError, match="input data"):
-        compare([("small", MODEL)], [Job(Target(), 12)], flat, journal=tmp_path)
+        compare(MODELS, flat, [Job(Target(), 12)], **SETTINGS, journal=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu import datasets
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.energy import (
     active_shares,
     counts_of,
@@ -19,7 +20,6 @@ from spiking_lmu.errors import FileError
 from spiking_lmu.files import slmu
 from spiking_lmu.report.energy_table import as_json
 from spiking_lmu.report.json_report import as_json as comparison_as_json
-from spiking_lmu.runs.results import Comparison
 
 from ..helpers.counted import counted_lmu
 

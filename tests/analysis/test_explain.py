@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu import datasets
-from spiking_lmu.analysis.explain import advise, climb
+from spiking_lmu.analysis.explain import advise, explain
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.conversion import convert, default_options, measure_activity
 from spiking_lmu.errors import SpecError
@@ -23,7 +23,11 @@ SAMPLES = 200
 
 
 def ladder(model, target="loihi", rows=False):
-    return climb("planted", model, get_target(target), images(SAMPLES, rows))
+    return climbed(model, images(SAMPLES, rows), target)
+
+
+def climbed(model, data, target="reference"):
+    return explain(model, data, target, samples=None, workers=1, verify=0, progress=False).ladder
 
 
 def spiking(model, **options):
@@ -167,7 +171,7 @@ def saturating():
 def test_a_layer_that_became_on_and_off_neurons_is_one_layer(saturating, neuron):
     rate, data = saturating
     model = convert(rate, default_options(rate, neuron=neuron, settle_steps=400, readout_tau=0.05))
-    found = climb("tanh", model, get_target("reference"), data)
+    found = climbed(model, data)
     units = model.graph["hidden.spikes"].size
     for step in found.steps[1:]:
         (layer,) = step.layers
@@ -196,7 +200,7 @@ def test_another_kind_of_model_is_refused(saturating):
         (replace(model, task="regression"), "regression"),
     ):
         with pytest.raises(SpecError, match=says):
-            climb("wrong", wrong, get_target("reference"), data)
+            climbed(wrong, data)
 
 
 def test_advice_without_a_filter_names_one():

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 
 from spiking_lmu.analysis.anytime import anytime_interval
-from spiking_lmu.analysis.comparison import Interrupted, Job, _known_to, compare
+from spiking_lmu.analysis.comparison import Comparison, Interrupted, Job, compare, known_to
 from spiking_lmu.report import rows
-from spiking_lmu.runs import ThisProcess
 from spiking_lmu.runs.processes import Processes
-from spiking_lmu.runs.results import Comparison
+from spiking_lmu.runs.single import ThisProcess
 
 from ..helpers.sharded import MODEL, Definition, Deployed, many
 
@@ -57,7 +56,8 @@ class Kills(Batches):
 
 def run(folder, target=None, *, samples=N, until=UNTIL, **options) -> Comparison:
     job = Job(target or Batches(), samples, verify=options.pop("verify", 0))
-    return compare([("small", MODEL)], [job], DATA, journal=folder, until=until, **options)
+    settings = {"workers": 1, "progress": False, "journal": folder, **options}
+    return compare({"small": MODEL}, DATA, [job], until=until, **settings)
 
 
 class StopsAfter:
@@ -66,10 +66,10 @@ class StopsAfter:
     def __init__(self, batches):
         self.left = batches
 
-    def start(self, label, done, total):
+    def start(self, label, done, total, unit="samples"):
         self.label = label
 
-    def advance(self, samples):
+    def advance(self, samples, label=""):
         self.left -= "until" in self.label
         if not self.left:
             raise KeyboardInterrupt
@@ -97,7 +97,7 @@ def test_a_run_ends_at_the_first_batch_that_is_enough(tmp_path):
     assert n == sum(target.ran) < N
     assert is_prefix(outcome)
     assert half_width(comparison, n - target.ran[-1]) > UNTIL >= half_width(comparison, n)
-    assert outcome.options["until"] == {"points": UNTIL, "reached": True, "samples": n}
+    assert outcome.record["until"] == {"points": UNTIL, "reached": True, "samples": n}
     assert (outcome.wanted, outcome.until) == (n, UNTIL)
     assert len(comparison.rate["small"].indices) == N
     row = rows(comparison)[1]
@@ -106,14 +106,14 @@ def test_a_run_ends_at_the_first_batch_that_is_enough(tmp_path):
 
 def test_too_few_samples_are_said_to_be_too_few(tmp_path):
     outcome = outcome_of(tmp_path, samples=40)
-    assert outcome.options["until"] == {"points": UNTIL, "reached": False, "samples": 40}
+    assert outcome.record["until"] == {"points": UNTIL, "reached": False, "samples": 40}
     assert (len(outcome.indices), outcome.wanted) == (40, 40)
 
 
 def test_all_samples_are_the_exact_difference(tmp_path):
     comparison = run(tmp_path, until=1e-6)
     outcome, rate = comparison.outcomes[0], comparison.rate["small"]
-    assert outcome.options["until"]["reached"]
+    assert outcome.record["until"]["reached"]
     assert len(outcome.indices) == N
     paired = rows(comparison)[1].paired
     truth = 100 * ((outcome.decisions == DATA.y).mean() - (rate.decisions == DATA.y).mean())
@@ -125,7 +125,7 @@ def test_the_journal_serves_runs_with_and_without(tmp_path):
     early = outcome_of(tmp_path, first)
     whole = outcome_of(tmp_path, rest, until=None)
     assert sum(first.ran) + sum(rest.ran) == N == len(whole.indices)
-    assert "until" not in whole.options
+    assert "until" not in whole.record
     np.testing.assert_array_equal(whole.outputs[: len(early.indices)], early.outputs)
     assert len(outcome_of(tmp_path, again).indices) == N
     assert again.ran == []
@@ -139,9 +139,9 @@ def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path):
     part = stopped.value.comparison.outcomes[0]
     assert is_prefix(part)
     assert 0 < len(part.indices) < len(whole.indices)
-    assert (part.options["until"]["reached"], part.wanted) == (False, N)
+    assert (part.record["until"]["reached"], part.wanted) == (False, N)
     resumed = outcome_of(tmp_path / "part")
-    assert resumed.options["until"]["reached"]
+    assert resumed.record["until"]["reached"]
     shared = min(len(whole.indices), len(resumed.indices))
     np.testing.assert_array_equal(resumed.outputs[:shared], whole.outputs[:shared])
     np.testing.assert_allclose(len(resumed.indices), len(whole.indices), atol=100)
@@ -175,7 +175,7 @@ def test_samples_that_finish_early_do_not_count_before_their_turn(tmp_path):
         ((finished,),) = connection.execute("SELECT count(*) FROM samples")
     # The trace, three shards of 100, and a fifth that is not the next.
     assert is_prefix(part)
-    assert part.options["until"]["samples"] == len(part.indices) < finished - 50
+    assert part.record["until"]["samples"] == len(part.indices) < finished - 50
 
 
 @pytest.mark.parametrize("workers", [BackToFront(), Processes(2)], ids=["late", "processes"])
@@ -193,7 +193,7 @@ def test_a_dead_worker_changes_nothing_of_that(tmp_path):
     outcome = outcome_of(tmp_path, Kills(tmp_path / "deaths"), workers=Processes(2))
     assert (tmp_path / "deaths/died").exists()
     assert is_prefix(outcome)
-    assert (outcome.problem, outcome.options["until"]["reached"]) == ("", True)
+    assert (outcome.problem, outcome.record["until"]["reached"]) == ("", True)
 
 
 def test_samples_that_the_rate_model_lacks_decide_nothing(tmp_path):
@@ -206,5 +206,5 @@ def test_samples_that_the_rate_model_lacks_decide_nothing(tmp_path):
     has = np.arange(N) != 100
     lacking = replace(rate, indices=rate.indices[has], outputs=rate.outputs[has])
     none = replace(rate, indices=rate.indices[:0], outputs=rate.outputs[:0])
-    known = [_known_to(UNTIL, given, DATA)(done) for given in (rate, lacking, none)]
+    known = [known_to(UNTIL, given, DATA)(done) for given in (rate, lacking, none)]
     assert known == [True, False, False]

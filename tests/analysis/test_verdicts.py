@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiking_lmu.analysis.anytime import anytime_interval
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.statistics import Paired, mcnemar, samples_needed
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
 from spiking_lmu.report.table import MARGIN_POINTS, SIGNIFICANT_P
 from spiking_lmu.report.words import method, p_value, sentence, stopping
-from spiking_lmu.runs.results import Comparison, Outcome
+from spiking_lmu.runs.results import Outcome
 
 
 def comparison(lost, won, n, *, until=None, total=10_000, seed=0, rate_lacks=()) -> Comparison:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu import datasets
+from spiking_lmu.analysis.calibration import calibration_data
 from spiking_lmu.cli.main import main
 from spiking_lmu.conversion import Options, convert, measure_activity
 from spiking_lmu.errors import SpecError
@@ -63,11 +64,13 @@ def pictures(monkeypatch):
     """Twenty inputs of five numbers in the place of any data set; tells which were asked for."""
     asked = []
 
-    def fake(name, split, *, folder=None, samples=None, seed=None):
-        asked.append((name, split, samples))
+    def fake(name, *, folder=None):
+        asked.append(name)
         rng = np.random.default_rng(3)
         x, y = rng.uniform(0, 1, (20, 1, 5)), rng.integers(0, 3, 20)
-        return datasets.Dataset(name, split, x, y, Task(names=("a", "b", "c"))).draw(samples)
+        task = Task(names=("a", "b", "c"))
+        parts = {part: datasets.Dataset(name, part, x, y, task) for part in ("train", "test")}
+        return datasets.Splits(name, parts)
 
     monkeypatch.setattr(datasets, "load", fake)
     return asked
@@ -81,9 +84,9 @@ def test_the_command_calibrates_and_records(tmp_path, pictures, capsys):
     assert main([*command, "--calibration-samples", "10", "--readout-tau", "0.02"]) == 0
     printed = capsys.readouterr().out
     assert "→" in printed
-    assert "10 images" in printed
+    assert "10 samples" in printed
     assert "response curve" in printed
-    assert pictures == [("mnist", "train", 10)]
+    assert pictures == ["mnist"]
     model = load(made)
     record = model.provenance["conversion"]["calibration"]
     assert record["target"] == "reference"
@@ -103,21 +106,18 @@ def test_the_command_calibrates_and_records(tmp_path, pictures, capsys):
     assert model.provenance["conversion"]["calibration"]["screened"] == []
 
 
-def test_images_that_were_held_out_are_preferred(tmp_path, pictures):
-    source = tmp_path / "rate.slmu"
+def test_samples_that_were_held_out_are_preferred(pictures):
     training = {"settings": {"data": "mnist", "held_out": 6}}
-    save(replace(two_layers(), provenance={"training": training}), source)
-    from argparse import Namespace
-
-    from spiking_lmu.cli.calibration import training_images
-
-    options = Namespace(data=None, calibration_samples=4, folder=None, seed=0)
-    data = training_images(load(source), options)
-    assert len(data.y) == 4
-    assert data.indices.min() >= 14
-    assert pictures == [("mnist", "train", None)]
-    options.calibration_samples = 8
-    assert len(training_images(load(source), options).y) == 8
+    model = replace(two_layers(), provenance={"training": training})
+    data = datasets.load("mnist").train
+    few = calibration_data(model, data, 4, seed=0)
+    assert len(few) == 4
+    assert few.indices.min() >= 14
+    assert len(calibration_data(model, data, 8, seed=0)) == 8
+    other = replace(model, provenance={"training": {"settings": {"data": "x", "held_out": 6}}})
+    assert calibration_data(other, data, 4, seed=0).digest == data.digest
+    drawn = data.draw(4, 0).indices
+    np.testing.assert_array_equal(calibration_data(other, data, 4, seed=0).indices, drawn)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from spiking_lmu.analysis.check import require_possible
 from spiking_lmu.backends.contract import small_lmu
 from spiking_lmu.backends.target import CoreUse, Problem, blocking
-from spiking_lmu.cli.check import preflight
+from spiking_lmu.cli.common import preflight
 from spiking_lmu.cli.main import main
 from spiking_lmu.errors import TargetError
 from spiking_lmu.files import slmu
@@ -60,12 +61,13 @@ def test_command_for_machines_and_for_other_targets(files, capsys):
 
 def test_preflight_stops_only_where_nothing_can_run(capsys):
     slow, good = two([[1.0]], tau=9.0), small_lmu()[0]
-    preflight([("slow", slow)], [TARGET, REFERENCE])
+    preflight({"slow": slow}, [TARGET, REFERENCE])
+    require_possible({"slow": slow}, [TARGET, REFERENCE])
     assert "slow on loihi: b: got a synapse of 9 s" in capsys.readouterr().err
-    preflight([("good", good)], [TARGET])
+    preflight({"good": good}, [TARGET])
     assert "good on loihi: can run, " in capsys.readouterr().err
     with pytest.raises(TargetError, match="synapse of 9 s"):
-        preflight([("slow", slow)], [TARGET])
+        require_possible({"slow": slow}, [TARGET])
 
 
 def test_many_cores_are_drawn_and_the_fullest_listed(tmp_path, capsys):
@@ -77,7 +79,7 @@ def test_many_cores_are_drawn_and_the_fullest_listed(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "60 cores, the 16 fullest" in printed
     assert "110 %" in printed
-    draw_cores(cores, "a title", tmp_path / "many.svg")
+    (tmp_path / "many.svg").write_text(draw_cores(cores, "a title"))
     assert "60 cores" in (tmp_path / "many.svg").read_text()
 
 

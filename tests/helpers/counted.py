@@ -32,6 +32,6 @@ def counted_lmu():
         1.0,
         model.timing.total_steps(x.shape[1]),
         4,
-        options={"model_digest": model.digest},
+        model_digest=model.digest,
     )
     return model, x, outcome

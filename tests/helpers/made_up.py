@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from spiking_lmu.runs.results import Comparison, Outcome, Trace
+from spiking_lmu.analysis.comparison import Comparison
+from spiking_lmu.runs.results import Outcome, Trace
 
 N, STEPS, CLASSES = 200, 834, 10
 POPULATIONS = {"u": 2, "m": 256, "h": 88}

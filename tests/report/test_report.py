@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
 from spiking_lmu.report.words import sentence
-from spiking_lmu.runs.results import Comparison, Outcome
+from spiking_lmu.runs.results import Outcome
 
 from ..helpers.made_up import CLASSES, TARGETS, N, hostile, make_comparison, one
 

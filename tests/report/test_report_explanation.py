@@ -9,16 +9,14 @@ import pytest
 
 from spiking_lmu import datasets
 from spiking_lmu.analysis.energy import Counts, energy_report, load_devices
-from spiking_lmu.analysis.explain import advise, climb
-from spiking_lmu.analysis.tradeoff_run import Grid, run_tradeoff
-from spiking_lmu.backends.registry import get_target
+from spiking_lmu.analysis.explain import explain
+from spiking_lmu.analysis.tradeoff import Grid, tradeoff
 from spiking_lmu.cli.main import main
 from spiking_lmu.conversion import convert, default_options
 from spiking_lmu.files.zoo import load_model
-from spiking_lmu.report import write_html
-from spiking_lmu.report.explanation import Explanation, as_sections
+from spiking_lmu.report.explanation import as_sections
 from spiking_lmu.report.ladder_plot import waterfall
-from spiking_lmu.report.ladder_words import as_json, verdict
+from spiking_lmu.report.ladder_words import verdict
 
 from ..helpers.made_up import make_comparison
 from ..helpers.report_page import Tags, screenshot
@@ -27,25 +25,21 @@ SAMPLES = 40
 
 
 @pytest.fixture(scope="module")
-def explanation() -> Explanation:
+def parts():
+    """An explanation, a trade-off and what a sample costs."""
     rate = load_model("mnist-dense")
     model = convert(rate, default_options(rate, max_rate=5.0))
-    target = get_target("reference")
-    dataset = datasets.load("mnist", "test", samples=SAMPLES)
-    ladder = climb("<b>dense", model, target, dataset)
-    devices = load_devices(None)
-    curve = run_tradeoff(
-        model, target, dataset.x, dataset.y, Grid((10, 50), (0.01,)), devices=devices
-    )
+    data = datasets.load("mnist", "test", samples=SAMPLES)
+    settings = {"samples": None, "workers": 1, "verify": 0, "progress": False, "name": "<b>dense"}
+    why = explain(model, data, "reference", **settings)
+    curve = tradeoff(model, data, "reference", Grid((10, 50), (0.01,)), **settings)
     counts = Counts("reference", SAMPLES, 51, {"hidden": 100.0}, {"hidden": "nengo"})
-    costs = energy_report(model, [counts], devices)
-    return Explanation(
-        ((ladder, advise(ladder, model)),), (("<b>dense", curve),), (("<b>dense", costs),)
-    )
+    costs = energy_report(model, [counts], load_devices(None))
+    return (why,), (curve,), (replace(costs, model="<b>dense"),)
 
 
-def test_sections_name_their_figures_and_escape_names(explanation):
-    text = str(as_sections(explanation))
+def test_sections_name_their_figures_and_escape_names(parts):
+    text = str(as_sections(*parts))
     tags = Tags()
     tags.feed(text)
     assert "script" not in tags.names
@@ -57,9 +51,9 @@ def test_sections_name_their_figures_and_escape_names(explanation):
     assert text.count("<svg") == 5
 
 
-def test_sections_say_what_was_found(explanation):
-    text = str(as_sections(explanation))
-    ladder, advice = explanation.ladders[0]
+def test_sections_say_what_was_found(parts):
+    text = str(as_sections(*parts))
+    ladder, advice = parts[0][0].ladder, parts[0][0].advice
     assert ladder.blamed.name == "spikes"
     assert "raise max_rate" in advice[0].fix
     assert advice[0].fix in text
@@ -69,11 +63,10 @@ def test_sections_say_what_was_found(explanation):
         assert step.name in waterfall(ladder, "x")
 
 
-def test_a_ladder_is_safe_as_json(explanation):
+def test_a_ladder_is_safe_as_json(parts):
     import json
 
-    ladder, advice = explanation.ladders[0]
-    document = json.loads(json.dumps(as_json(ladder, advice), allow_nan=False))
+    document = json.loads(parts[0][0].to_json())
     assert document["blamed"] == "spikes"
     assert document["rungs"][0]["step"] is None
     assert document["rungs"][-1]["accuracy"]["n"] == SAMPLES
@@ -82,13 +75,17 @@ def test_a_ladder_is_safe_as_json(explanation):
 
 
 def test_a_page_without_explanation_has_no_such_sections():
-    assert not str(as_sections(Explanation())).strip()
+    assert not str(as_sections()).strip()
 
 
 @pytest.mark.parametrize("width", [1200, 400])
-def test_the_whole_page_renders(explanation, tmp_path, width):
+def test_the_whole_page_renders(parts, tmp_path, width):
     path = tmp_path / "report.html"
-    write_html(replace(make_comparison(), images={}), path, explanation)
+    explanations, tradeoffs, costs = parts
+    comparison = make_comparison()
+    replace(
+        comparison, images={}, explanations=explanations, tradeoffs=tradeoffs, costs=costs
+    ).to_html(path)
     pixels = screenshot(path, tmp_path, width, 5000)
     dark = (pixels.min(axis=2) < 0.5).mean(axis=1)
     assert all(dark[top : top + 300].any() for top in range(0, 4500, 300))
@@ -105,7 +102,7 @@ def compared(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("spiking_lmu.analysis.explain.climb", fail)
+    monkeypatch.setattr("spiking_lmu.analysis.comparison.explained", fail)
     assert main(["convert", "mnist-dense", "-o", "spiking.slmu", "--settle-steps", "5"]) == 0
     command = ["compare", "spiking.slmu", "--targets", "reference", "--data", "mnist"]
     code = main([*command, "--samples", "2", "--workers", "1", "--explain", "2", *REPORTS])

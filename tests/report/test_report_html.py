@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.report import rows, write_html, write_json, write_markdown
-from spiking_lmu.runs.results import Comparison, Trace
+from spiking_lmu.runs.results import Trace
 
 from ..helpers.made_up import CLASSES, hostile, make_comparison, one
 from ..helpers.report_page import Tags, screenshot

@@ -11,10 +11,10 @@ import pytest
 from spiking_lmu.analysis.comparison import Interrupted, Job
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.errors import MissingExtraError, SpecError
-from spiking_lmu.runs import Setup, Shard, cluster
+from spiking_lmu.runs import cluster
 from spiking_lmu.runs.cluster import Cluster
 from spiking_lmu.runs.processes import Processes
-from spiking_lmu.runs.shards import pack
+from spiking_lmu.runs.shards import Setup, Shard, pack
 
 from ..helpers.sharded import MODEL, Definition, DiesOnce, Fails, dataset, many
 from .test_workers import OnAdvance, interrupt, run, same

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from spiking_lmu.errors import FileError
-from spiking_lmu.runs.journal import Finished, Journal, Recorded, load_recorded, save_recorded
+from spiking_lmu.runs.journal import Journal, Recorded, RunRecord, load_recorded, save_recorded
 from spiking_lmu.runs.results import Trace
 
 KEY = {"target": "reference", "model": "abc"}
 
 
 def sample(index):
-    return Finished(index, (0.25, 1.0), {"lmu.h": 7}, 0.5)
+    return RunRecord(index, (0.25, 1.0), {"lmu.h": 7}, 0.5)
 
 
 def test_what_is_appended_is_read_back(tmp_path):
@@ -36,7 +36,7 @@ def test_an_output_has_any_shape_and_any_number(tmp_path, shape):
     output = np.full(shape, np.inf)
     output.ravel()[:1] = np.nan
     journal = Journal(tmp_path, KEY)
-    journal.append([Finished(0, output, {}, 0.1)])
+    journal.append([RunRecord(0, output, {}, 0.1)])
     np.testing.assert_array_equal(journal.read()[0].output, output)
 
 
@@ -142,11 +142,11 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from spiking_lmu.runs.journal import Finished, Journal
+from spiking_lmu.runs.journal import RunRecord, Journal
 first, last = int(sys.argv[2]), int(sys.argv[3])
 journal = Journal(Path(sys.argv[1]), {"target": "reference", "model": "abc"}, 2)
 for index in range(first, last):
-    journal.append([Finished(index, (0.25, 1.0), {"lmu.h": 7}, 0.5)])
+    journal.append([RunRecord(index, (0.25, 1.0), {"lmu.h": 7}, 0.5)])
     print(index, flush=True)
 """
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from spiking_lmu.analysis.comparison import Interrupted, Job, compare
 from spiking_lmu.backends.registry import get_target
-from spiking_lmu.runs import Setup, Shard, ThisProcess
-from spiking_lmu.runs.plan import cut, to_verify
+from spiking_lmu.runs.cutting import cut, to_verify
 from spiking_lmu.runs.processes import WORTH_A_PROCESS, Processes, cores
-from spiking_lmu.runs.shards import pack, work
+from spiking_lmu.runs.shards import Setup, Shard, pack, work
+from spiking_lmu.runs.single import ThisProcess
 
 from ..helpers.sharded import (
     MODEL,
@@ -32,6 +32,8 @@ from ..helpers.sharded import (
     many,
 )
 
+MODELS = {"small": MODEL}
+
 
 class OnAdvance:
     """Progress that calls ``action`` when the target has so many batches finished."""
@@ -39,10 +41,10 @@ class OnAdvance:
     def __init__(self, action, batches=2):
         self.action, self.batches, self.label = action, batches, ""
 
-    def start(self, label, done, total):
+    def start(self, label, done, total, unit="samples"):
         self.label, self.count = label, 0
 
-    def advance(self, samples):
+    def advance(self, samples, label=""):
         self.count += 1
         if "rate" not in self.label and self.count == self.batches:
             self.action()
@@ -50,8 +52,9 @@ class OnAdvance:
 
 def run(folder, job, data, **options):
     # The rate model first and here: what is tested is the target.
-    compare([("small", MODEL)], [], data, journal=folder)
-    return compare([("small", MODEL)], [job], data, journal=folder, **options).outcomes[0]
+    settings = {"journal": folder, "workers": ThisProcess(), "progress": False}
+    compare(MODELS, data, [], **settings)
+    return compare(MODELS, data, [job], **{**settings, **options}).outcomes[0]
 
 
 def same(one, other):
@@ -99,10 +102,12 @@ def test_a_shard_that_ends_every_process_is_a_problem_and_others_go_on(tmp_path)
     jobs = [Job(DiesOnce(tmp_path / "deaths", times=99), 12), Job(Definition(), 2)]
     kept = tmp_path / "kept"
     run(kept, Job(Definition(), 2), dataset())
-    comparison = compare([("small", MODEL)], jobs, dataset(), journal=kept, workers=Processes(2))
+    comparison = compare(
+        MODELS, dataset(), jobs, journal=kept, workers=Processes(2), progress=False
+    )
     bad, good = comparison.outcomes
     assert "killed by SIGKILL" in bad.problem
-    assert "--memory" in bad.problem
+    assert "memory limit" in bad.problem
     assert 3 <= len(bad.indices) < 12
     assert len(list((tmp_path / "deaths").iterdir())) == 3
     assert (good.problem, len(good.indices)) == ("", 2)
@@ -208,10 +213,10 @@ def test_a_result_does_not_carry_the_samples_back():
     shard = Shard((4, 7), SAMPLES[[4, 7]], traced=(7,), verified=(4,))
     result = work(setup(Definition()), shard)
     assert (result.problem, result.shard.positions, result.shard.x.size) == ("", (4, 7), 0)
-    assert result.outputs.shape == (2, 3)
+    assert result.rows.shape == (2, 3)
     assert result.spikes["lmu.h"].shape == (2,)
     readout, spikes = result.traces[7]
-    np.testing.assert_array_equal(readout[-1], result.outputs[1])
+    np.testing.assert_array_equal(readout[-1], result.rows[1])
     assert spikes["lmu.h"].shape[1] == 2
 
 

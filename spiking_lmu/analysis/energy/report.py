@@ -9,6 +9,7 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
+from spiking_lmu.runs.result import Result
 
 from .counts import Counts
 from .devices import Device
@@ -65,11 +66,12 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class EnergyReport:
+class EnergyReport(Result):
     """All entries, the rate model's last, and the devices that the estimates are for."""
 
     entries: tuple[Entry, ...]
     devices: tuple[Device, ...]
+    model: str = "model"
 
 
 def energy_report(

@@ -1,7 +1,8 @@
 """Where between the rate model and a target accuracy is lost, rung by rung, and what to do."""
 
 from .advice import Advice, advise
+from .explanation import Explanation, explain
 from .ladder import Ladder, Step, climb
 from .layers import Layer
 
-__all__ = ["Advice", "Ladder", "Layer", "Step", "advise", "climb"]
+__all__ = ["Advice", "Explanation", "Ladder", "Layer", "Step", "advise", "climb", "explain"]

@@ -10,8 +10,9 @@ import numpy as np
 
 from spiking_lmu.graph.model import Model
 
-from .ladder import RESPONSE, SPIKES, TIMING, Ladder, Step
+from .ladder import Ladder, Step
 from .layers import Layer
+from .rungs import RESPONSE, SPIKES, TIMING
 
 #: Neurons whose period is a whole number of steps resolve rates up to about this share of the
 #: highest well: the next slower one is a fifth lower.

@@ -5,36 +5,27 @@ Each rung changes one thing, so what is lost on it is that thing's doing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from spiking_lmu.backends.rate import RATE
-from spiking_lmu.backends.target import Problem, Rung, Target
+from spiking_lmu.backends.target import Problem
+from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
+from spiking_lmu.runs.runner import Job, RunTask
+from spiking_lmu.runs.service import RunService
 
 from ..statistics import Paired, mcnemar, relative_error
-from .ideal import IdealRun, steady, without_synapses
-from .layers import Layer, hidden, layers, rate_activity, sources
-from .seen import Seen, seen_of
+from .layers import Layer, layers, sources
+from .reading import LayerReading, Reading, hidden
+from .rungs import CHANGES, RATE_MODEL, RungTarget
 
 Array = np.ndarray
-#: Samples run at once; rasters and a sequence's currents have to fit.
-BATCH = 50
 #: Of the outputs' spread: decisions have little to spare when a rung adds so much error.
 FAR = 0.2
-
-RATE_MODEL, RESPONSE, TIMING, SPIKES = (
-    "rate model",
-    "response curve",
-    "synapses and timing",
-    "spikes",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,26 +108,8 @@ class Ladder:
         return self.steps[1 + int(added.argmax())]
 
 
-class Progress(Protocol):
-    """Told how far the climb is; see :mod:`spiking_lmu.runs.progress`."""
-
-    def start(self, label: str, done: int, total: int) -> None:
-        """A ladder begins; each sample counts once on every rung."""
-
-    def advance(self, samples: int) -> None:
-        """``samples`` more are finished."""
-
-
-def climb(
-    name: str,
-    model: Model,
-    target: Target,
-    dataset: Any,
-    *,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Ladder:
-    """Run the samples of ``dataset`` on every rung.
+def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService) -> Ladder:
+    """Run the samples of ``data`` on every rung, the last of which is the job's target.
 
     Parameters
     ----------
@@ -144,8 +117,8 @@ def climb(
         The model's, for the report.
     model
         A spiking model for classification, with its rate graph.
-    dataset
-        A :class:`spiking_lmu.datasets.Dataset`.
+    job
+        The target, with the options under which all of its rungs run.
 
     Raises
     ------
@@ -155,28 +128,39 @@ def climb(
         The target refuses the model.
     """
     _check(model)
-    x, y = check_input(model.graph, dataset.x), dataset.y
-    cells = target.cells
-    rate = _batches(x, lambda part: rate_activity(model.rate, part))
-    activity = {n: np.concatenate([part[n] for part in rate]) for n in rate[0]}
+    check_input(model.graph, data.x[:1])
+    target, inputs = job.target, data.x.shape[1]
+    rungs = [(rung, change, RungTarget(target, rung)) for rung, change in CHANGES.items()]
+    for rung in target.rungs(model, inputs, seed=service.settings.seed):
+        rungs.append((rung.name, rung.change, RungTarget(target, rung.name)))
+    activity: dict[str, Array] = {}
     steps: list[Step] = []
-    rungs = list(_rungs(model, target, cells, x.shape[1], seed))
-    if progress is not None:
-        progress.start(f"{name} · {target.name} · rungs", 0, len(rungs) * len(x))
-    for rung_name, change, opened in rungs:
-        with opened as run:
-            seen = Seen.join(_batches(x, run, progress))
-        steps.append(_step(rung_name, change, seen, y, steps))
-        if seen.activity:
-            steps[-1] = replace(steps[-1], layers=layers(model, cells, activity, seen))
+    for rung_name, change, place in [*rungs, (target.name, "all that is left", target)]:
+        measure = LayerReading(inputs, rate=rung_name == RATE_MODEL)
+        # The simulator that verifies is the last rung's; the others are no one else's.
+        own = job if place is target else replace(job, target=place, verify=0)
+        label = f"{name} · {target.name} · rung {rung_name}"
+        runner = service.run(RunTask(label, model, own, data, measure))
+        reading = measure.reading(model, runner.rows())
+        steps.append(_step(rung_name, change, reading, data.y[: len(reading.outputs)], steps))
+        if measure.rate:
+            activity = dict(reading.activity)
+        else:
+            found = layers(model, target.cells, activity, reading)
+            steps[-1] = replace(steps[-1], layers=found)
     return Ladder(
         model=name,
         target=target.name,
-        data=f"{dataset.name} {dataset.split}",
-        indices=dataset.indices,
+        data=f"{data.name} {data.split}",
+        indices=data.indices[: job.samples],
         steps=tuple(steps),
         problems=tuple(target.check(model)),
-        provenance={"seed": seed, "model_digest": model.digest, "data_digest": dataset.digest},
+        provenance={
+            "seed": service.settings.seed,
+            "options": dict(job.options),
+            "model_digest": model.digest,
+            "data_digest": data.digest,
+        },
     )
 
 
@@ -205,56 +189,18 @@ def _check(model: Model) -> None:
         )
 
 
-#: How to make what runs a batch, and to close it again.
-Opened = AbstractContextManager[Callable[[Array], Seen]]
-
-
-def _rungs(
-    model: Model, target: Target, cells: Any, inputs: int, seed: int
-) -> Iterator[tuple[str, str, Opened]]:
-    @contextmanager
-    def deployed(rung: Rung) -> Iterator[Callable[[Array], Seen]]:
-        with rung.deploy() as deployment:
-            yield lambda x: seen_of(model, inputs, deployment.run(x, raster=True))
-
-    def rate(x: Array) -> Seen:
-        return Seen(RATE.deploy(model, inputs).run(x).outputs[:, -1], {}, {})
-
-    yield RATE_MODEL, "as it was trained", nullcontext(rate)
-    static = IdealRun(without_synapses(model), inputs, steady(cells), late=1)
-    yield RESPONSE, "at the rates that the target's neurons have", nullcontext(static)
-    timed = IdealRun(model, inputs, steady(cells))
-    yield TIMING, "filters, steps an input, settling", nullcontext(timed)
-    spikes = IdealRun(model, inputs, cells.stepper)
-    yield SPIKES, "spikes instead of rates", nullcontext(spikes)
-    for rung in target.rungs(model, inputs, seed=seed):
-        yield rung.name, rung.change, deployed(rung)
-    last = Rung(target.name, "all that is left", lambda: target.deploy(model, inputs, seed=seed))
-    yield last.name, last.change, deployed(last)
-
-
-def _batches(x: Array, run: Callable[[Array], Any], progress: Progress | None = None) -> list[Any]:
-    found = []
-    for start in range(0, len(x), BATCH):
-        part = x[start : start + BATCH]
-        found.append(run(part))
-        if progress is not None:
-            progress.advance(len(part))
-    return found
-
-
-def _step(name: str, change: str, seen: Seen, y: Array, before: list[Step]) -> Step:
-    correct = seen.outputs.argmax(axis=1) == y
+def _step(name: str, change: str, reading: Reading, y: Array, before: list[Step]) -> Step:
+    correct = reading.outputs.argmax(axis=1) == y
     if not before:
-        return Step(name, change, seen.outputs, correct, None, None, 0.0, ())
+        return Step(name, change, reading.outputs, correct, None, None, 0.0, ())
     return Step(
         name,
         change,
-        seen.outputs,
+        reading.outputs,
         correct,
         step=mcnemar(correct, before[-1].correct),
         total=mcnemar(correct, before[0].correct),
-        error=_distance(seen.outputs, before[0].outputs),
+        error=_distance(reading.outputs, before[0].outputs),
         layers=(),
     )
 

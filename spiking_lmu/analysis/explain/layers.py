@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.graph.cells import Cells
-from spiking_lmu.graph.graph import Graph, Population
+from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.reference import run_reference
 
 from ..statistics import relative_error
-from .seen import Seen
+from .reading import Reading
 
 Array = np.ndarray
 #: A neuron counts as saturated at this share of the highest rate that it can have ...
@@ -42,7 +40,7 @@ class Layer:
         more of the highest possible rate in at least 1 % of the samples.
     mean_rate, highest_rate, ceiling
         Hz, over samples and neurons; the ceiling is infinite where nothing bounds a rate.  All
-        rates are of the steps at the end, see :func:`spiking_lmu.analysis.explain.seen.window`.
+        rates are of the steps at the end, see :func:`spiking_lmu.analysis.explain.reading.window`.
     histogram, edges
         Neurons × samples by firing rate, and the edges of the bins in Hz.
     """
@@ -59,27 +57,14 @@ class Layer:
     edges: Array
 
 
-def rate_activity(graph: Graph, x: Array) -> dict[str, Array]:
-    """Output of every population that is not linear after the last input, (batch, size)."""
-    last: dict[str, Array] = {}
-
-    def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
-        last.update(values)
-
-    short, fed = last_step_alone(graph, x.shape[1])
-    run_reference(short, fed(x), observe=observe)
-    return {p.name: last[p.name] for p in hidden(graph)}
-
-
-def hidden(graph: Graph) -> tuple[Population, ...]:
-    """The populations of neurons."""
-    return tuple(p for p in graph.populations if p.neuron.kind != "linear")
-
-
-def layers(model: Model, cells: Cells, rate: dict[str, Array], seen: Seen) -> tuple[Layer, ...]:
+def layers(
+    model: Model, cells: Cells, rate: dict[str, Array], reading: Reading
+) -> tuple[Layer, ...]:
     """A `Layer` for each hidden population of the rate network."""
     return tuple(
-        _layer(name, wanted, _decoded(model.graph, name, seen), _rates(model, cells, name, seen))
+        _layer(
+            name, wanted, _decoded(model.graph, name, reading), _rates(model, cells, name, reading)
+        )
         for name, wanted in rate.items()
     )
 
@@ -94,16 +79,16 @@ def sources(graph: Graph, name: str) -> list[str]:
     return [q.pre for q in graph.incoming(name) if graph[q.pre].neuron.spiking]
 
 
-def _decoded(graph: Graph, name: str, seen: Seen) -> Array:
+def _decoded(graph: Graph, name: str, reading: Reading) -> Array:
     if graph[name].neuron.spiking:
-        return seen.activity[name]
+        return reading.activity[name]
     total = sum(
-        q.apply(seen.activity[q.pre]) for q in graph.incoming(name) if q.pre in seen.activity
+        q.apply(reading.activity[q.pre]) for q in graph.incoming(name) if q.pre in reading.activity
     )
     return np.asarray(graph[name].gain * total + graph[name].bias)
 
 
-def _rates(model: Model, cells: Cells, name: str, seen: Seen) -> tuple[Array, float]:
+def _rates(model: Model, cells: Cells, name: str, reading: Reading) -> tuple[Array, float]:
     """Firing rates (batch, neurons), and the highest that any of them could have."""
     spiking = sources(model.graph, name)
     ceilings = [
@@ -111,7 +96,7 @@ def _rates(model: Model, cells: Cells, name: str, seen: Seen) -> tuple[Array, fl
         for s in spiking
     ]
     highest = max(ceilings)
-    rates = np.concatenate([seen.rates[s] for s in spiking], axis=1)
+    rates = np.concatenate([reading.rates[s] for s in spiking], axis=1)
     return rates, highest if highest < HUGE / 2 else np.inf
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -13,10 +13,12 @@ import numpy as np
 
 from spiking_lmu.backends.registry import get_target, target_names
 from spiking_lmu.backends.target import OnlineLearning
-from spiking_lmu.errors import TargetError
+from spiking_lmu.errors import SpecError, TargetError
+from spiking_lmu.runs.progress import Progress, shown
+from spiking_lmu.runs.result import Result
 
 from .delay_network import DelayNetwork, build_delay_network, delayed
-from .delay_spec import DelaySpec
+from .delay_spec import PRESETS, DelaySpec
 
 Array = np.ndarray
 #: Steps between two reports of progress.
@@ -24,7 +26,7 @@ CHUNK = 500
 
 
 @dataclass(frozen=True, eq=False)
-class LearnedDelay:
+class LearnedDelay(Result):
     """What one run gave.
 
     Parameters
@@ -88,32 +90,68 @@ def normalised_rmse(output: Array, ideal: Array, start: int, stop: int | None = 
 
 
 def learn_delay(
-    spec: DelaySpec, target: str, advance: Callable[[int], None] = lambda steps: None
+    spec: DelaySpec | str = "tuned",
+    target: str = "reference",
+    *,
+    progress: bool | Progress = False,
+    **changes: Any,
 ) -> LearnedDelay:
-    """Build the network, learn and test.
+    """Let a network learn a delay while it runs, and test it with learning switched off.
+
+    ``learn_delay("tuned", "loihi", neurons=500)`` starts from a preset and changes it.
 
     Parameters
     ----------
+    spec
+        What is learned: a :class:`.delay_spec.DelaySpec`, or the name of a preset.
     target
         Name of a target that can learn.
-    advance
-        Called with the number of steps that were just finished.
+    progress
+        Show a bar, be silent, or tell one's own.
+    changes
+        Fields of the spec by name.
 
     Raises
     ------
+    SpecError
+        No such preset or field, or a value outside its range.
     TargetError
         The target is unknown, cannot run here, or cannot learn while it runs.
     """
+    spec = choose_spec(spec, changes)
     online = online_learning(target)
     built = build_delay_network(spec, online.error_step)
     with online.simulator(built.network, spec.dt, spec.seed, spec.decoder_range) as simulator:
         started = perf_counter()
-        for first in range(0, spec.steps, CHUNK):
-            steps = min(CHUNK, spec.steps - first)
-            simulator.run_steps(steps)
-            advance(steps)
+        with shown(progress) as told:
+            told.start(f"delay on {target}", 0, spec.steps, "steps")
+            for first in range(0, spec.steps, CHUNK):
+                steps = min(CHUNK, spec.steps - first)
+                simulator.run_steps(steps)
+                told.advance(steps)
         seconds = perf_counter() - started
         return _result(spec, target, built, simulator, online, seconds)
+
+
+def choose_spec(spec: DelaySpec | str, changes: Mapping[str, Any]) -> DelaySpec:
+    """A spec, or the preset of that name, with changes.
+
+    Raises
+    ------
+    SpecError
+        No such preset or field, or a value outside its range.
+    """
+    if isinstance(spec, str):
+        if spec not in PRESETS:
+            raise SpecError("preset", got=repr(spec), expected=", ".join(PRESETS), fix="choose one")
+        spec = PRESETS[spec]
+    known = [field.name for field in fields(DelaySpec)]
+    for name in changes:
+        if name not in known:
+            raise SpecError(
+                name, got=repr(changes[name]), expected=", ".join(known), fix="leave it out"
+            )
+    return replace(spec, **changes)
 
 
 def online_learning(name: str) -> OnlineLearning:

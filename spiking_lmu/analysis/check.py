@@ -1,0 +1,69 @@
+"""``check``: what a target would say about a model, before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from spiking_lmu.backends.registry import load_target
+from spiking_lmu.backends.target import CoreUse, Problem, Target, blocking
+from spiking_lmu.errors import TargetError
+from spiking_lmu.graph.model import Model
+from spiking_lmu.runs.result import Result
+
+from .samples import name_of
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult(Result):
+    """What stands against running a model on a target.
+
+    Parameters
+    ----------
+    model, target
+        Their names.
+    problems
+        All of them, as the target lists them.
+    cores
+        What each core of its chip would hold; empty without a chip.
+    """
+
+    model: str
+    target: str
+    problems: tuple[Problem, ...]
+    cores: tuple[CoreUse, ...]
+
+    @property
+    def can_run(self) -> bool:
+        """Whether no problem is an error."""
+        return not blocking(self.problems)
+
+
+def check(model: Model, target: str | Target = "loihi", *, name: str = "") -> CheckResult:
+    """Everything that ``target`` cannot do with ``model`` or does differently.
+
+    ``check(spiking, "loihi").can_run`` tells in an instant what a run would tell after minutes.
+    The target need not be installed.
+
+    Raises
+    ------
+    TargetError
+        The target is unknown or broken.
+    """
+    place = load_target(target) if isinstance(target, str) else target
+    problems, cores = place.check(model), place.cores(model)
+    return CheckResult(name or name_of(model), place.name, tuple(problems), tuple(cores))
+
+
+def require_possible(models: Mapping[str, Model], targets: Sequence[Target]) -> None:
+    """Raise a TargetError if no target can run any model; before long work."""
+    refused: list[Problem] = []
+    for model in models.values():
+        for target in targets:
+            errors = blocking(target.check(model))
+            if not errors:
+                return
+            refused.append(errors[0])
+    if refused:
+        first = refused[0]
+        raise TargetError(first.where, got=first.got, expected=first.limit, fix=first.fix)

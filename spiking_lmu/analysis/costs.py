@@ -1,0 +1,73 @@
+"""``energy``: what a sample costs on each target, from the spikes of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from spiking_lmu.datasets import Dataset
+from spiking_lmu.graph.model import Model
+
+from .comparison import Comparison
+from .energy import (
+    Counts,
+    Device,
+    EnergyReport,
+    active_shares,
+    counts_of,
+    energy_report,
+    load_devices,
+    read_counts,
+)
+from .samples import draw, name_of
+
+
+def energy(
+    model: Model,
+    runs: Comparison | str | PathLike[str] | Sequence[Counts],
+    data: Dataset | None = None,
+    *,
+    devices: str | PathLike[str] | Sequence[Device] | None = None,
+    samples: int = 20,
+    name: str = "",
+) -> EnergyReport:
+    """Operations and energy of a spiking model, beside the rate model that it came from.
+
+    ``energy(spiking, compare(spiking, data.test))`` says what a sample takes on a CPU, a GPU,
+    an ARM core and Loihi, by published figures.
+
+    Parameters
+    ----------
+    model
+        The spiking model.
+    runs
+        A comparison in which it ran, the JSON file of one, or counted spikes.
+    data, samples
+        Samples on which it is measured how often rate neurons are zero; without them they
+        count as never zero.
+    devices
+        More devices, or other figures for those that are known: a JSON file, or all devices.
+    name
+        Of the model, for tables.
+
+    Raises
+    ------
+    SpecError
+        The model does not spike, or did not run.
+    FileError
+        A file that cannot be read, or is something else.
+    """
+    known = load_devices(Path(devices)) if isinstance(devices, str | PathLike) else devices
+    known = load_devices(None) if known is None else known
+    counts: Sequence[Counts]
+    if isinstance(runs, str | PathLike):
+        counts = read_counts(Path(runs), model)
+    elif isinstance(runs, Comparison):
+        mine = (o for o in runs.outcomes if o.model_digest == model.digest and len(o.indices))
+        counts = [counts_of(outcome) for outcome in mine]
+    else:
+        counts = runs
+    shares = {} if data is None else active_shares(model.rate, draw(data, samples, 0).x)
+    return replace(energy_report(model, counts, known, shares), model=name or name_of(model))

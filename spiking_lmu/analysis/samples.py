@@ -1,0 +1,67 @@
+"""Which samples and which models are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from spiking_lmu.datasets import Dataset
+from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.graph.model import Model
+
+Models = Model | Sequence[Model] | Mapping[str, Model]
+
+
+def draw(data: Dataset, samples: int | None, seed: int) -> Dataset:
+    """So many samples, drawn with ``seed``; None is all in their order.
+
+    Raises
+    ------
+    SpecError
+        Not a whole number from 1 to as many as there are.
+    """
+    if samples is None:
+        return data
+    require_at_least("samples", samples, 1)
+    if samples > len(data):
+        raise SpecError(
+            "samples",
+            got=str(samples),
+            expected=f"at most {len(data)}, as {data.what} has",
+            fix=f"try samples={len(data)}",
+        )
+    return data.draw(samples, seed)
+
+
+def name_of(model: Model) -> str:
+    """What the model was converted from, without its folder; or ``"model"``."""
+    record = model.provenance.get("conversion")
+    source = record.get("source") if isinstance(record, dict) else None
+    return Path(source).stem if isinstance(source, str) and source else "model"
+
+
+def named(models: Models) -> dict[str, Model]:
+    """Models by name; those without a name get what they were converted from, or a number.
+
+    Raises
+    ------
+    SpecError
+        No model, or something that is none.
+    """
+    if isinstance(models, Mapping):
+        found = dict(models)
+    else:
+        several = [models] if isinstance(models, Model) else list(models)
+        found = {}
+        for number, model in enumerate(several, 1):
+            name = name_of(model) if isinstance(model, Model) else ""
+            found[name if name and name not in found else f"{name or 'model'} {number}"] = model
+    wrong = [model for model in found.values() if not isinstance(model, Model)]
+    if wrong or not found:
+        raise SpecError(
+            "models",
+            got=type(wrong[0]).__name__ if wrong else "none",
+            expected="a model, several, or several by name",
+            fix="load one with spiking_lmu.load",
+        )
+    return found

@@ -1,0 +1,39 @@
+"""What happens around the code of each package while it is imported: one function for each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from importlib import import_module
+
+from . import patches
+from .quiet import no_warnings, quiet_import
+
+Execute = Callable[[], None]
+
+
+def nengo(execute: Execute) -> None:
+    """nengo 4.1.0 reads numpy.core, an old name from NumPy 2 on."""
+    with no_warnings():
+        execute()
+        patches.mend_expm()
+
+
+def nengo_dl(execute: Execute) -> None:
+    """NengoDL finds Keras 2, under the names that it asks for."""
+    import_module("nengo")
+    with quiet_import():
+        engine = patches.keras_2_engine()
+        with patches.keras_engine_names(engine):
+            execute()
+        patches.mend_linear_filter()
+
+
+def nengo_loihi(execute: Execute) -> None:
+    """nengo-loihi imports TensorFlow, then NengoDL: where that works here, it comes first."""
+    import_module("nengo")
+    with contextlib.suppress(ImportError):
+        import_module("nengo_dl")
+    with quiet_import():
+        execute()
+        patches.mend_nengo_loihi()

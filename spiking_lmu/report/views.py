@@ -1,0 +1,319 @@
+"""How each kind of result shows itself: tables and lines, numbers, rows, and a page.
+
+A result finds this module by name (:mod:`spiking_lmu.runs.result`).  A kind of result has a
+`View` here; from its rich tables come the terminal's, the notebook's and Markdown's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from spiking_lmu.analysis.calibration import CalibrationResult
+from spiking_lmu.analysis.check import CheckResult
+from spiking_lmu.analysis.comparison import Comparison
+from spiking_lmu.analysis.energy import EnergyReport
+from spiking_lmu.analysis.explain import Explanation
+from spiking_lmu.analysis.tradeoff import Tradeoff
+from spiking_lmu.errors import SpecError
+from spiking_lmu.runs.result import Result
+from spiking_lmu.training.online.delay import LearnedDelay
+from spiking_lmu.training.train import TrainingResult
+
+from . import check_table, energy_table, html, json_report, ladder_words, markdown, table
+from .calibration_table import calibration_table
+from .canvas import as_file
+from .cores import draw_cores
+from .explanation import DEVICE, as_sections
+from .json_report import json_safe
+from .ladder_plot import waterfall
+from .learning_words import delay_record, delay_table, training_table
+from .templates import render
+from .tradeoff_plot import tradeoff_plot
+from .tradeoff_table import tradeoff_rows, tradeoff_table
+from .words import headline, plain
+
+#: Characters of a line where there is no terminal.
+WIDTH = 100
+Part = Table | str
+
+
+@dataclass(frozen=True)
+class View:
+    """How one kind of result is shown.
+
+    Parameters
+    ----------
+    headline
+        What was found, in one sentence.
+    parts
+        Tables and lines, in order.
+    numbers
+        All numbers, JSON-safe.
+    rows
+        One row of a data frame for each row of its main table.
+    page
+        The body of its page, where that has more than the parts.
+    picture
+        As an SVG file; empty where there is nothing to draw.
+    """
+
+    headline: Callable[[Any], str]
+    parts: Callable[[Any], Sequence[Part]]
+    numbers: Callable[[Any], dict[str, Any]]
+    rows: Callable[[Any], list[dict[str, Any]]]
+    page: Callable[[Any], Any] | None = None
+    picture: Callable[[Any], str] | None = None
+
+
+def as_rich(result: Result) -> Group | Table:
+    """All parts, one under another."""
+    parts = _view(result).parts(result)
+    if len(parts) == 1 and isinstance(parts[0], Table):
+        return parts[0]
+    return Group(*(Text(part) if isinstance(part, str) else part for part in parts))
+
+
+def as_text(result: Result) -> str:
+    """The same as plain text of 100 columns."""
+    file = io.StringIO()
+    Console(file=file, width=WIDTH, highlight=False, no_color=True).print(as_rich(result))
+    return file.getvalue().rstrip("\n")
+
+
+def as_dict(result: Result) -> dict[str, Any]:
+    """All numbers, JSON-safe."""
+    safe: dict[str, Any] = json_safe(_view(result).numbers(result))
+    return safe
+
+
+def as_json(result: Result) -> str:
+    """All numbers as strict JSON."""
+    return json.dumps(result.to_dict(), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def as_rows(result: Result) -> list[dict[str, Any]]:
+    """For a data frame."""
+    return _view(result).rows(result)
+
+
+def as_markdown(result: Result) -> str:
+    """Headline and tables as Markdown."""
+    if isinstance(result, Comparison):
+        return markdown.as_markdown(result)
+    lines = [f"# {markdown.escape(_view(result).headline(result))}"]
+    for part in map(_plain_part, _view(result).parts(result)):
+        if isinstance(part, str):
+            lines += ["", markdown.escape(part)]
+            continue
+        lines += ["", f"## {markdown.escape(part['title'])}"] if part["title"] else []
+        head = part["headings"]
+        rows = [head, ["---"] * len(head), *part["rows"]]
+        cells = [[c if c == "---" else markdown.escape(c) for c in row] for row in rows]
+        lines += ["", *("| " + " | ".join(row) + " |" for row in cells)]
+        lines += [f"\n{markdown.escape(note)}" for note in part["notes"]]
+    return "\n".join(lines) + "\n"
+
+
+def as_html(result: Result) -> str:
+    """A page of its own."""
+    if isinstance(result, Comparison):
+        return html.as_html(result)
+    view = _view(result)
+    body = _tables(result) if view.page is None else view.page(result)
+    return render("page.html.j2", headline=view.headline(result), body=body)
+
+
+def as_svg(result: Result) -> str:
+    """Its picture as an SVG file."""
+    view = _view(result)
+    drawn = "" if view.picture is None else view.picture(result)
+    if not drawn:
+        raise SpecError(
+            "picture",
+            got=f"{type(result).__name__}: {view.headline(result)}",
+            expected="a result with something to draw",
+            fix="leave the picture out",
+        )
+    return drawn
+
+
+def as_fragment(result: Result) -> str:
+    """For a notebook's cell."""
+    from markupsafe import Markup
+
+    head = Markup("<p><strong>{}</strong></p>").format(_view(result).headline(result))
+    return f'<div class="spiking-lmu">{head}{_tables(result)}</div>'
+
+
+def _tables(result: Result) -> Any:
+    from markupsafe import Markup
+
+    parts = [_plain_part(part) for part in _view(result).parts(result)]
+    return Markup(render("tables.html.j2", parts=parts))
+
+
+def _plain_part(part: Part) -> Any:
+    """A rich table as headings, rows and notes; a line as it is."""
+    if isinstance(part, str):
+        return part
+    columns = [[_words(cell) for cell in column.cells] for column in part.columns]
+    return {
+        "title": _words(part.title),
+        "headings": [_words(column.header) for column in part.columns],
+        "rows": [list(row) for row in zip(*columns, strict=True)],
+        "notes": [line for line in _words(part.caption).split("\n") if line],
+    }
+
+
+def _words(cell: Any) -> str:
+    text = cell.plain if isinstance(cell, Text) else "" if cell is None else str(cell)
+    # Bars of blocks and runs of spaces are for a terminal.
+    return re.sub(r"[ \t]{2,}", " ", text).strip()
+
+
+def _view(result: Result) -> View:
+    for kind in type(result).__mro__:
+        if kind in VIEWS:
+            return VIEWS[kind]
+    raise NotImplementedError(f"{type(result).__name__} has no view")
+
+
+def _comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    found = []
+    for row in table.rows(comparison):
+        values = {key: value for key, value in vars(row).items() if not hasattr(value, "n")}
+        for key, interval in (("accuracy", row.accuracy), ("points", row.paired)):
+            ends = (None, None) if interval is None else (interval.low, interval.high)
+            values |= {f"{key}_low": ends[0], f"{key}_high": ends[1]}
+        values["accuracy"] = None if row.accuracy is None else row.accuracy.value
+        values["points"] = None if row.paired is None else row.paired.difference
+        values["p_value"] = None if row.paired is None else row.paired.p_value
+        del values["paired"], values["rate_accuracy"]
+        found.append(values)
+    return found
+
+
+def _ladder_rows(explanation: Explanation) -> list[dict[str, Any]]:
+    return [
+        {
+            "rung": step.name,
+            "change": step.change,
+            "accuracy": step.accuracy,
+            "points": None if step.step is None else step.step.difference,
+            "points_low": None if step.step is None else step.step.low,
+            "points_high": None if step.step is None else step.step.high,
+            "output_error": step.error,
+        }
+        for step in explanation.ladder.steps
+    ]
+
+
+def _explanation_parts(explanation: Explanation) -> list[Part]:
+    ladder = explanation.ladder
+    parts: list[Part] = [ladder_words.ladder_table(ladder), ladder_words.changes(ladder)]
+    parts += [*ladder_words.layer_tables(ladder), ladder_words.MEANING]
+    parts += ["", ladder_words.verdict(ladder)]
+    return [*parts, *(f"→ {plain(one)}" for one in explanation.advice)]
+
+
+def _energy_parts(report: EnergyReport) -> list[Part]:
+    sources = [
+        plain(f"{d.name}: {d.note + '. ' if d.note else ''}Source: {d.source}")
+        for d in report.devices
+    ]
+    return [
+        energy_table.operations_table(report),
+        *energy_table.remarks(report),
+        "",
+        energy_table.energy_table(report),
+        energy_table.LEFT_OUT,
+        *sources,
+    ]
+
+
+def _energy_rows(report: EnergyReport) -> list[dict[str, Any]]:
+    return [
+        {
+            "target": e.label,
+            "samples": e.samples,
+            "spikes": e.spikes,
+            "synops": e.operations.effective_acs,
+            "macs": e.operations.effective_macs,
+            "dense": e.operations.dense,
+            "updates": e.operations.neuron_updates,
+            **{f"joules {device}": value for device, value in e.joules.items()},
+        }
+        for e in report.entries
+    ]
+
+
+VIEWS: dict[type, View] = {
+    Comparison: View(
+        headline=lambda c: headline(table.rows(c)),
+        parts=lambda c: [table.to_rich(c)],
+        numbers=json_report.as_json,
+        rows=_comparison_rows,
+    ),
+    Explanation: View(
+        headline=lambda e: ladder_words.verdict(e.ladder),
+        parts=_explanation_parts,
+        numbers=lambda e: ladder_words.as_json(e.ladder, e.advice),
+        rows=_ladder_rows,
+        page=lambda e: as_sections([e]),
+        picture=lambda e: as_file(waterfall(e.ladder, "ladder")),
+    ),
+    Tradeoff: View(
+        headline=lambda t: f"{plain(t.model)} on {t.target}: {len(t.points)} timings from one run",
+        parts=lambda t: [tradeoff_table(t)],
+        numbers=asdict,
+        rows=tradeoff_rows,
+        page=lambda t: as_sections((), [t]),
+        picture=lambda t: as_file(tradeoff_plot(t, "tradeoff", device=DEVICE)),
+    ),
+    EnergyReport: View(
+        headline=lambda e: f"What a sample of {plain(e.model)} costs",
+        parts=_energy_parts,
+        numbers=energy_table.as_json,
+        rows=_energy_rows,
+        page=lambda e: as_sections((), (), [e]),
+    ),
+    CheckResult: View(
+        headline=check_table.headline,
+        parts=check_table.parts,
+        numbers=check_table.as_json,
+        rows=lambda c: [asdict(problem) for problem in c.problems],
+        picture=lambda c: draw_cores(c.cores, f"{c.model} on {c.target}") if c.cores else "",
+    ),
+    CalibrationResult: View(
+        headline=lambda c: f"Calibrated for {c.target} on {c.samples:,} samples of {c.data}",
+        parts=lambda c: [calibration_table(c)],
+        numbers=lambda c: c.model.provenance["conversion"]["calibration"],
+        rows=lambda c: [
+            {**asdict(point), "rates": trial.rates, "samples": trial.samples}
+            for trials in c.search.rounds
+            for trial in trials
+            for point in trial.points
+        ],
+    ),
+    TrainingResult: View(
+        headline=lambda t: f"{100 * t.accuracy:.2f} % of {t.samples:,} test samples of {t.data}",
+        parts=lambda t: [training_table(t)],
+        numbers=lambda t: t.model.provenance["training"],
+        rows=lambda t: t.curve,
+    ),
+    LearnedDelay: View(
+        headline=lambda d: f"A delay learned on {d.target}: normalised RMSE {d.nrmse:.3f}",
+        parts=lambda d: [delay_table(d)],
+        numbers=delay_record,
+        rows=lambda d: [{"tenth": i + 1, "nrmse": v} for i, v in enumerate(d.by_tenth)],
+    ),
+}

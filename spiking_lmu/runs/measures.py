@@ -1,0 +1,63 @@
+"""What is read off a run: one row of numbers for each sample.
+
+A worker hands back such rows alone, and the journal keeps them; whole outputs and spike trains
+would be a thousand times as much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from spiking_lmu.backends.target import Run
+from spiking_lmu.graph.model import Model
+
+Array = np.ndarray
+
+
+class Measure(Protocol):
+    """Turns the run of a batch into rows.  Travels between processes."""
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What decides the rows besides the run, JSON-safe: part of what they are kept under."""
+
+    @property
+    def raster(self) -> bool:
+        """Whether it needs to know when each neuron fired."""
+
+    @property
+    def batch(self) -> int | None:
+        """Samples that may be run at once, at most; None leaves it to the target."""
+
+    def width(self, model: Model) -> int:
+        """Numbers in a row."""
+
+    def rows(self, model: Model, run: Run) -> Array:
+        """Shape (samples, width), float64."""
+
+
+@dataclass(frozen=True)
+class LastOutput:
+    """The output at the last step, which decides a classification."""
+
+    raster = False
+    batch = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def width(self, model: Model) -> int:
+        """The graph's outputs."""
+        return model.graph.output_size
+
+    def rows(self, model: Model, run: Run) -> Array:
+        """Shape (samples, outputs)."""
+        return np.array(run.outputs[:, -1], dtype=float)
+
+
+LAST_OUTPUT = LastOutput()
