@@ -17,6 +17,7 @@ from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.timing import Timing
+from spiking_lmu.graph.transforms import AveragePool, Convolution, Sparse
 
 Array = np.ndarray
 #: Makes an object of the given size that passes on, from each presentation's first step,
@@ -116,6 +117,7 @@ def build_network(
     input_output: Any,
     hold: HoldFactory = process_hold,
     current_range: Mapping[str, float] | None = None,
+    relayed: bool = False,
     seed: int = 0,
 ) -> BuiltNetwork:
     """Build ``graph`` in Nengo for samples of ``inputs`` inputs.
@@ -130,6 +132,10 @@ def build_network(
         For these populations, what comes from populations that do not spike is summed in a
         Node ``<name>.current``, divided by this number and multiplied back at the neurons:
         a target that codes such values as spikes can do so between -1 and 1.
+
+    relayed
+        Whether spikes that are not weighted densely come to a Node one by one, and are weighted
+        behind it: a target whose chip knows nothing else.
 
     Raises
     ------
@@ -149,7 +155,9 @@ def build_network(
             name: _add_current(nengo, built, graph[name], scale) for name, scale in ranges.items()
         }
         for projection in graph.projections:
-            _add_projection(nengo, built, graph, projection, timing, inputs, hold, currents, ranges)
+            _add_projection(
+                nengo, built, graph, projection, timing, inputs, hold, currents, ranges, relayed
+            )
         built.input = built.nodes[graph.input]
         synapse = nengo.Lowpass(timing.readout_tau) if timing.readout_tau else None
         output = built.nodes.get(graph.output)
@@ -243,6 +251,7 @@ def _add_projection(
     hold: HoldFactory,
     currents: dict[str, Any],
     ranges: Mapping[str, float],
+    relayed: bool,
 ) -> None:
     pre, post = graph[projection.pre], graph[projection.post]
     source = built.nodes[pre.name] if pre.name in built.nodes else built.ensembles[pre.name].neurons
@@ -260,6 +269,16 @@ def _add_projection(
     else:
         source = hold(source, pre.size, timing, inputs, f"{projection.name}.hold")
         synapse = None
-    transform = projection.transform.scaled(gain).nengo()
+    scaled = projection.transform.scaled(gain)
+    held = bool(projection.delay) and synapse is None
+    if held and isinstance(scaled, Convolution) and post.name in built.ensembles:
+        # A chip takes convolutions of spikes, not of what the host holds.
+        scaled = Sparse.from_matrix(scaled.sparse(pre.size))
+    listed = isinstance(scaled, Sparse | Convolution | AveragePool)
+    if relayed and listed and pre.neuron.spiking and post.name in built.nodes:
+        relay = nengo.Node(size_in=pre.size, label=f"{projection.name}.spikes")
+        nengo.Connection(source, relay, synapse=synapse, label=f"{projection.name}.spikes")
+        source, synapse = relay, None
+    transform = scaled.nengo()
     options = {} if transform is None else {"transform": transform}
     nengo.Connection(source, target, synapse=synapse, label=projection.name, **options)

@@ -558,24 +558,45 @@ class Convolution(Transform):
         return found.ravel()
 
     def nengo(self) -> Any:
-        """``nengo.Convolution`` where every simulator has it, else ``nengo.Sparse``.
+        """A ``nengo.Convolution`` if it is :attr:`plain`, else ``nengo.Sparse``.
 
-        Not all have groups, dilation, other padding, or more than two axes.
+        It has two dimensions: nengo-loihi has no others.
         """
-        plain = self.groups == 1 and set(self.windows.dilation) == {1}
-        name = self.windows.padding_name
-        if not plain or name is None or len(self.windows.grid) > 2:
+        if not self.plain:
             return super().nengo()
         from spiking_lmu.compat import import_nengo
 
+        flat = self.in_two_dimensions()
         return import_nengo().Convolution(
-            n_filters=self.kernel.shape[-1],
-            input_shape=self.input_shape,
-            kernel_size=self.windows.kernel,
-            strides=self.windows.strides,
-            padding=name,
+            n_filters=flat.kernel.shape[-1],
+            input_shape=flat.input_shape,
+            kernel_size=flat.windows.kernel,
+            strides=flat.windows.strides,
+            padding=flat.windows.padding_name,
             channels_last=True,
-            init=np.array(self.kernel),
+            init=np.array(flat.kernel),
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one that every simulator has.
+
+        They have no groups or dilation, padding by name alone, and at most two axes.
+        """
+        usual = self.groups == 1 and set(self.windows.dilation) == {1}
+        return usual and self.windows.padding_name is not None and len(self.windows.grid) <= 2
+
+    def in_two_dimensions(self) -> Convolution:
+        """The same with a first axis of one place, where it has one axis."""
+        if len(self.windows.grid) != 1:
+            return self
+        return Convolution(
+            (1, *self.input_shape),
+            self.kernel[None],
+            (1, *self.windows.strides),
+            ((0, 0), *self.windows.padding),
+            self.groups,
+            (1, *self.windows.dilation),
         )
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -760,8 +781,11 @@ def _unchecked(kind: type[AnyTransform], array: Array) -> AnyTransform:
 
 
 def _nengo_sparse(entries: csr_matrix) -> Any:
+    """Without zeros, each of which would be a synapse."""
     from spiking_lmu.compat import import_nengo
 
+    entries = entries.copy()
+    entries.eliminate_zeros()
     return import_nengo().Sparse(entries.shape, init=entries)
 
 

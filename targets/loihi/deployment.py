@@ -15,7 +15,7 @@ from spiking_lmu.backends.engines import EngineDeployment, Makers
 from spiking_lmu.backends.feeding import Plain, plan_feeding
 from spiking_lmu.backends.network import Presenter, build_network
 from spiking_lmu.backends.rounding import rounding_margin
-from spiking_lmu.compat import import_nengo_loihi
+from spiking_lmu.compat import import_nengo, import_nengo_loihi
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
@@ -83,7 +83,7 @@ def build(
 
     Either way the same is on the chip, and the output lags behind by as many steps.
     """
-    loihi = import_nengo_loihi()
+    loihi, nengo = import_nengo_loihi(), import_nengo()
     presenter = Presenter(model.timing, inputs, graph.input_size)
     with quiet():
         built = build_network(
@@ -92,11 +92,16 @@ def build(
             inputs,
             input_output=presenter,
             current_range=current_ranges(model),
+            relayed=True,
             seed=seed,
         )
         loihi.add_params(built.network)
         for ensemble in built.on_host:
             built.network.config[ensemble].on_chip = False
+        for connection in built.network.all_connections:
+            if isinstance(connection.transform, nengo.Convolution):
+                # Axons of 16 bits have offsets in multiples of four, which not all have.
+                built.network.config[connection].pop_type = 32
         for name, neurons in lay_out(model).shapes.items():
             shape = loihi.BlockShape((neurons,), (model.graph[name].size,))
             built.network.config[built.ensembles[name]].block_shape = shape

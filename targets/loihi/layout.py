@@ -16,7 +16,10 @@ import numpy as np
 from spiking_lmu.backends.target import CoreUse
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.transforms import OneToOne, Sparse
+from spiking_lmu.graph.transforms import Dense, OneToOne, Transform
+
+from .convolution import ConvolutionSynapses, on_chip_convolution
+from .synapses import Synapses
 
 Array = np.ndarray
 
@@ -25,9 +28,6 @@ HEADROOM = 1.1
 #: Lowpass of everything that comes from the host, and of neurons without any input, in seconds
 #: (nengo-loihi, ``builder/builder.py``, ``Model.decode_tau``).
 DECODE_TAU = 0.005
-#: Memory of the synapses of one axon: bits of a weight, of a header, and of a word, which is
-#: filled up; at most 64 weights stand behind one header (``block.py``, ``bits_per_axon``).
-WEIGHT_BITS, HEADER_BITS, WORD_BITS, WEIGHTS_A_HEADER = 8, 10, 64, 64
 
 
 @dataclass(frozen=True)
@@ -38,75 +38,6 @@ class Limits:
     in_axons: int = 4096
     out_axons: int = 4096
     synapse_bits: int = 16384 * 64
-
-
-@dataclass(frozen=True, eq=False)
-class Synapses:
-    """The synapses from one source to one population, as the chip has them.
-
-    Parameters
-    ----------
-    source
-        The population on the chip whose neurons are the axons; None if spikes come from the
-        host.
-    name
-        The projection, for messages.
-    weights
-        Current that one spike adds, float32: (axons, neurons), as an array or a sparse matrix;
-        or (axons,) where axon k reaches only the neuron k modulo the number of neurons.  No
-        synapse is made of a one-to-one weight of 0.
-    tau
-        Lowpass in seconds.
-    coded
-        Whether they are those of on/off neurons, which code a value of the host with one axon
-        for positive and one for negative spikes.
-    """
-
-    source: str | None
-    name: str
-    weights: Any
-    tau: float
-    coded: bool = False
-
-    @property
-    def axons(self) -> int:
-        """Number of axons."""
-        return int(self.weights.shape[0])
-
-    @property
-    def values(self) -> Array:
-        """The weights that are not zero, in no order."""
-        values = self.weights if isinstance(self.weights, np.ndarray) else self.weights.data
-        return np.asarray(values[values != 0])
-
-    def reaching(self, neurons: slice, size: int) -> Array:
-        """Which axons have a synapse on these of ``size`` neurons, bool (axons,)."""
-        if not isinstance(self.weights, np.ndarray):
-            return np.asarray(self.weights[:, neurons].getnnz(axis=1) > 0)
-        if self.weights.ndim == 2:
-            return np.ones(self.axons, bool)
-        reached = np.arange(self.axons) % size
-        inside = (neurons.start <= reached) & (reached < neurons.stop)
-        return np.asarray(inside & (self.weights != 0))
-
-    def bits(self, neurons: slice, size: int, divided: bool) -> int:
-        """Memory for the synapses on these neurons; equal rows of divided blocks share it."""
-        if not isinstance(self.weights, np.ndarray):
-            return _sparse_bits(self.weights[:, neurons], divided)
-        if self.weights.ndim == 1:
-            return int(self.reaching(neurons, size).sum()) * axon_bits(1)
-        rows = self.weights[:, neurons]
-        return (_distinct(rows) if divided else len(rows)) * axon_bits(rows.shape[1])
-
-    def largest(self, neurons: slice, size: int) -> np.float32:
-        """Largest weight on these neurons, without its sign; -inf if there is none."""
-        if not isinstance(self.weights, np.ndarray):
-            chosen = self.weights[:, neurons].data
-        elif self.weights.ndim == 1:
-            chosen = self.weights[self.reaching(neurons, size)]
-        else:
-            chosen = self.weights[:, neurons]
-        return np.float32(np.abs(chosen).max(initial=-np.inf))
 
 
 @dataclass(frozen=True)
@@ -192,7 +123,7 @@ def lay_out(model: Model, limits: Limits | None = None) -> ChipUse:
     for incoming in synapses.values():
         for s in incoming:
             if s.source is not None:
-                axons[s.source] += s.axons
+                axons[s.source] += s.slots
     parts = {n: _divide(graph[n].size, synapses[n], axons[n], limits) for n in names}
     shapes: dict[str, int] = {}
     while True:
@@ -221,16 +152,6 @@ def _smaller(parts: list[slice]) -> list[slice]:
     return []
 
 
-def axon_bits(weights: int) -> int:
-    """Memory of one axon's synapses, in bits."""
-    full, rest = divmod(weights, WEIGHTS_A_HEADER)
-    return full * _words(WEIGHTS_A_HEADER) + (_words(rest) if rest else 0)
-
-
-def _words(weights: int) -> int:
-    return -(-(weights * WEIGHT_BITS + HEADER_BITS) // WORD_BITS) * WORD_BITS
-
-
 def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ...]:
     graph, dt = model.graph, model.timing.dt
     post, found = graph[name], []
@@ -241,25 +162,36 @@ def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ..
     for p in graph.incoming(name):
         if not graph[p.pre].neuron.spiking:
             continue
-        weights = _weights(p, post)
-        if held_on_host(model, p):
+        transform = p.transform.scaled(post.scale * post.gain)
+        height = graph[p.pre].neuron.amplitude / graph[p.pre].scale
+        source = p.pre if p.pre in on_chip else None
+        held = held_on_host(model, p)
+        convolution = None if held else on_chip_convolution(transform)
+        if convolution is not None:
+            kernel = _single(convolution.kernel / dt * height)
+            found.append(
+                ConvolutionSynapses(source, p.name, kernel, p.tau or 0.0, transform=convolution)
+            )
+            continue
+        weights = _weights(transform, post.size)
+        if held:
             found.append(Synapses(None, p.name, _on_off(weights), DECODE_TAU, True))
             continue
         # As nengo-loihi does it, step by step: equal rows share memory, to the last bit.
-        weights = weights * (1.0 / dt) * (graph[p.pre].neuron.amplitude / graph[p.pre].scale)
-        source = p.pre if p.pre in on_chip else None
+        weights = weights * (1.0 / dt) * height
         found.append(Synapses(source, p.name, _single(weights), p.tau or 0.0))
     return tuple(found)
 
 
-def _weights(projection: Projection, post: Population) -> Any:
-    """Weights with gain and scale, (pre, post), or (n,) where they are one-to-one."""
-    gain, transform = post.scale * post.gain, projection.transform
-    if isinstance(transform, Sparse):
-        return transform.scaled(gain).sparse(0).T.tocsr()
+def _weights(transform: Transform, size: int) -> Any:
+    """(pre, post), as an array or a sparse matrix, or (n,) where they are one-to-one."""
     if isinstance(transform, OneToOne):
-        return np.asarray(gain if transform.array is None else transform.array * gain)
-    return np.asarray((transform.matrix(0) * gain[:, None]).T)
+        return np.ones(size) if transform.array is None else transform.array
+    if isinstance(transform, Dense):
+        return transform.array.T
+    entries = transform.sparse(0)
+    entries.eliminate_zeros()
+    return entries.T.tocsr()
 
 
 def _on_off(weights: Any) -> Any:
@@ -305,7 +237,7 @@ def _block(
     divided = len(parts[name]) > 1
     in_axons = [s.reaching(part, size).sum() if divided else s.axons for s in synapses[name]]
     out_axons = [
-        _reached(s, part, target, parts[post], len(parts[post]) > 1)
+        s.slots_between(part, target, parts[post][-1].stop, len(parts[post]) > 1)
         for post, incoming in synapses.items()
         for s in incoming
         if s.source == name
@@ -319,29 +251,6 @@ def _block(
         out_axons=sum(out_axons),
         synapse_bits=sum(s.bits(part, size, divided) for s in synapses[name]),
     )
-
-
-def _reached(s: Synapses, part: slice, target: slice, targets: list[slice], divided: bool) -> int:
-    """Neurons of ``part`` with an axon to the block ``target``."""
-    if not divided:
-        return part.stop - part.start
-    return int(s.reaching(target, targets[-1].stop)[part].sum())
-
-
-def _sparse_bits(rows: Any, divided: bool) -> int:
-    """Of a sparse matrix (axons, neurons); axons of divided blocks are there if they lead there."""
-    counts = np.diff(rows.indptr)
-    if not divided:
-        return sum(axon_bits(int(n)) for n in counts)
-    ends = zip(rows.indptr[:-1], rows.indptr[1:], strict=True)
-    kept = {(rows.indices[a:b].tobytes(), rows.data[a:b].tobytes()) for a, b in ends if b > a}
-    return sum(axon_bits(len(indices) // rows.indices.itemsize) for indices, _ in kept)
-
-
-def _distinct(rows: Array) -> int:
-    """Number of rows that differ in any bit."""
-    rows = np.ascontiguousarray(rows)
-    return len({row.tobytes() for row in rows})
 
 
 def _ceil(a: int, b: int) -> int:

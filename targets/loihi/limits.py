@@ -139,7 +139,7 @@ def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
     """Weights, biases and time constants as integers."""
     for p in model.graph.on_chip:
         for s in use.synapses[p.name]:
-            if s.weights.ndim == 1 and not s.values.size and s.name != f"{p.name}.current":
+            if s.one_to_one and not s.values.size and s.name != f"{p.name}.current":
                 got, fix = "one-to-one weights that are all 0", "leave the projection out"
                 yield Problem(s.name, got, "one that is not", fix)
         found = scales(model, use, p.name)

@@ -13,7 +13,7 @@ from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.timing import Timing
-from spiking_lmu.graph.transforms import Transform, as_transform
+from spiking_lmu.graph.transforms import Convolution, Transform, as_transform
 from spiking_lmu.targets.loihi import deployment as loihi
 from spiking_lmu.targets.loihi import layout as loihi_layout
 from spiking_lmu.targets.loihi import limits as loihi_limits
@@ -188,3 +188,52 @@ def disagreement(model):
                 if synapse.max_abs_weight() > 0 and max(0, -1 - exponent) != lost:
                     return f"{synapse} has exponent {exponent}, not {lost} bits lost"
     return ""
+
+
+#: A core on which small images are divided.
+SMALL = loihi_layout.Limits(compartments=32, in_axons=120, out_axons=120, synapse_bits=64 * 200)
+
+
+def convolutional_model(seed):
+    """An image of neurons with biases, and one or two convolutions on the chip behind it."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in (*rng.integers(3, 7, 2), rng.integers(1, 4)))
+    if rng.random() < 0.3:
+        shape = (1, *shape[1:])
+    size = int(np.prod(shape))
+    populations = [Population("x", 1), Population("n0", size, RELU, bias=rng.uniform(-1, 60, size))]
+    projections = []
+    for k in range(int(rng.integers(1, 3))):
+        window = tuple(int(min(n, m)) for n, m in zip(rng.integers(1, 4, 2), shape, strict=False))
+        filters, strides = int(rng.integers(1, 6)), tuple(int(n) for n in rng.integers(1, 3, 2))
+        # Few distinct weights, so that parts of the kernel can be equal.
+        kernel = rng.choice([-0.01, 0.0, 0.01, 0.02], size=(*window, shape[2], filters))
+        kernel[0, 0] = 0.01
+        padding = str(rng.choice(["valid", "same"]))
+        if rng.random() < 0.25:
+            transform = Convolution(
+                shape, np.ones((*window, 1, shape[2])), strides, padding, shape[2]
+            )
+        elif shape[0] == 1 and window[0] == 1:
+            transform = Convolution(shape[1:], kernel[0], strides[1], padding)
+        else:
+            transform = Convolution(shape, kernel, strides, padding)
+        places = transform.output_shape
+        shape = places if len(places) == 3 else (1, *places)
+        size = int(np.prod(shape))
+        gains = [np.ones(()), np.tile(rng.choice([0.5, 2.0], shape[2]), size // shape[2])]
+        populations.append(
+            Population(
+                f"n{k + 1}",
+                size,
+                RELU,
+                gains[int(rng.integers(2))],
+                rng.uniform(-1, 60, size),
+                float(rng.choice([1.0, 50.0])),
+            )
+        )
+        late = {"delay": 1} if rng.random() < 0.2 else {"tau": 0.005}
+        projections.append(Projection(f"n{k}", f"n{k + 1}", transform, **late))
+    populations.append(Population("out", 2))
+    projections.append(Projection(populations[-2].name, "out", rng.normal(size=(2, size))))
+    return Model(Graph(populations, projections, "x", "out"), Timing(2, 1))
