@@ -303,14 +303,15 @@ def _split(whole: dict[str, Dataset], share: float, seed: int) -> dict[str, Data
     check_whole("seed", seed, 0, 2**63 - 1)
     data = whole["train"]
     if len(data) == 1:
-        first, last = _split_in_time(data, share)
+        first, last = split_in_time(data, share)
     else:
         chosen = stratified(data, share, seed)
-        first, last = _part(data, "train", ~chosen), _part(data, "test", chosen)
+        first, last = part_of(data, "train", ~chosen), part_of(data, "test", chosen)
     return {**whole, "train": first, "test": last}
 
 
-def _part(data: Dataset, split: str, chosen: Array) -> Dataset:
+def part_of(data: Dataset, split: str, chosen: Array) -> Dataset:
+    """The samples where ``chosen`` is true, as a part of its own with its own digest."""
     positions = np.flatnonzero(chosen)
     x = np.asarray(data.x[positions])
     return Dataset(
@@ -345,8 +346,8 @@ def stratified(data: Dataset, share: float, seed: int) -> Array:
     return chosen
 
 
-def _split_in_time(data: Dataset, share: float) -> tuple[Dataset, Dataset]:
-    """The beginning and the end of one long sequence."""
+def split_in_time(data: Dataset, share: float) -> tuple[Dataset, Dataset]:
+    """The beginning and the end of one long sequence; ``share`` is that of the end."""
     length = int(data.lengths[0])
     cut = round((1 - share) * length)
     if not data.task.every or not 0 < cut < length:

@@ -45,6 +45,9 @@ class LmuSpec:
         Model of the hidden neurons, a rate neuron.
     layers
         Cells stacked on one another.
+    memories
+        Memories a cell, each of ``order`` dimensions.  As many as there are inputs: one
+        remembers each; one: their sum; another number: trained mixtures of them.
     current_tau, recurrence_tau
         Recurrent cell only: lowpass filters, with time constants in inputs, on the current from
         input and memory and on what the hidden layer sees of itself; 0 is none.  Spikes
@@ -64,6 +67,7 @@ class LmuSpec:
     cell: str = "feedforward"
     neuron: Neuron = RELU
     layers: int = 1
+    memories: int = 1
     current_tau: float = 0.0
     recurrence_tau: float = 0.0
 
@@ -74,6 +78,7 @@ class LmuSpec:
             "order": 4096,
             "units": 10**5,
             "layers": 64,
+            "memories": 4096,
         }
         for name, most in limits.items():
             check_whole(f"LMU {name.replace('_', ' ')}", getattr(self, name), 1, most)
@@ -167,16 +172,21 @@ def memory(
 ) -> tuple[tuple[Population, ...], tuple[Projection, ...]]:
     """The populations ``name.u`` (what is remembered) and ``name.m`` (the memory).
 
-    ``encoder`` (1, source size) makes u from the source.
+    ``encoder`` (memories, source size) makes u from the source; each number in u has a memory
+    of ``order`` dimensions, one after another in m.  Encoders that mix are trainable.
     """
     a, b = memory_matrices(order, theta)
+    count = len(encoder)
     u, m = f"{name}.u", f"{name}.m"
+    fixed = count == 1 or np.array_equal(encoder, np.eye(*encoder.shape))
     projections = (
-        Projection(source, u, encoder, name=f"{name}.x_to_u", trainable=False),
-        Projection(u, m, b, name=f"{name}.u_to_m", trainable=False),
-        Projection(m, m, a, delay=1, name=f"{name}.m_to_m", trainable=False),
+        Projection(source, u, encoder, name=f"{name}.x_to_u", trainable=not fixed),
+        Projection(u, m, np.kron(np.eye(count), b), name=f"{name}.u_to_m", trainable=False),
+        Projection(
+            m, m, np.kron(np.eye(count), a), delay=1, name=f"{name}.m_to_m", trainable=False
+        ),
     )
-    return (Population(u, 1), Population(m, order)), projections
+    return (Population(u, count), Population(m, count * order)), projections
 
 
 def window(length: int, units: int, output_size: int) -> Graph:
@@ -239,7 +249,8 @@ def build(spec: LmuSpec, seed: int = 0) -> Graph:
     source, width = "x", spec.input_size
     for layer in range(1, spec.layers + 1):
         cell = "lmu" if layer == 1 else f"lmu{layer}"
-        parts, links = memory(cell, source, spec.order, spec.theta, np.ones((1, width)))
+        encoder = _encoder(rng, spec.memories, width)
+        parts, links = memory(cell, source, spec.order, spec.theta, encoder)
         hidden = f"{cell}.h"
         populations += [*parts, Population(hidden, spec.units, spec.neuron)]
         projections += links
@@ -267,7 +278,10 @@ def build(spec: LmuSpec, seed: int = 0) -> Graph:
             ]
         projections.append(
             Projection(
-                f"{cell}.m", entry, _glorot(rng, spec.units, spec.order), name=f"{cell}.m_to_h"
+                f"{cell}.m",
+                entry,
+                _glorot(rng, spec.units, spec.memories * spec.order),
+                name=f"{cell}.m_to_h",
             )
         )
         source, width = hidden, spec.units
@@ -276,6 +290,12 @@ def build(spec: LmuSpec, seed: int = 0) -> Graph:
         Projection(source, "readout", _glorot(rng, spec.output_size, width), name="readout_weights")
     )
     return Graph(tuple(populations), tuple(projections), "x", "readout")
+
+
+def _encoder(rng: np.random.Generator, memories: int, width: int) -> Array:
+    if memories == 1:
+        return np.ones((1, width))
+    return np.eye(width) if memories == width else _glorot(rng, memories, width)
 
 
 def _glorot(rng: np.random.Generator, post: int, pre: int) -> Array:
