@@ -15,7 +15,7 @@ import numpy as np
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.task import Task
 
-from .statistics import CONFIDENCE, Accuracy, Paired
+from .statistics import CONFIDENCE, Accuracy, Paired, accuracy
 
 Array = np.ndarray
 
@@ -146,6 +146,15 @@ def scored(task: Task, truth: Array, outputs: Array, lengths: Array | None = Non
     value = _value(task.metric, units.sum(axis=0), classes)
     low, high = _interval(_resampled(task.metric, units, classes), 1 - CONFIDENCE)
     return Score(task.metric, value, low, high, len(truth))
+
+
+def score_of(
+    task: Task, truth: Array, outputs: Array, lengths: Array | None = None
+) -> Accuracy | Score:
+    """A model's score: in closed form where there is one (Wilson's interval), else `scored`."""
+    if task.metric == "accuracy" and not task.every:
+        return accuracy(outputs.argmax(axis=-1), truth)
+    return scored(task, truth, outputs, lengths)
 
 
 def compared(

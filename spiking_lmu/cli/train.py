@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spiking_lmu.graph.model import Model
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command; each of the cell's is a field of ``TrainingSettings``."""
     parser.add_argument(
-        "data", help="psmnist, smnist, psfashion; or, for the dense cell, mnist, fashion-mnist"
+        "data",
+        help="a file, a folder or a name such as aeon:JapaneseVowels (docs/data.md); images: "
+        "psmnist, smnist, psfashion, or for the dense cell mnist, fashion-mnist",
     )
     parser.add_argument(
         "--cell",
         choices=["feedforward", "recurrent", "dense"],
         default="feedforward",
-        help="an LMU's, for sequences; or dense, without a memory, for images",
+        help="an LMU's, for sequences; or dense, without a memory, for samples of one input",
     )
     parser.add_argument("--neuron", choices=["relu", "lif", "tanh"], help="hidden neurons")
     parser.add_argument("--order", type=int, help="dimensions of the memory")
     parser.add_argument("--units", type=int, help="hidden neurons")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--steps", type=int, help="stop after this many batches (recurrent)")
-    parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--batch-size", type=int, help="samples a step (images: 100)")
     parser.add_argument("--learning-rate", type=float, help="Adam's, at the start")
     parser.add_argument("--dropout", type=float, help="share of hidden outputs (by cell)")
     parser.add_argument("--shift", type=int, help="largest random shift in pixels (by cell)")
@@ -43,6 +49,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trace-noise", type=float, default=0.0, help="fast: noise on the recurrence, s.d."
     )
+    parser.add_argument("--theta", type=float, help="sequences: remembered window, in inputs")
+    parser.add_argument("--memories", type=int, help="sequences: memories (one a channel)")
+    parser.add_argument(
+        "--gather",
+        action=BooleanOptionalAction,
+        help="sequences with one answer: every input adds to it, or the last alone gives it "
+        "(what validates better)",
+    )
+    parser.add_argument(
+        "--patience", type=int, help="sequences: epochs without a better validation loss"
+    )
+    parser.add_argument(
+        "--balance",
+        action=BooleanOptionalAction,
+        help="sequences: weigh classes by how rare they are",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
@@ -55,6 +77,7 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from spiking_lmu.files.slmu import save
+    from spiking_lmu.report.words import said
     from spiking_lmu.training.curve import plot_curve
     from spiking_lmu.training.train import TrainingSettings, train
 
@@ -73,9 +96,14 @@ def run(options: Namespace) -> int:
     )
     save(result.model, options.output)
     picture = options.output.with_suffix(".curve.svg")
-    neuron = settings.spec().neuron.kind
+    neuron = result.model.rate[_hidden(result.model)].neuron.kind
     plot_curve(result.curve, f"{options.data}, {options.cell} cell, {neuron}", picture)
     console = Console(highlight=False, markup=False)
-    console.print(f"accuracy on {result.samples:,} test images: {100 * result.accuracy:.2f} %")
+    console.print(said(result.score))
     console.print(f"wrote {options.output} and {picture}", soft_wrap=True)
     return 0
+
+
+def _hidden(model: Model) -> str:
+    """The hidden layer: the first population that is not linear."""
+    return next(p.name for p in model.rate.populations if p.neuron.kind != "linear")

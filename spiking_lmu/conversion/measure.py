@@ -18,7 +18,7 @@ Array = np.ndarray
 BATCH, MAX_VALUES = 250, 20_000_000
 
 
-def measure_activity(graph: Graph, x: Array) -> dict[str, Activity]:
+def measure_activity(graph: Graph, x: Array, lengths: Array | None = None) -> dict[str, Activity]:
     """Percentiles of what every nonlinear population puts out and takes in.
 
     Parameters
@@ -27,6 +27,8 @@ def measure_activity(graph: Graph, x: Array) -> dict[str, Activity]:
         A rate graph.
     x
         Training inputs (samples, inputs, input_size); never test inputs.
+    lengths
+        Inputs of each sample, shape (samples,), if they differ; the rest is padding.
 
     Returns
     -------
@@ -40,15 +42,19 @@ def measure_activity(graph: Graph, x: Array) -> dict[str, Activity]:
     stride = max(1, int(np.ceil(samples * inputs * widest / MAX_VALUES)))
     outputs: dict[str, list[Array]] = {name: [] for name in names}
     currents: dict[str, list[Array]] = {name: [] for name in names}
+    ends = np.full(samples, inputs) if lengths is None else np.asarray(lengths)
+    for last in np.unique(ends).tolist():
 
-    def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
-        if (inputs - 1 - step) % stride:
-            return
-        for name in names:
-            outputs[name].append(np.abs(values[name]).astype(np.float32).ravel())
-            currents[name].append(np.abs(totals[name]).astype(np.float32).ravel())
+        def observe(
+            step: int, values: dict[str, Array], totals: dict[str, Array], last: int = last
+        ) -> None:
+            if (last - 1 - step) % stride:
+                return
+            for name in names:
+                outputs[name].append(np.abs(values[name]).astype(np.float32).ravel())
+                currents[name].append(np.abs(totals[name]).astype(np.float32).ravel())
 
-    run_rate(graph, x, observe=observe)
+        run_rate(graph, x[ends == last, :last], observe=observe)
     return {name: _summary(outputs[name], currents[name]) for name in names}
 
 

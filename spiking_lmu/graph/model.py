@@ -103,6 +103,10 @@ class Model:
             return self.rate_graph
         return rate_twin(self.graph) if self.graph.spiking else self.graph
 
+    def scaled(self, x: np.ndarray) -> np.ndarray:
+        """Data (…, channels) as the graph's input takes them."""
+        return np.asarray(x) if self.scaling is None else self.scaling.apply(np.asarray(x))
+
     @property
     def digest(self) -> str:
         """SHA-256 over everything that decides what the model computes."""

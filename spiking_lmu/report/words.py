@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from spiking_lmu.analysis.metrics import Score, metric_of
 from spiking_lmu.analysis.statistics import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy, Paired
 
 if TYPE_CHECKING:
@@ -39,6 +40,33 @@ def percent(value: Accuracy | None) -> str:
 def share(value: Accuracy) -> str:
     """Accuracy in percent without sign or interval: ``'97.5'``."""
     return _fixed(100 * value.value, value.n)
+
+
+def said(score: Accuracy | Score) -> str:
+    """A score on a test set, in a sentence.
+
+    >>> said(Accuracy(195, 200, 0.9428, 0.9893))
+    'accuracy on 200 test samples: 97.5 % (94.3–98.9)'
+    """
+    metric = metric_of(score)
+    return f"{metric.label} on {score.n:,} test samples: {value(score)}"
+
+
+def value(score: Accuracy | Score | None) -> str:
+    """A score with its interval, in percent if it is a share.
+
+    >>> value(Score("nrmse", 0.04812, 0.0451, 0.0523, 32))
+    '0.0481 (0.0451–0.0523)'
+    """
+    if score is None:
+        return NONE
+    metric = metric_of(score)
+    ends = "" if math.isnan(score.low) else "({}–{})"
+    if not metric.points:
+        ends = ends.format(f"{score.low:.3g}", f"{score.high:.3g}")
+        return f"{score.value:.3g} {ends}".strip()
+    ends = ends.format(*(_fixed(100 * end, score.n) for end in (score.low, score.high)))
+    return f"{_fixed(100 * score.value, score.n)} % {ends}".strip()
 
 
 def difference(row: Row) -> str:

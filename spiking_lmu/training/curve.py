@@ -8,7 +8,7 @@ from spiking_lmu.files.writing import write_atomically
 
 
 def plot_curve(curve: list[dict[str, float]], title: str, path: Path) -> None:
-    """Draw error by epoch, on training and (if any) held-out images, as an SVG file."""
+    """Draw error or loss by epoch, on training and held-out samples, as an SVG file."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -16,7 +16,17 @@ def plot_curve(curve: list[dict[str, float]], title: str, path: Path) -> None:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
+    # Training again on all samples has nothing held out to be seen beside.
+    curve = [entry for entry in curve if "refit" not in entry]
     epochs = range(1, len(curve) + 1)
+    images = "accuracy" in curve[0]
+    for key, label, colour in (
+        ("loss", "training (with dropout)", "#0072b2"),
+        ("validation_loss", "validation", "#d55e00"),
+    ):
+        if not images and key in curve[0]:
+            losses = [entry[key] for entry in curve]
+            axes.plot(epochs, losses, linewidth=1.2, color=colour, label=label)
     for key, label, colour in (
         ("accuracy", "training (with dropout and shifts)", "#0072b2"),
         ("held_out_accuracy", "held out", "#d55e00"),
@@ -24,7 +34,8 @@ def plot_curve(curve: list[dict[str, float]], title: str, path: Path) -> None:
         if key in curve[0]:
             errors = [100 * (1 - entry[key]) for entry in curve]
             axes.plot(epochs, errors, marker="o", markersize=3, color=colour, label=label)
-    axes.set(xlabel="epoch", ylabel="error, % of images", title=title, yscale="log")
+    ylabel = "error, % of images" if images else "loss"
+    axes.set(xlabel="epoch", ylabel=ylabel, title=title, yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))

@@ -15,11 +15,13 @@ import numpy as np
 
 from spiking_lmu.analysis.metrics import METRIC, value_of
 from spiking_lmu.compat import import_nengo_dl
+from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.datasets import Dataset, Splits
 from spiking_lmu.datasets.arrays import part_of, split_in_time, stratified
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build, memory_matrices
+from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Scaling
 
@@ -115,7 +117,6 @@ def fit(data: Splits, settings: SequenceSettings, report: Report | None = None) 
         Too few samples to split a validation part off.
     """
     report = report or (lambda epoch, epochs, values: None)
-    import_nengo_dl()  # makes tf.keras mean Keras 2
     whole = data.train
     scaling = Scaling.measured(whole.x, whole.lengths)
     given = data.validation
@@ -141,6 +142,18 @@ def fit(data: Splits, settings: SequenceSettings, report: Report | None = None) 
         "validation_losses": {str(c.gathers): _lowest(curve) for curve, _, c in tried},
     }
     return Fitted(cell.graph(), scaling, curve, chosen)
+
+
+def rate_outputs(model: Model, data: Dataset, batch: int = 100) -> Array:
+    """A rate model's answers as its task has them; padded where it answers at every input."""
+    found = []
+    for start in range(0, len(data), batch):
+        rows = slice(start, start + batch)
+        outputs = run_rate(model.rate, model.scaled(data.x[rows]))
+        if not model.task.every:
+            outputs = outputs[np.arange(len(outputs)), data.lengths[rows] - 1]
+        found.append(outputs)
+    return np.concatenate(found)
 
 
 def _ways(data: Dataset, settings: SequenceSettings) -> list[SequenceSettings]:
@@ -279,6 +292,7 @@ class _Cell:
     def __init__(
         self, spec: LmuSpec, data: Dataset, scaling: Scaling, settings: SequenceSettings
     ) -> None:
+        import_nengo_dl()  # makes tf.keras mean Keras 2
         import tensorflow as tf
 
         self.spec, self.scaling, self.settings, self.task = spec, scaling, settings, data.task

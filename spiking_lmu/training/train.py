@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spiking_lmu import datasets
+from spiking_lmu.analysis.metrics import Metric, Score, metric_of, score_of
+from spiking_lmu.analysis.statistics import Accuracy, accuracy
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion import measure_activity
+from spiking_lmu.datasets import Dataset, Splits
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.lmu import LmuSpec
@@ -27,9 +30,6 @@ from spiking_lmu.runs.result import Result
 from .dense import DenseSpec
 from .fast_loop import FastSchedule
 from .loop import Report, Schedule
-
-if TYPE_CHECKING:
-    from spiking_lmu.datasets import Dataset
 
 #: Data sets by whether a sample is a sequence of pixels, or one input.
 SEQUENCES, IMAGES = ("psmnist", "smnist", "psfashion"), ("mnist", "fashion-mnist")
@@ -45,6 +45,19 @@ WARM_UP = 20
 #: Training images on which activity is measured for conversion.
 ACTIVITY_SAMPLES = 1000
 TRAINING_SET, PIXELS = 60_000, 784
+#: Images a step.
+BATCH_SIZE = 100
+#: Settings that only training on images has, and those that only other sequences have.
+ONLY_IMAGES = (
+    "steps",
+    "shift",
+    "held_out",
+    "warm_up",
+    "current_tau",
+    "recurrence_tau",
+    "trace_noise",
+)
+ONLY_SEQUENCES = ("theta", "memories", "gather", "patience", "balance")
 #: Test images that are run at once.
 BATCH = 500
 
@@ -58,14 +71,15 @@ class TrainingSettings:
     Parameters
     ----------
     cell
-        ``feedforward`` or ``recurrent``, an LMU's; or ``dense``, without a memory, for images
+        ``feedforward`` or ``recurrent``, an LMU's; or ``dense``, without a memory, for samples
         that are one input.
     neuron
         Of the hidden layer: ``relu``, ``lif`` or ``tanh``.
     order, units
         Dimensions of the memory, and hidden neurons.
     epochs, batch_size, learning_rate
-        Passes over the training set, samples a step, and Adam's rate at the start.
+        Passes over the training set, samples a step (100 of images), and Adam's rate at the
+        start.
     steps
         Recurrent: stop after so many batches.
     dropout, shift, held_out
@@ -76,6 +90,9 @@ class TrainingSettings:
     warm_up, current_tau, recurrence_tau, trace_noise
         Fast: epochs on the memory alone, first; lowpass filters in inputs; noise on what the
         hidden layer sees of itself, a standard deviation.
+    theta, memories, gather, patience, balance
+        For sequences that are not images; see
+        :class:`spiking_lmu.training.sequences.SequenceSettings`.
     seed
         Decides initial weights, order of samples and augmentation.
 
@@ -94,7 +111,7 @@ class TrainingSettings:
     units: int | None = None
     epochs: int | None = None
     steps: int | None = None
-    batch_size: int = 100
+    batch_size: int | None = None
     learning_rate: float | None = None
     dropout: float | None = None
     shift: int | None = None
@@ -104,6 +121,11 @@ class TrainingSettings:
     current_tau: float = 0.0
     recurrence_tau: float = 0.0
     trace_noise: float = 0.0
+    theta: float | None = None
+    memories: int | None = None
+    gather: bool | None = None
+    patience: int | None = None
+    balance: bool | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -115,7 +137,7 @@ class TrainingSettings:
         ranges = {
             "dropout": (0, 0.95),
             "shift": (0, 8),
-            "held_out": (0, TRAINING_SET - self.batch_size),
+            "held_out": (0, TRAINING_SET - self._batch),
             "warm_up": (0, 10_000),
             "trace_noise": (0, 10),
         }
@@ -168,7 +190,7 @@ class TrainingSettings:
         """Epochs, batch size, learning rate and seed."""
         return Schedule(
             EPOCHS[self.cell] if self.epochs is None else self.epochs,
-            self.batch_size,
+            self._batch,
             self.learning_rate or LEARNING_RATE[self.cell],
             self.seed,
         )
@@ -181,6 +203,10 @@ class TrainingSettings:
             dropout=self._dropout,
             trace_noise=self.trace_noise,
         )
+
+    @property
+    def _batch(self) -> int:
+        return BATCH_SIZE if self.batch_size is None else self.batch_size
 
     @property
     def _dropout(self) -> float:
@@ -234,8 +260,8 @@ class TrainingResult(Result):
         Name of the data set.
     curve
         Loss and accuracies by epoch.
-    correct, samples
-        Right decisions on the test set, and its size.
+    score
+        The task's metric on the test set, with its interval.
     settings
         As in :meth:`TrainingSettings.record`.
     """
@@ -243,18 +269,17 @@ class TrainingResult(Result):
     model: Model
     data: str
     curve: Curve
-    correct: int
-    samples: int
+    score: Accuracy | Score
     settings: dict[str, Any]
 
     @property
-    def accuracy(self) -> float:
-        """Right decisions as a fraction of the test samples."""
-        return self.correct / self.samples
+    def metric(self) -> Metric:
+        """What the score is in."""
+        return metric_of(self.score)
 
 
 def train(
-    data: str,
+    data: str | Splits,
     settings: TrainingSettings | None = None,
     *,
     folder: str | PathLike[str] | None = None,
@@ -270,7 +295,9 @@ def train(
     Parameters
     ----------
     data
-        ``psmnist``, ``smnist`` or ``psfashion`` for an LMU; ``mnist`` or ``fashion-mnist`` for
+        A data set (:func:`spiking_lmu.datasets.from_arrays`), or the name of one, as
+        :func:`spiking_lmu.datasets.load` takes it.  Images have a training of their own:
+        ``psmnist``, ``smnist`` and ``psfashion`` for an LMU, ``mnist`` and ``fashion-mnist`` for
         the dense cell.
     settings, choices
         See :class:`TrainingSettings`; a choice is one of its fields by name.
@@ -293,6 +320,11 @@ def train(
         TensorFlow or NengoDL is not installed.
     """
     settings = _chosen(settings, choices)
+    if isinstance(data, Splits) or data not in (*IMAGES, *SEQUENCES):
+        splits = data if isinstance(data, Splits) else datasets.load(data, folder=folder)
+        name = data.name if isinstance(data, Splits) else data
+        return _on_sequences(name, splits, settings, progress, command)
+    _require_usual(settings, ONLY_SEQUENCES, "images")
     possible = IMAGES if settings.cell == "dense" else SEQUENCES
     if data not in possible:
         raise SpecError(
@@ -310,18 +342,78 @@ def train(
         data, "train", folder=folder, samples=ACTIVITY_SAMPLES, seed=settings.seed
     )
     test = datasets.load(data, "test", folder=folder)
-    correct = _count_correct(graph, test)
+    score = accuracy(_decisions(graph, test), test.y)
     training = {
         "command": command or _call(data, settings),
         "settings": record,
         "curve": curve,
-        "test": {"correct": correct, "samples": len(test.y), "data": f"{data} test"},
+        "test": {"correct": score.correct, "samples": len(test.y), "data": f"{data} test"},
         **environment(),
     }
     model = Model(
-        graph, activity=measure_activity(graph, measured.x), provenance={"training": training}
+        graph,
+        task=test.task,
+        activity=measure_activity(graph, measured.x),
+        provenance={"training": training},
     )
-    return TrainingResult(model, data, curve, correct, len(test.y), record)
+    return TrainingResult(model, data, curve, score, record)
+
+
+def _on_sequences(
+    name: str,
+    data: Splits,
+    settings: TrainingSettings,
+    progress: bool | Progress,
+    command: str,
+) -> TrainingResult:
+    """Any data but images: see :mod:`.sequences`."""
+    from .sequences import SequenceSettings, fit, rate_outputs
+
+    _require_usual(settings, ONLY_IMAGES, "data that are no images")
+    if settings.trainer != "fast":
+        _choice("trainer for data that are no images", settings.trainer, ("fast",))
+    shared = [f.name for f in fields(SequenceSettings) if hasattr(settings, f.name)]
+    chosen = {name: getattr(settings, name) for name in shared}
+    spec = SequenceSettings(**{key: value for key, value in chosen.items() if value is not None})
+    with shown(progress) as told:
+        told.start(name, 0, spec.epochs, "epochs")
+
+        def report(epoch: int, epochs: int, values: dict[str, float]) -> None:
+            told.advance(1, f"epoch {epoch}/{epochs}  loss {values['loss']:.4f}")
+
+        found = fit(data, spec, report)
+    train_part, test = data.train, data.test
+    record = {"data": name, **asdict(spec), **found.spec}
+    model = Model(found.graph, task=train_part.task, scaling=found.scaling)
+    some = train_part.draw(min(len(train_part), ACTIVITY_SAMPLES), settings.seed)
+    model = replace(
+        model,
+        activity=measure_activity(found.graph, model.scaled(some.x), some.lengths),
+    )
+    score = score_of(test.task, test.y, rate_outputs(model, test), test.lengths)
+    training = {
+        "command": command or _call(name, settings),
+        "settings": record,
+        "data_digest": train_part.digest,
+        "curve": found.curve,
+        "test": {**asdict(score), "value": score.value, "data": test.what},
+        **environment(),
+    }
+    model = replace(model, provenance={"training": training})
+    return TrainingResult(model, name, found.curve, score, record)
+
+
+def _require_usual(settings: TrainingSettings, names: Sequence[str], what: str) -> None:
+    """Raise a SpecError for a setting that training on ``what`` does not have."""
+    usual = TrainingSettings()
+    chosen = [name for name in names if getattr(settings, name) != getattr(usual, name)]
+    if chosen:
+        raise SpecError(
+            chosen[0],
+            got=f"{getattr(settings, chosen[0])!r} for {what}",
+            expected="none",
+            fix="leave it out",
+        )
 
 
 def _chosen(settings: TrainingSettings | None, choices: dict[str, Any]) -> TrainingSettings:
@@ -361,7 +453,7 @@ class _Run:
     def samples(self) -> int | None:
         """An epoch's, where the number of batches is limited."""
         steps = self.settings.steps
-        return None if steps is None else steps * self.settings.batch_size
+        return None if steps is None else steps * self.settings.schedule.batch_size
 
     @property
     def schedule(self) -> Schedule:
@@ -491,12 +583,11 @@ def _report(progress: Progress, settings: TrainingSettings, data: str) -> Report
     return report
 
 
-def _count_correct(graph: Graph, test: Dataset) -> int:
-    correct = 0
+def _decisions(graph: Graph, test: Dataset) -> np.ndarray:
+    found = []
     for start in range(0, len(test.y), BATCH):
-        outputs = run_reference(graph, test.x[start : start + BATCH])[:, -1]
-        correct += int((outputs.argmax(axis=1) == test.y[start : start + BATCH]).sum())
-    return correct
+        found.append(run_reference(graph, test.x[start : start + BATCH])[:, -1].argmax(axis=1))
+    return np.concatenate(found)
 
 
 def _choice(name: str, value: str, known: Any) -> None:
