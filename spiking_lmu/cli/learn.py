@@ -112,10 +112,9 @@ def _freeze(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
 
 
 def _write_json(record: dict[str, Any], path: Path) -> None:
-    import json
-
+    from spiking_lmu.files.json_text import json_text
     from spiking_lmu.files.writing import write_atomically
 
     with write_atomically(path) as file:
-        file.write(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode())
+        file.write(json_text(record).encode())
         file.write(b"\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.statistics import confusion
+from spiking_lmu.files.json_text import json_text
 from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.runs.results import Outcome
 
@@ -32,7 +32,7 @@ def write_json(comparison: Comparison, path: str | Path) -> None:
     SpecError
         As `report.rows`.
     """
-    text = json.dumps(as_json(comparison), allow_nan=False, ensure_ascii=False, indent=1)
+    text = json_text(as_json(comparison))
     with write_atomically(path) as file:
         file.write(text.encode("utf-8", "replace") + b"\n")
 
@@ -41,7 +41,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """The JSON document as Python values.
 
     Accuracies and intervals are fractions, differences are percentage points, times are
-    seconds; ``decisions[i]`` and ``spikes[i]`` belong to sample ``samples[i]``.
+    seconds; ``decisions[i]`` and ``spikes[i]`` belong to sample ``samples[i]``, of the document
+    where a row's ``samples`` are null.
     """
     pairs = rows_with_outcomes(comparison)
     document = {
@@ -80,14 +81,20 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
         "steps": outcome.steps,
         "placement": outcome.placement,
         "options": outcome.record,
-        "samples": outcome.indices,
+        "samples": None if np.array_equal(outcome.indices, comparison.indices) else outcome.indices,
         "decisions": decided,
-        "spikes": totals if outcome.spikes else None,
+        "spikes": _whole(totals) if outcome.spikes else None,
         "spikes_per_sample_by_population": {
             name: float(counts.mean()) for name, counts in outcome.spikes.items() if counts.size
         },
         "confusion": confusion(decided, labels_of(comparison, outcome), len(comparison.classes)),
     }
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Whole numbers as integers, which are shorter to write; others as they are."""
+    whole = np.rint(values)
+    return whole.astype(np.int64) if np.array_equal(whole, values) else values
 
 
 def json_safe(value: Any) -> Any:

@@ -7,7 +7,6 @@ A result finds this module by name (:mod:`spiking_lmu.runs.result`).  A kind of 
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from spiking_lmu.analysis.energy import EnergyReport
 from spiking_lmu.analysis.explain import Explanation
 from spiking_lmu.analysis.tradeoff import Tradeoff
 from spiking_lmu.errors import SpecError
+from spiking_lmu.files.json_text import json_text
 from spiking_lmu.runs.result import Result
 from spiking_lmu.training.online.delay import LearnedDelay
 from spiking_lmu.training.train import TrainingResult
@@ -97,7 +97,7 @@ def as_dict(result: Result) -> dict[str, Any]:
 
 def as_json(result: Result) -> str:
     """All numbers as strict JSON."""
-    return json.dumps(result.to_dict(), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    return json_text(result.to_dict()) + "\n"
 
 
 def as_rows(result: Result) -> list[dict[str, Any]]:
