@@ -189,7 +189,7 @@ def _weights(transform: Transform, size: int) -> Any:
         return np.ones(size) if transform.array is None else transform.array
     if isinstance(transform, Dense):
         return transform.array.T
-    entries = transform.sparse(0)
+    entries = transform.sparse(0).copy()
     entries.eliminate_zeros()
     return entries.T.tocsr()
 
