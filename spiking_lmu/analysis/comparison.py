@@ -75,6 +75,9 @@ class Comparison(Result):
         Operations and energy of each model that ran.
     explanations, tradeoffs
         Of each model on each target, where they were asked for.
+
+    ``compare(model, data)`` gives a ``Comparison(data="psmnist test", ...)``; ``print`` shows its
+    table, and ``to_html("report.html")`` writes its page.
     """
 
     data: str
@@ -99,7 +102,15 @@ class Comparison(Result):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; ``comparison`` holds everything that was finished."""
+    """The user stopped the run; ``comparison`` holds everything that was finished.
+
+    ::
+
+        try:
+            result = compare(model, data, journal="finished")
+        except Interrupted as stopped:
+            result = stopped.comparison
+    """
 
     def __init__(self, comparison: Comparison) -> None:
         super().__init__("interrupted")

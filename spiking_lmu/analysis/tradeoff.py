@@ -58,6 +58,9 @@ class Grid:
     ------
     SpecError
         Nothing to look at, or a value that :class:`spiking_lmu.graph.timing.Timing` refuses.
+
+    >>> Grid((50, 10), (0.01,)).settle_steps
+    (10, 50)
     """
 
     settle_steps: tuple[int, ...] = SETTLE_STEPS

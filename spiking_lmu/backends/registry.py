@@ -52,7 +52,11 @@ class FoundTarget:
 
 
 def find_targets() -> tuple[FoundTarget, ...]:
-    """Every installed adapter, those nearest to the definition first, broken ones last."""
+    """Every installed adapter, those nearest to the definition first, broken ones last.
+
+    >>> find_targets()[0].name
+    'reference'
+    """
     entries = tuple(entry_points(group=GROUP))
     often = Counter(entry.name for entry in entries)
     found = []
@@ -98,6 +102,9 @@ def get_target(name: str) -> Target:
     ------
     TargetError
         Unknown, broken, or not able to run here.
+
+    >>> get_target("reference").capabilities.precision
+    'float64'
     """
     target = load_target(name)
     problem = FoundTarget(name, target).unusable

@@ -223,6 +223,11 @@ class Splits:
         By name of the part: the data, or a function that loads them when they are first asked
         for, called with ``samples`` and ``seed`` if not all are wanted (see
         :meth:`Dataset.draw`).
+
+    >>> from spiking_lmu.datasets import load
+    >>> data = load("mnist")
+    >>> data.test.x.shape, "train" in data
+    ((10000, 1, 784), True)
     """
 
     def __init__(self, name: str, parts: dict[str, Dataset | Loader]) -> None:

@@ -58,6 +58,13 @@ def save(model: Model, path: str | Path | BinaryIO) -> None:
     SpecError
         The model has something in it that the format does not hold: a name with control
         characters, provenance that is not JSON, more than the format's limits.
+
+    >>> import io
+    >>> from spiking_lmu.files.zoo import load_model
+    >>> file = io.BytesIO()
+    >>> save(load_model("mnist-dense"), file)
+    >>> len(file.getvalue()) > 100_000
+    True
     """
     manifest: dict[str, Any] = {
         "format": FORMAT,

@@ -55,6 +55,9 @@ class Population:
         A linear population that reads nothing and is one for a single step, else zero: with 0
         the first step after the last presentation, with n the first after every n-th
         presentation (:meth:`spiking_lmu.graph.timing.Timing.pulses`).
+
+    >>> Population("hidden", 3, Neuron("relu")).neuron.kind
+    'relu'
     """
 
     name: str
@@ -119,6 +122,9 @@ class Projection:
         For people; ``pre_to_post`` if not given.
     trainable
         Whether training may change the weights (the memory's are fixed).
+
+    >>> Projection("x", "y", np.ones((1, 2)), tau=0.005).apply(np.array([[1.0, 2.0]])).tolist()
+    [[3.0]]
     """
 
     pre: str
@@ -179,6 +185,11 @@ class Graph:
     SpecError
         Duplicate or unknown names, shapes that do not fit, a loop without a delay, or an
         input that is not a plain linear population.
+
+    >>> a, b = Population("x", 2), Population("y", 1)
+    >>> graph = Graph((a, b), (Projection("x", "y", np.ones((1, 2))),), "x", "y")
+    >>> graph.input_size, graph.output_size
+    (2, 1)
     """
 
     populations: tuple[Population, ...]

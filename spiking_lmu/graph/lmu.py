@@ -57,6 +57,9 @@ class LmuSpec:
     ------
     SpecError
         A value outside its range.
+
+    >>> LmuSpec(order=4, units=8, theta=12.0).cell
+    'feedforward'
     """
 
     input_size: int = 1

@@ -61,6 +61,11 @@ class Model:
         as they are.  The graph's input is what comes out of it.
     provenance
         JSON-safe: command, seed, versions, data, accuracy.
+
+    >>> from spiking_lmu.graph.lmu import LmuSpec, build
+    >>> model = Model(build(LmuSpec(order=4, units=8, theta=12.0)))
+    >>> model.rate is model.graph, str(model.task)
+    (True, 'classification at the last step')
     """
 
     graph: Graph

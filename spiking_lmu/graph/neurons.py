@@ -36,6 +36,9 @@ class Neuron:
     ------
     SpecError
         An unknown kind, or a constant outside its range.
+
+    >>> Neuron("lif").spiking, Neuron("relu").spiking
+    (True, False)
     """
 
     kind: str

@@ -20,6 +20,7 @@ def rate_twin(graph: Graph) -> Graph:
     Its synapses are those of :func:`on_presentations` for steps of ``graph.dt`` seconds, so that
     it computes the same whatever the timing.  A rate graph comes back with that change alone.
 
+    >>> from spiking_lmu.graph.graph import Population, Projection
     >>> from spiking_lmu.graph.neurons import Neuron
     >>> spiking = Graph((Population("x", 1), Population("h", 1, Neuron("lif"))),
     ...                 (Projection("x", "h"),), "x", "h")

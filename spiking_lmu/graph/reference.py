@@ -62,6 +62,11 @@ def run_reference(
     ------
     SpecError
         ``x`` has another shape than the graph's input, or is not finite.
+
+    >>> from spiking_lmu.graph.lmu import LmuSpec, build
+    >>> graph = build(LmuSpec(order=4, units=8, theta=12.0, output_size=3))
+    >>> run_reference(graph, np.ones((2, 12, 1))).shape
+    (2, 12, 3)
     """
     timing = timing or Timing(dt=graph.dt)
     x = check_input(graph, x)

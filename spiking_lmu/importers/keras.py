@@ -155,6 +155,8 @@ def from_keras(path_or_model: Any, *, task: Task | str | None = None, output: st
         that computes something else than the result.
     MissingExtraError
         h5py is not installed.
+
+    ``from_keras(model)`` gives a graph; ``Model(from_keras(model))`` can be saved and converted.
     """
     saved = read_saved(path_or_model)
     ends = _chosen(saved, output)

@@ -197,8 +197,7 @@ def _comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
         values["accuracy"] = None if row.accuracy is None else row.accuracy.value
         values["points"] = None if row.paired is None else row.paired.difference
         values["p_value"] = None if row.paired is None else row.paired.p_value
-        del values["paired"], values["rate_accuracy"]
-        found.append(values)
+        found.append({k: v for k, v in values.items() if k not in ("paired", "rate_accuracy")})
     return found
 
 

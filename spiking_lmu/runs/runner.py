@@ -41,6 +41,8 @@ class Job:
     verify
         So many of the samples, drawn at random, must be identical on the backend's own
         simulator, where the target can be verified.
+
+    ``compare(model, data, [Job(get_target("loihi"), samples=200)])`` runs Loihi on 200 samples.
     """
 
     target: Target

@@ -116,6 +116,8 @@ def fine_tune(
     ------
     SpecError
         A spiking model, neurons or transforms that are not trained here, or options out of range.
+
+    ``fine_tune(rate, data.train, levels=5).model`` bears ``convert(..., code="level", levels=5)``.
     """
     _check(model, levels, noise, batches, batch_size, learning_rate)
     rng = np.random.default_rng(seed)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import spiking_lmu
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,3 +25,9 @@ def test_targets_are_found_from_the_source_folder():
     # the source folder spiking_lmu/ has no targets/ in it: the installed package says where
     targets = pytest.importorskip("spiking_lmu.targets", reason="needs: pip install -e .")
     assert Path(targets.__file__).parent == ROOT / "targets"
+
+
+def test_the_version_stands_in_one_place_and_in_the_citation():
+    assert 'version = "' not in (ROOT / "pyproject.toml").read_text().partition("[tool.")[0]
+    cited = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {spiking_lmu.__version__}\n" in cited

@@ -83,6 +83,9 @@ def from_nengo_dl(
     ImportNetworkWarning
         What a file does not say and may be wrong: see
         :func:`~spiking_lmu.importers.parameters.mismatch.scale_notes`.
+
+    ``from_nengo_dl(network, simulator)`` gives a graph; ``Model(from_nengo_dl(...))`` can be saved
+    and converted.
     """
     from spiking_lmu.compat import import_nengo, import_nengo_dl
 

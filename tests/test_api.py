@@ -1,0 +1,155 @@
+"""The API as a notebook meets it: the example of the README, and what results can do."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spiking_lmu as sl
+from spiking_lmu.backends.contract import small_lmu
+from spiking_lmu.errors import SpecError
+
+ROOT = Path(__file__).parents[1]
+QUIET = {"workers": 1, "progress": False}
+
+
+def test_names_are_sorted_and_there():
+    assert sorted(sl.__all__) == sl.__all__
+    tree = ast.parse(Path(sl.__file__).read_text(encoding="utf-8"))
+    typed = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If)
+        for line in node.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+    assert typed == set(sl.__all__)
+    assert set(sl.__all__) <= set(dir(sl))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = sl.nothing
+
+
+@pytest.mark.parametrize("name", sl.__all__)
+def test_every_name_says_what_it_is_with_an_example(name):
+    text = inspect.getdoc(getattr(sl, name)) or ""
+    assert len(text.splitlines()[0]) > 10
+    if not inspect.ismodule(getattr(sl, name)):
+        shown = ">>>" in text or "::\n" in text or f"{name}(" in text
+        assert shown, f"{name} has no example"
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """A rate model, its conversion, and a little data."""
+    rate = sl.load("mnist-dense")
+    spiking = sl.convert(rate, target="loihi", settle_steps=20)
+    return rate, spiking, sl.datasets.load("mnist").test
+
+
+@pytest.fixture(scope="module")
+def compared(dense):
+    _, spiking, data = dense
+    return sl.compare(spiking, data, targets=["reference"], samples=6, explain=4, **QUIET)
+
+
+def test_a_comparison_is_a_table_everywhere(compared, tmp_path):
+    assert [o.target for o in compared.outcomes] == ["reference"]
+    assert "rate model" in str(compared)
+    assert "<table>" in compared._repr_html_()
+    assert "<script" not in compared._repr_html_()
+    page = compared.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == page
+    assert 'id="h-ladder"' in page
+    assert 'id="h-energy"' in page
+    assert json.loads(compared.to_json())["rows"][1]["n"] == 6
+    assert compared.to_markdown().startswith("# ")
+
+
+def test_every_result_shows_itself(dense, compared):
+    _, spiking, _ = dense
+    results = [
+        compared,
+        compared.explanations[0],
+        compared.tradeoffs[0],
+        sl.check(spiking, "reference"),
+        sl.energy(spiking, compared),
+    ]
+    for result in results:
+        json.loads(result.to_json())
+        assert result._repr_html_().startswith("<div")
+        assert result.to_html().startswith("<!DOCTYPE html>")
+        assert result.to_markdown().startswith("# ")
+        assert str(result)
+        assert "\x1b" not in str(result)
+    for result in (compared.explanations[0], compared.tradeoffs[0]):
+        assert result.to_svg().startswith("<svg xmlns")
+    with pytest.raises(SpecError, match="something to draw"):
+        results[3].to_svg()
+
+
+def test_results_are_data_frames(compared):
+    pytest.importorskip("pandas", reason="needs: pip install 'spiking-lmu[pandas]'")
+    frame = compared.to_dataframe()
+    assert frame["target"].tolist() == ["rate", "reference"]
+    assert frame["n"].tolist() == [6, 6]
+    assert len(compared.tradeoffs[0].to_dataframe()) == len(compared.tradeoffs[0].points)
+
+
+def test_without_targets_all_that_can_run_do_and_the_rest_is_said(monkeypatch):
+    from spiking_lmu.analysis import comparison
+    from spiking_lmu.backends.registry import FoundTarget
+
+    model, x = small_lmu()
+    found = [
+        FoundTarget("reference", sl.get_target("reference")),
+        FoundTarget("elsewhere", None, "no such machine"),
+    ]
+    monkeypatch.setattr(comparison, "find_targets", lambda: found)
+    task = sl.Task(names=("a", "b", "c"))
+    data = sl.Dataset("made-up", "test", x, [0, 1, 2, 0], task)
+    result = sl.compare(model, data, **QUIET)
+    assert result.missing == {"elsewhere": "no such machine"}
+    assert "elsewhere did not run: no such machine" in str(result)
+    assert "no such machine" in result.to_html()
+    assert "no such machine" in result.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ({"samples": 0}, "samples: got 0"),
+        ({"workers": 0}, "workers: got 0"),
+        ({"memory": "2 spoons"}, "memory: got '2 spoons'"),
+        ({"until": "much"}, "until: got 'much'"),
+        ({"options": {"colour": "red"}}, "colour: got 'red'"),
+        ({"samplez": 3}, "samplez: got 3"),
+    ],
+)
+def test_wrong_values_are_value_errors_that_name_the_parameter(dense, choices, says):
+    _, spiking, data = dense
+    with pytest.raises(ValueError, match=f"^{says}"):
+        sl.compare(spiking, data, "reference", progress=False, **choices)
+
+
+SCRIPT = """
+import spiking_lmu as sl
+model = sl.convert(sl.load("mnist-dense"), target="reference", settle_steps=5)
+data = sl.datasets.load("mnist")
+result = sl.compare(model, data.test, "reference", samples=8, workers=2, verify=0)
+print(result.outcomes[0].problem or len(result.outcomes[0].indices))
+"""
+
+
+def test_a_script_needs_no_main_guard(tmp_path):
+    """Workers do not run the script again."""
+    (tmp_path / "five_lines.py").write_text(SCRIPT)
+    command = [sys.executable, tmp_path / "five_lines.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "8\n", done.stderr

@@ -1,0 +1,137 @@
+"""The rooms of the package: imports go one way, and no module is imported in a circle."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+#: What each room may import, besides itself.  ``spiking_lmu`` itself is ``api``.
+ARROWS = {
+    "errors": set(),
+    "compat": {"errors"},
+    "graph": {"errors", "compat"},
+    "files": {"errors", "graph"},
+    "datasets": {"errors", "graph", "files", "compat"},
+    "importers": {"errors", "graph", "files", "compat"},
+    "conversion": {"errors", "graph", "files", "datasets", "importers", "compat"},
+    "backends": {"errors", "graph", "files", "datasets", "conversion", "compat"},
+    "runs": {"errors", "graph", "files", "datasets", "conversion", "backends", "compat"},
+    "analysis": {
+        *("errors", "graph", "files", "datasets", "conversion", "backends", "runs", "compat"),
+    },
+    "training": {
+        *("errors", "graph", "files", "datasets", "conversion", "backends", "runs", "compat"),
+        "importers",
+    },
+    "targets": {"errors", "graph", "backends", "compat"},
+}
+ARROWS["report"] = {*ARROWS["analysis"], "analysis", "training"}
+ARROWS["cli"] = {*ARROWS["report"], "report", "importers"}
+#: The version, which pyproject.toml reads from there too.
+ALLOWED_OF_ALL = {"__version__"}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for base, prefix in (("spiking_lmu", "spiking_lmu"), ("targets", "spiking_lmu.targets")):
+        for path in sorted((ROOT / base).rglob("*.py")):
+            parts = path.relative_to(ROOT / base).with_suffix("").parts
+            if base == "spiking_lmu" and parts[0] == "targets":
+                continue
+            parts = parts[:-1] if parts[-1] in ("__init__", "__main__") else parts
+            found[".".join((prefix, *parts))] = path
+    return found
+
+
+MODULES = modules()
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "api"
+
+
+@cache
+def imports(module: str, lazy: bool) -> frozenset[tuple[str, str]]:
+    """Modules and names that a module imports from this package; ``lazy`` within functions too."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in _statements(tree, lazy):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = ""
+            if node.level:
+                start = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
+            source = ".".join(part for part in (start, node.module) if part)
+            for alias in node.names:
+                deeper = f"{source}.{alias.name}"
+                found.add((deeper, "") if deeper in MODULES else (source, alias.name))
+    return frozenset((m, n) for m, n in found if m.split(".")[0] == "spiking_lmu")
+
+
+def _statements(tree: ast.AST, lazy: bool):
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            if lazy:
+                yield from _statements(node, lazy)
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not lazy:
+            continue
+        yield node
+        yield from _statements(node, lazy)
+
+
+def test_arrows_go_one_way():
+    wrong = []
+    for module in MODULES:
+        here = room(module)
+        if here == "api":
+            continue
+        for other, name in imports(module, lazy=True):
+            there = room(other)
+            if there == "api" and name in ALLOWED_OF_ALL:
+                continue
+            if there != here and there not in ARROWS[here]:
+                wrong.append(f"{module} imports {other} {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_rooms_have_no_circle():
+    seen: set[str] = set()
+    while len(seen) < len(ARROWS):
+        free = {name for name, below in ARROWS.items() if name not in seen and below <= seen}
+        assert free, f"a circle among {sorted(set(ARROWS) - seen)}"
+        seen |= free
+
+
+def test_no_module_is_imported_in_a_circle():
+    """Of the imports that run when a module is imported, those of functions left out."""
+    below = {
+        module: {other for other, _ in imports(module, lazy=False) if other in MODULES} - {module}
+        for module in MODULES
+    }
+    done: set[str] = set()
+    path: list[str] = []
+
+    def visit(module: str) -> None:
+        if module in done:
+            return
+        assert module not in path, " > ".join([*path[path.index(module) :], module])
+        path.append(module)
+        for other in sorted(below[module]):
+            visit(other)
+        path.pop()
+        done.add(module)
+
+    for module in sorted(MODULES):
+        visit(module)
+
+
+def test_no_more_than_a_dozen_rooms_and_two_files():
+    names = {path.name for path in (ROOT / "spiking_lmu").iterdir()} - {"__pycache__"}
+    assert {name for name in names if name.endswith(".py")} == {"__init__.py", "errors.py"}
+    assert len({name for name in names if "." not in name} - {"targets"}) <= 12
