@@ -65,6 +65,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         action=BooleanOptionalAction,
         help="sequences: weigh classes by how rare they are",
     )
+    parser.add_argument(
+        "--memory",
+        choices=["host", "line"],
+        default="host",
+        help="line: train the feedforward cell on the spikes of a line, with 8-bit weights",
+    )
+    parser.add_argument("--bits", type=int, default=1, help="line: bits of an input (default 1)")
+    parser.add_argument(
+        "--whole-window",
+        action="store_true",
+        help="line: a free weight for every input of the window, without a Legendre memory",
+    )
+    parser.add_argument("--smoothing", type=float, default=0.0, help="line: of labels, 0 to 0.5")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")

@@ -98,7 +98,7 @@ class Trained:
     graph
         The rate graph: an LMU, or a window of inputs, with hidden layer and readout.
     curve
-        For each epoch, accuracy on held-out samples (if there are any) and mean loss.
+        For each epoch, mean loss, accuracy in training, and on held-out samples if there are any.
     """
 
     graph: Graph
@@ -121,7 +121,7 @@ def train_line(
     Parameters
     ----------
     x
-        Inputs in [0, 1], (samples, length, 1).
+        Inputs from -1 to 1, (samples, length, 1).
     y
         Classes, (samples,).
     held_out
@@ -129,8 +129,8 @@ def train_line(
     augment
         Called on each batch of training samples.
     start
-        Trained network whose hidden layer and readout to go on from, as :func:`build` or
-        :func:`window` make it.
+        Trained network whose hidden layer and readout to go on from, with the names that
+        :func:`build` and :func:`window` give.
     report
         Called after each epoch with its number and its entry of the curve.
 
@@ -142,31 +142,67 @@ def train_line(
     schedule = schedule or LineSchedule()
     x, y = np.asarray(x, np.float32), np.asarray(y)
     _check(x, y, spec, held_out)
-    network = _Network(spec, schedule, x[: min(len(x), 5000)], start)
-    kept = len(x) - held_out
-    epochs = _Epochs(x[:kept], y[:kept], schedule, augment)
-    curve: list[dict[str, float]] = []
-    for epoch in range(schedule.epochs):
-        network.quantised = epoch >= schedule.epochs * (1.0 - schedule.quantised)
-        losses = [network.learn(*batch) for batch in epochs.batches()]
-        entry = {"loss": float(np.mean(losses))}
-        if held_out:
-            right = network.decide(x[kept:]) == y[kept:]
-            entry["held_out_accuracy"] = float(right.mean())
-        curve.append(entry)
-        if report is not None:
-            report(epoch, entry)
-    return Trained(network.graph(), curve)
+    theta = spec.length if spec.theta is None else spec.theta
+    response = None
+    if spec.order is not None:
+        response = impulse_response(spec.order, theta, spec.length).T
+    layers = None if start is None else Layers.of(start, "lmu.m_to_h", "readout_weights")
+    network = Network(spec.bits, schedule, response, x[: min(len(x), 5000)])
+    network.begin(spec.units, spec.output_size, layers)
+    curve = network.fit(x, y, held_out, augment, report)
+    if spec.order is None:
+        graph = window(spec.length, spec.units, spec.output_size)
+    else:
+        graph = build(LmuSpec(1, spec.output_size, spec.order, float(theta), spec.units))
+    return Trained(network.layers().put_into(graph, "lmu.m_to_h", "readout_weights"), curve)
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Hidden layer and readout: weights (post, pre) and biases (post,), gains folded in."""
+
+    into: Array
+    bias: Array
+    out: Array
+    offset: Array
+
+    @classmethod
+    def of(cls, graph: Graph, into: str, out: str) -> Layers:
+        """Those of ``graph`` behind the projections ``into`` and ``out``."""
+        first, second = (next(p for p in graph.projections if p.name == n) for n in (into, out))
+        hidden, readout = graph[first.post], graph[second.post]
+        return cls(
+            hidden.gain[:, None] * first.transform.matrix(graph[first.pre].size),
+            np.array(hidden.bias),
+            readout.gain[:, None] * second.transform.matrix(hidden.size),
+            np.array(readout.bias),
+        )
+
+    def put_into(self, graph: Graph, into: str, out: str) -> Graph:
+        """``graph`` with these behind its projections ``into`` and ``out``."""
+        changed = {into: (self.into, self.bias), out: (self.out, self.offset)}
+        projections, populations = [], []
+        for projection in graph.projections:
+            if projection.name in changed:
+                weights, bias = changed[projection.name]
+                projection = replace(projection, transform=weights)
+                post = graph[projection.post]
+                populations.append(replace(post, gain=np.ones(()), bias=bias))
+            projections.append(projection)
+        return replace(graph.with_populations(populations), projections=tuple(projections))
 
 
 def bits_of(x: Array, bits: int) -> Array:
-    """The bits of numbers in [0, 1], least first: (…) → (…, bits), zeros and ones.
+    """The bits of numbers from -1 to 1, least first: (…) → (…, bits); those of a sign have it.
 
-    >>> bits_of(np.array([0.0, 0.34, 1.0]), 2).tolist()
-    [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> bits_of(np.array([0.0, 0.34, -1.0]), 2).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [-1.0, -1.0]]
     """
-    levels = np.floor(np.clip(x, 0.0, 1.0) * (2**bits - 1) + 0.5).astype(np.int64)
-    return np.stack([(levels >> k) & 1 for k in range(bits)], axis=-1).astype(np.float32)
+    levels = np.floor(np.clip(np.abs(x), 0.0, 1.0) * (2**bits - 1) + 0.5).astype(np.int64)
+    found = np.stack([(levels >> k) & 1 for k in range(bits)], axis=-1).astype(np.float32)
+    if (np.asarray(x) < 0).any():
+        found *= np.sign(x)[..., None].astype(np.float32)
+    return found
 
 
 def bit_values(bits: int) -> Array:
@@ -195,62 +231,89 @@ def count_curve(max_rate: float, hold: float, settle_steps: int) -> tuple[Array,
     return activation.astype(np.float32), (spikes / per_unit).astype(np.float32)
 
 
-class _Network:
-    """Parameters, their gradients and Adam's state, float32."""
+class Network:
+    """Hidden layer and readout on a line: parameters, gradients and Adam's state, float32.
 
-    def __init__(
-        self, spec: LineSpec, schedule: LineSchedule, x: Array, start: Graph | None
-    ) -> None:
-        self.spec, self.schedule, self.quantised = spec, schedule, False
+    Parameters
+    ----------
+    bits
+        Of an input.
+    response
+        What the memory has of each input of the window, (length · channels, dimensions), the
+        newest input last; None where the hidden layer reads the window itself.
+    x
+        Samples (samples, length, channels) by which the memory's dimensions are made alike.
+    """
+
+    def __init__(self, bits: int, schedule: LineSchedule, response: Array | None, x: Array) -> None:
+        self.bits, self.schedule, self.quantised = bits, schedule, False
         self._rng = np.random.default_rng(schedule.seed)
-        self._values = bit_values(spec.bits)
+        self._values = bit_values(bits)
         self._curve = count_curve(schedule.max_rate, schedule.hold, schedule.settle_steps)
         self._top = 0.0
-        self._project(x)
-        size = spec.length if spec.order is None else spec.order
-        shape = (size, spec.units), (spec.units, spec.output_size)
-        first, second = (self._rng.standard_normal(s).astype(np.float32) for s in shape)
-        self._parameters = [
-            first * np.float32(np.sqrt(2.0 / size)),
-            np.zeros(spec.units, np.float32),
-            second * np.float32(np.sqrt(1.0 / spec.units)),
-            np.zeros(spec.output_size, np.float32),
-        ]
-        if start is not None:
-            self._go_on(start)
-        self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self._parameters]
+        length = x.shape[1] * x.shape[2]
+        self._response = None
+        self._mean, self._deviation = np.zeros(length, np.float32), np.ones(length, np.float32)
+        if response is not None:
+            self._response = response.astype(np.float32)
+            features = (self._bits(x) @ self._values) @ self._response
+            self._mean = features.mean(axis=0)
+            self._deviation = features.std(axis=0) + np.float32(1e-6)
+        self._parameters: list[Array] = []
         self._steps = 0
 
-    def _project(self, x: Array) -> None:
-        """The Legendre projection, and what makes its features alike: mean and deviation."""
-        spec = self.spec
-        if spec.order is None:
-            self._response, self._mean = None, np.zeros(spec.length, np.float32)
-            self._deviation = np.ones(spec.length, np.float32)
-            return
-        theta = spec.length if spec.theta is None else spec.theta
-        self._response = impulse_response(spec.order, theta, spec.length).T.astype(np.float32)
-        features = (bits_of(x[:, :, 0], spec.bits) @ self._values) @ self._response
-        self._mean = features.mean(axis=0)
-        self._deviation = features.std(axis=0) + np.float32(1e-6)
-
-    def _go_on(self, start: Graph) -> None:
-        by_name = {p.name: p for p in start.projections}
-        hidden, readout = start["lmu.h"], start["readout"]
-        into = hidden.gain[:, None] * np.asarray(by_name["lmu.m_to_h"].weights)
-        first = into.T * self._deviation[:, None]
+    def begin(self, units: int, outputs: int, layers: Layers | None = None) -> None:
+        """With random weights, or those of ``layers``."""
+        size = len(self._deviation)
+        shapes = (size, units), (units, outputs)
+        first, second = (self._rng.standard_normal(s).astype(np.float32) for s in shapes)
         self._parameters = [
-            first.astype(np.float32),
-            (hidden.bias + into @ self._mean).astype(np.float32),
-            np.asarray(by_name["readout_weights"].weights).T.astype(np.float32),
-            np.asarray(readout.bias).astype(np.float32),
+            first * np.float32(np.sqrt(2.0 / size)),
+            np.zeros(units, np.float32),
+            second * np.float32(np.sqrt(1.0 / units)),
+            np.zeros(outputs, np.float32),
         ]
+        if layers is not None:
+            scaled = layers.into.T * self._deviation[:, None]
+            bias = layers.bias + layers.into @ self._mean
+            given = (scaled, bias, layers.out.T, layers.offset)
+            self._parameters = [np.array(p, np.float32) for p in given]
+        self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self._parameters]
 
-    def learn(self, x: Array, y: Array, progress: float) -> float:
-        """One batch; returns its loss."""
+    def fit(
+        self,
+        x: Array,
+        y: Array,
+        held_out: int,
+        augment: Augment | None,
+        report: Callable[[int, dict[str, float]], None] | None,
+    ) -> list[dict[str, float]]:
+        """Train on all but the last ``held_out`` samples; returns the learning curve."""
+        schedule, kept = self.schedule, len(x) - held_out
+        epochs = _Epochs(x[:kept], y[:kept], schedule, augment)
+        curve: list[dict[str, float]] = []
+        for epoch in range(schedule.epochs):
+            self.quantised = epoch >= schedule.epochs * (1.0 - schedule.quantised)
+            seen = np.array([self.learn(*batch) for batch in epochs.batches()])
+            loss, share = seen.mean(axis=0)
+            entry = {"loss": float(loss), "accuracy": float(share)}
+            if held_out:
+                right = self.decide(x[kept:]) == y[kept:]
+                entry["held_out_accuracy"] = float(right.mean())
+            curve.append(entry)
+            if report is not None:
+                report(epoch, entry)
+        return curve
+
+    def _bits(self, x: Array) -> Array:
+        """(samples, length, channels) → (samples, length · channels, bits)."""
+        return bits_of(x.reshape(len(x), -1), self.bits)
+
+    def learn(self, x: Array, y: Array, progress: float) -> tuple[float, float]:
+        """One batch; returns its loss and the share of right decisions."""
         schedule = self.schedule
         second, offset = self._parameters[2:]
-        bits = bits_of(x[:, :, 0], self.spec.bits)
+        bits = self._bits(x)
         features, activation = self._activation(bits)
         active = activation > 0
         hidden = self._response_to(np.maximum(activation, 0.0))
@@ -275,7 +338,8 @@ class _Network:
             error.sum(axis=0),
         ]
         self._adam(gradients, progress)
-        return float(-np.mean(np.log(share[np.arange(len(y)), y] + 1e-12)))
+        loss = -np.mean(np.log(share[np.arange(len(y)), y] + 1e-12))
+        return float(loss), float(np.mean(share.argmax(axis=1) == y))
 
     def _activation(self, bits: Array) -> tuple[Array, Array]:
         """Features (for the gradient) and what each hidden neuron sums up, both (samples, …)."""
@@ -292,7 +356,7 @@ class _Network:
         unit = np.abs(planes).max() / np.float32(2 ** (self.schedule.weight_bits - 1) - 1)
         rounded = np.rint(planes / unit) * unit
         # BLAS wants each bit's array in one piece.
-        pieces = (np.ascontiguousarray(bits[:, :, k]) for k in range(self.spec.bits))
+        pieces = (np.ascontiguousarray(bits[:, :, k]) for k in range(self.bits))
         total = sum(piece @ weights for piece, weights in zip(pieces, rounded, strict=True))
         return features, total + constant
 
@@ -328,7 +392,7 @@ class _Network:
         """Classes of (samples, length, 1)."""
         parts = []
         for start in range(0, len(x), 1000):
-            bits = bits_of(x[start : start + 1000, :, 0], self.spec.bits)
+            bits = self._bits(x[start : start + 1000])
             activation = np.maximum(self._activation(bits)[1], 0.0)
             if self.quantised and self._top:
                 scale = np.float32(self._top)
@@ -336,25 +400,12 @@ class _Network:
             parts.append((activation @ self._parameters[2] + self._parameters[3]).argmax(axis=1))
         return np.concatenate(parts)
 
-    def graph(self) -> Graph:
-        """The rate graph."""
-        spec = self.spec
+    def layers(self) -> Layers:
+        """As they are now, in float64."""
         first, bias, second, offset = (p.astype(float) for p in self._parameters)
         scaled = first / self._deviation[:, None].astype(float)
         constant = bias - self._mean.astype(float) @ scaled
-        if spec.order is None:
-            graph = window(spec.length, spec.units, spec.output_size)
-        else:
-            theta = float(spec.length if spec.theta is None else spec.theta)
-            graph = build(LmuSpec(1, spec.output_size, spec.order, theta, spec.units))
-        # The window and the impulse response list the newest input last, as x does.
-        learned = {"lmu.m_to_h": scaled.T, "readout_weights": second.T}
-        projections = tuple(
-            p.with_weights(learned[p.name]) if p.name in learned else p for p in graph.projections
-        )
-        hidden = replace(graph["lmu.h"], bias=constant)
-        readout = replace(graph["readout"], bias=offset)
-        return replace(graph.with_populations([hidden, readout]), projections=projections)
+        return Layers(scaled.T, constant, second.T, offset)
 
 
 class _Epochs:
@@ -387,11 +438,11 @@ def _check(x: Array, y: Array, spec: LineSpec, held_out: int) -> None:
             expected=f"(samples, {spec.length}, 1) and as many classes",
             fix="pass sequences of the window's length",
         )
-    if not (np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1):
+    if not (np.isfinite(x).all() and np.abs(x).max() <= 1):
         raise SpecError(
             "training inputs",
-            got="numbers outside 0 to 1",
-            expected="0 to 1",
+            got="numbers outside -1 to 1",
+            expected="-1 to 1",
             fix="scale the data",
         )
     if not 0 <= held_out < len(x):

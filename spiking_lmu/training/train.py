@@ -15,6 +15,7 @@ import numpy as np
 from spiking_lmu import datasets
 from spiking_lmu.analysis.metrics import Metric, Score, metric_of, score_of
 from spiking_lmu.analysis.statistics import Accuracy, accuracy
+from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.datasets import Dataset, Splits
@@ -36,7 +37,7 @@ SEQUENCES, IMAGES = ("psmnist", "smnist", "psfashion"), ("mnist", "fashion-mnist
 CELLS = ("feedforward", "recurrent", "dense")
 #: Sizes of the two LMU cells: Chilkuri & Eliasmith (2021) and the NengoDL example.
 SIZES = {"feedforward": (468, 346), "recurrent": (256, 212)}
-DENSE_UNITS = 128
+DENSE_UNITS, LINE_UNITS = 128, 512
 EPOCHS = {"feedforward": 30, "recurrent": 10, "dense": 20}
 LEARNING_RATE = {"feedforward": 2e-3, "recurrent": 1e-3, "dense": 1e-3}
 DROPOUT = {"feedforward": 0.2, "recurrent": 0.0, "dense": 0.0}
@@ -56,6 +57,7 @@ ONLY_IMAGES = (
     "current_tau",
     "recurrence_tau",
     "trace_noise",
+    "memory",
 )
 ONLY_SEQUENCES = ("theta", "memories", "gather", "patience", "balance")
 #: Test images that are run at once.
@@ -93,6 +95,11 @@ class TrainingSettings:
     theta, memories, gather, patience, balance
         For sequences that are not images; see
         :class:`spiking_lmu.training.sequences.SequenceSettings`.
+    memory, bits, whole_window, smoothing
+        ``line`` trains the feedforward cell for a memory as a line of spikes
+        (:mod:`spiking_lmu.training.line`), in NumPy: bits of an input; whether the hidden layer
+        has a free weight for every input of the window in the place of a Legendre memory; and
+        the share of a label that is spread over all classes.  ``host`` is the usual training.
     seed
         Decides initial weights, order of samples and augmentation.
 
@@ -126,11 +133,16 @@ class TrainingSettings:
     gather: bool | None = None
     patience: int | None = None
     balance: bool | None = None
+    memory: str = "host"
+    bits: int = 1
+    whole_window: bool = False
+    smoothing: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         _choice("cell", self.cell, CELLS)
         _choice("trainer", self.trainer, ("fast", "nengo-dl"))
+        _choice("memory", self.memory, ("host", "line"))
         for name in ("epochs", "batch_size", "steps"):
             if getattr(self, name) is not None:
                 require_at_least(name, getattr(self, name), 1)
@@ -140,6 +152,8 @@ class TrainingSettings:
             "held_out": (0, TRAINING_SET - self._batch),
             "warm_up": (0, 10_000),
             "trace_noise": (0, 10),
+            "bits": (1, 8),
+            "smoothing": (0, 0.5),
         }
         for name, (least, largest) in ranges.items():
             value = getattr(self, name)
@@ -163,6 +177,20 @@ class TrainingSettings:
                 "current_tau, recurrence_tau, trace_noise, warm_up",
                 got=f"one of them for the {self.cell} cell and trainer={self.trainer}",
                 expected="cell=recurrent with trainer=fast",
+                fix="leave them out",
+            )
+        if self.memory == "line" and (self.cell, self.neuron or "relu") != ("feedforward", "relu"):
+            raise SpecError(
+                "memory",
+                got=f"line for the {self.cell} cell of {self.neuron or self.neurons[0]} neurons",
+                expected="the feedforward cell of relu neurons",
+                fix="leave cell and neuron out",
+            )
+        if self.memory == "host" and (self.bits != 1 or self.whole_window or self.smoothing):
+            raise SpecError(
+                "bits, whole_window, smoothing",
+                got="one of them with memory='host'",
+                expected="memory='line'",
                 fix="leave them out",
             )
         if self.cell == "dense" and not (self.order is None and self.steps is None):
@@ -225,6 +253,8 @@ class TrainingSettings:
         if self.cell == "dense":
             return DenseSpec(DENSE_UNITS if self.units is None else self.units, neuron)
         order, units = SIZES[self.cell]
+        if self.memory == "line":
+            units = LINE_UNITS
         return LmuSpec(
             order=order if self.order is None else self.order,
             units=units if self.units is None else self.units,
@@ -241,6 +271,9 @@ class TrainingSettings:
         found = {"data": data, **asdict(spec), **asdict(self.schedule)}
         found |= {"steps": self.steps, "held_out": self.held_out}
         found |= {"dropout": self._dropout, "shift": self._shift}
+        if self.memory == "line":
+            line = ("memory", "bits", "whole_window", "smoothing")
+            found |= {name: getattr(self, name) for name in line}
         if isinstance(spec, DenseSpec):
             found["cell"] = "dense"
         elif self.fast:
@@ -335,7 +368,8 @@ def train(
         )
     record = settings.record(data)
     with shown(progress) as told, _checkpoint(checkpoint) as path:
-        graph, curve = _TRAINERS[settings.cell](
+        trainer = _line if settings.memory == "line" else _TRAINERS[settings.cell]
+        graph, curve = trainer(
             _Run(settings, data, folder, path, record, _report(told, settings, data))
         )
     measured = datasets.load(
@@ -350,10 +384,12 @@ def train(
         "test": {"correct": score.correct, "samples": len(test.y), "data": f"{data} test"},
         **environment(),
     }
+    # A line's hidden neurons see the memory once, after the last input.
+    at_end = last_step_alone(graph, PIXELS) if settings.memory == "line" else (graph, lambda x: x)
     model = Model(
         graph,
         task=test.task,
-        activity=measure_activity(graph, measured.x),
+        activity=measure_activity(at_end[0], at_end[1](measured.x)),
         provenance={"training": training},
     )
     return TrainingResult(model, data, curve, score, record)
@@ -476,6 +512,42 @@ def _feedforward(run: _Run) -> Trained:
         return trained_graph(spec, simulator, parts), curve
 
 
+def _line(run: _Run) -> Trained:
+    """Hidden layer and readout on the spikes of a line."""
+    from .images import shifted
+    from .line import LineSchedule, LineSpec, train_line
+
+    settings, spec, schedule = run.settings, run.settings.spec(), run.settings.schedule
+    assert isinstance(spec, LmuSpec)
+    data = datasets.load(run.data, "train", folder=run.folder)
+    permuted = run.data in ("psmnist", "psfashion")
+    permutation = datasets.permutation(0) if permuted else np.arange(PIXELS)
+    back, most = np.argsort(permutation), run.record["shift"]
+
+    def moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        images = shifted(x[:, back, 0].reshape(-1, 28, 28), most, rng)
+        return images.reshape(len(x), PIXELS)[:, permutation, None]
+
+    order = None if settings.whole_window else spec.order
+    result = train_line(
+        data.x,
+        data.y,
+        LineSpec(PIXELS, order, None, spec.units, spec.output_size, settings.bits),
+        LineSchedule(
+            schedule.epochs,
+            schedule.batch_size,
+            schedule.learning_rate,
+            run.record["dropout"],
+            settings.smoothing,
+            seed=schedule.seed,
+        ),
+        held_out=settings.held_out,
+        augment=moved if most else None,
+        report=lambda epoch, values: run.report(epoch, 1, 1, values),
+    )
+    return result.graph, result.curve
+
+
 def _dense(run: _Run) -> Trained:
     """A hidden layer and a readout on whole images, in NengoDL."""
     from .dense import DenseEpochs, build_trainable, trained_graph
@@ -585,8 +657,10 @@ def _report(progress: Progress, settings: TrainingSettings, data: str) -> Report
 
 def _decisions(graph: Graph, test: Dataset) -> np.ndarray:
     found = []
+    short, fed = last_step_alone(graph, test.x.shape[1])
     for start in range(0, len(test.y), BATCH):
-        found.append(run_reference(graph, test.x[start : start + BATCH])[:, -1].argmax(axis=1))
+        outputs = run_reference(short, fed(test.x[start : start + BATCH]))
+        found.append(outputs[:, -1].argmax(axis=1))
     return np.concatenate(found)
 
 

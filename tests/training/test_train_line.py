@@ -112,8 +112,8 @@ def test_a_slow_neuron_counts_nearly_what_it_should():
     [
         (np.zeros((4, LENGTH, 2)), np.zeros(4, int), "shape"),
         (np.zeros((4, LENGTH, 1)), np.zeros(3, int), "3 classes"),
-        (np.full((4, LENGTH, 1), 2.0), np.zeros(4, int), "outside 0 to 1"),
-        (np.full((4, LENGTH, 1), np.nan), np.zeros(4, int), "outside 0 to 1"),
+        (np.full((4, LENGTH, 1), 2.0), np.zeros(4, int), "outside -1 to 1"),
+        (np.full((4, LENGTH, 1), np.nan), np.zeros(4, int), "outside -1 to 1"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(x, y, wrong):
