@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spiking_lmu import datasets
 from spiking_lmu.conversion import convert
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.errors import SpecError
@@ -17,6 +18,7 @@ from spiking_lmu.training.line import (
     count_curve,
     train_line,
 )
+from spiking_lmu.training.train import TrainingSettings, train
 
 LENGTH = 16
 
@@ -122,3 +124,48 @@ def test_data_that_do_not_fit_are_refused(x, y, wrong):
     good = np.zeros((4, LENGTH, 1))
     with pytest.raises(SpecError, match="held_out"):
         train_line(good, np.zeros(4, int), LineSpec(LENGTH, None, units=4), held_out=4)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_library_trains_for_a_line(whole, monkeypatch):
+    load = datasets.load
+    monkeypatch.setattr(
+        datasets, "load", lambda name, split, **_: load("psmnist", "test", samples=40)
+    )
+    result = train(
+        "psmnist",
+        memory="line",
+        bits=2,
+        whole_window=whole,
+        order=8,
+        units=5,
+        epochs=2,
+        batch_size=10,
+        progress=False,
+    )
+    assert [set(entry) for entry in result.curve] == [{"loss", "accuracy"}] * 2
+    graph = result.model.graph
+    assert graph["lmu.m"].size == (784 if whole else 8)
+    settings = result.model.provenance["training"]["settings"]
+    assert (settings["memory"], settings["bits"], settings["whole_window"]) == ("line", 2, whole)
+    # What was measured is the last input's, at which a line is read.
+    sequences = load("psmnist", "test", samples=40).x
+    seen = []
+    run_reference(graph, sequences, observe=lambda step, values, _: seen.append(values["lmu.h"]))
+    assert result.model.activity["lmu.h"].largest == pytest.approx(seen[-1].max(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"memory": "line", "cell": "recurrent"},
+        {"memory": "line", "neuron": "lif"},
+        {"memory": "chip"},
+        {"bits": 2},
+        {"whole_window": True},
+        {"memory": "line", "bits": 9},
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(wrong):
+    with pytest.raises(SpecError):
+        TrainingSettings(**wrong)
