@@ -34,12 +34,12 @@ def run(options: Namespace) -> int:
             expected="something on a chip",
             fix="leave picture out, or use target=loihi",
         )
+    if options.picture:
+        found.to_svg(options.picture)
     if options.json:
         print(found.to_json(), end="")
     else:
         show(found, options)
-    if options.picture:
-        found.to_svg(options.picture)
-        if not options.json:
+        if options.picture:
             print(f"wrote {options.picture}")
     return 0 if found.can_run else 1

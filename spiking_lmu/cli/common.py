@@ -83,11 +83,16 @@ def show(result: Result, options: Namespace) -> None:
             console.print(part)
 
 
-def write(result: Result, **paths: Path | None) -> None:
-    """Write a result in the formats for which there is a path, and say where."""
+def write_and_show(result: Result, options: Namespace, **paths: Path | None) -> None:
+    """Write a result in the formats for which there is a path; then print it, and say where.
+
+    In this order, so that a terminal or pipe that fails costs no file.
+    """
     writers = {"html": result.to_html, "json": result.to_json, "markdown": result.to_markdown}
     writers["picture"] = result.to_svg
     for kind, path in paths.items():
         if path is not None:
             writers[kind](path)
-            print(f"wrote {path}")
+    show(result, options)
+    for path in filter(None, paths.values()):
+        print(f"wrote {path}")

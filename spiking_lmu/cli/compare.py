@@ -61,7 +61,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu.analysis.comparison import Interrupted, compare, require_spiking_classifier
     from spiking_lmu.files.zoo import find_model, load_model
 
-    from .common import command_line, preflight, require_folder, run_settings, show, write
+    from .common import command_line, preflight, require_folder, run_settings, write_and_show
 
     require_folder(options.report, options.json, options.markdown)
     if options.explain and options.report is None:
@@ -97,8 +97,8 @@ def run(options: Namespace) -> int:
         )
     except Interrupted as stopped:
         comparison, interrupted = stopped.comparison, True
-    show(comparison, options)
-    write(comparison, json=options.json, markdown=options.markdown, html=options.report)
+    paths = {"json": options.json, "markdown": options.markdown, "html": options.report}
+    write_and_show(comparison, options, **paths)
     if interrupted:
         print("Interrupted: finished samples are kept; the same command goes on from here.")
         return 130

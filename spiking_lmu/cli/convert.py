@@ -124,10 +124,10 @@ def run(options: Namespace) -> int:
     require_folder(options.output)
     require_consistent(options)
     model, choices = _load(options), chosen(options)
+    calibrated = None
     if options.calibrate:
         calibrated = _calibrate(model, choices, options)
         spiking = calibrated.model
-        show(calibrated, options)
     else:
         named = options.data
         data = None if named is None else datasets.load(named, folder=options.folder).train
@@ -141,6 +141,8 @@ def run(options: Namespace) -> int:
             **choices,
         )
     save(spiking, options.output)
+    if calibrated is not None:
+        show(calibrated, options)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
     timing = spiking.timing
     Console(highlight=False, markup=False).print(

@@ -31,7 +31,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu.analysis.costs import energy
     from spiking_lmu.files.zoo import load_model
 
-    from .common import require_folder, show, write
+    from .common import require_folder, write_and_show
 
     require_folder(options.json)
     data = None if options.data is None else datasets.load(options.data, folder=options.folder).test
@@ -43,6 +43,5 @@ def run(options: Namespace) -> int:
         samples=options.samples,
         name=Path(options.model).stem,
     )
-    show(found, options)
-    write(found, json=options.json)
+    write_and_show(found, options, json=options.json)
     return 0

@@ -32,7 +32,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu.files.zoo import find_model, load_model
 
     from .arguments import target_options
-    from .common import command_line, preflight, require_folder, run_settings, show, write
+    from .common import command_line, preflight, require_folder, run_settings, write_and_show
 
     require_folder(options.picture, options.json, options.report)
     model, target = load_model(options.model), get_target(options.target)
@@ -51,6 +51,6 @@ def run(options: Namespace) -> int:
         settings=replace(settings, options=chosen),
     )
     found.ladder.provenance.update(command=command_line(options), **environment())
-    show(found, options)
-    write(found, json=options.json, html=options.report, picture=options.picture)
+    paths = {"json": options.json, "html": options.report, "picture": options.picture}
+    write_and_show(found, options, **paths)
     return 0

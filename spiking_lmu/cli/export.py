@@ -45,14 +45,15 @@ def run(options: Namespace) -> int:
             fix="name a function that returns the nengo.Network that was trained",
         )
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for note in source.notes:
-        console.print(f"note: {note}")
     numbers = sum(p.value.size for p in source.parameters.values())
     told = f"{len(source.parameters)} parameters, {numbers:,} numbers"
+    lines = [f"note: {note}" for note in source.notes]
     if options.output is not None:
         save(source.parameters, options.output)
-        console.print(f"{options.output}: {told}")
+        lines.append(f"{options.output}: {told}")
     if options.csv is not None:
         paths = write_csv(source.parameters, options.csv)
-        console.print(f"{options.csv}: {told} in {len(paths) - 1} files and {paths[0].name}")
+        lines.append(f"{options.csv}: {told} in {len(paths) - 1} files and {paths[0].name}")
+    for line in lines:
+        console.print(line)
     return 0

@@ -59,28 +59,28 @@ def run(options: Namespace) -> int:
         )
     spec = choose_spec(options.preset, changes(options))
     online_learning(options.target)
-    console = Console(highlight=False, markup=False)
     learned = learn_delay(spec, options.target, progress=True)
-    console.print(
+    lines = [
         f"{options.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
-        f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s",
-        soft_wrap=True,
-    )
+        f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s"
+    ]
     record = {**learned.to_dict(), "command": command_line(options), "preset": options.preset}
     if options.plot is not None:
         from spiking_lmu.training.online.delay_plot import plot_delay
 
         plot_delay(learned, options.plot)
-        console.print(f"{options.plot}: input, ideal and output", soft_wrap=True)
+        lines.append(f"{options.plot}: input, ideal and output")
     if options.freeze is not None:
         record["frozen"] = _freeze(learned, options)
-        console.print(
+        lines.append(
             f"{options.freeze}: frozen; normalised RMSE {record['frozen']['nrmse']:.3f} on the "
-            "same input, by the NumPy definition",
-            soft_wrap=True,
+            "same input, by the NumPy definition"
         )
     if options.json is not None:
         _write_json(record, options.json)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(line)
     return 0
 
 
