@@ -11,17 +11,21 @@ optimizer Adam (Kingma & Ba, 2015).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spiking_lmu.backends.registry import load_target
 from spiking_lmu.conversion.levels import LEVELS, Levels, fit_levels, rounding
 from spiking_lmu.conversion.measure import measure_activity, run_rate
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.transforms import Dense, OneToOne
+
+from .line import tune_line
+from .tuned import Tuned
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -49,40 +53,15 @@ RESPONSES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What fine-tuning gave.
-
-    Parameters
-    ----------
-    model
-        The rate model with its new weights.
-    before, after
-        On held-out samples, with activations as in training (rounded, or with noise): the share of
-        right decisions, or of a regression the error's root mean square over that of the answers.
-    exact_before, exact_after
-        The same with activations as they are.
-    held_out
-        So many samples.
-    losses
-        Training loss after each batch.
-    """
-
-    model: Model
-    before: float
-    after: float
-    exact_before: float
-    exact_after: float
-    held_out: int
-    losses: tuple[float, ...]
-
-
 def fine_tune(
     model: Model,
     data: Dataset,
     *,
     levels: int | None = None,
     noise: float = 0.0,
+    memory: str = "host",
+    bits: int = 1,
+    target: str | None = None,
     batches: int = 1000,
     batch_size: int = 100,
     learning_rate: float = 1e-3,
@@ -105,6 +84,13 @@ def fine_tune(
     noise
         Standard deviation of what is added to each activation, in units of its 99.9th percentile;
         for a conversion with ``code="rate"``, or for any number of levels from about 9.
+    memory, bits
+        ``line`` trains hidden layer and readout on the spikes of a line of so many bits, with
+        8-bit weights and neurons that forget what is above the threshold
+        (:mod:`spiking_lmu.training.line`), for a conversion with ``memory="line"``.
+    target
+        With ``memory="line"``: a target without a chip has weights of any precision and neurons
+        that forget nothing, and so has the training for it.
     batches, batch_size
         Steps of the optimizer, and samples in each.
     learning_rate
@@ -119,6 +105,25 @@ def fine_tune(
 
     ``fine_tune(rate, data.train, levels=5).model`` bears ``convert(..., code="level", levels=5)``.
     """
+    if memory == "line":
+        if levels is not None or noise:
+            raise SpecError(
+                "levels, noise",
+                got="one of them with memory='line'",
+                expected="neither",
+                fix="leave them out",
+            )
+        return tune_line(
+            model,
+            data,
+            bits=bits,
+            on_chip=target is None or load_target(target).capabilities.on_chip,
+            batches=batches,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            progress=progress,
+        )
     _check(model, levels, noise, batches, batch_size, learning_rate)
     rng = np.random.default_rng(seed)
     scaled = model.scaling.apply if model.scaling is not None else (lambda x: x)

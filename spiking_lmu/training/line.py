@@ -14,12 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.front_end import Boundary, FrontEnd, split
+from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build, impulse_response, window
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.transforms import Dense
+
+from .tuned import Tuned
+
+if TYPE_CHECKING:
+    from spiking_lmu.datasets.dataset import Dataset
 
 Array = np.ndarray
 #: Changes a batch of inputs (samples, length, channels) before it is trained on.
@@ -190,6 +202,125 @@ class Layers:
                 populations.append(replace(post, gain=np.ones(()), bias=bias))
             projections.append(projection)
         return replace(graph.with_populations(populations), projections=tuple(projections))
+
+
+def tune_line(
+    model: Model,
+    data: Dataset,
+    *,
+    bits: int = 1,
+    on_chip: bool = True,
+    batches: int = 1000,
+    batch_size: int = 100,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Tuned:
+    """Train the hidden layer and the readout of a trained network on a line's spikes.
+
+    See :func:`spiking_lmu.training.fine_tune.fine_tune`, which calls this for ``memory="line"``.
+
+    Raises
+    ------
+    SpecError
+        A network or a task that is not trained here, or sequences of different lengths.
+    """
+    front, into, out = _trainable(model)
+    x = np.asarray(data.x if model.scaling is None else model.scaling.apply(data.x), np.float32)
+    if (
+        model.task.kind != "classification"
+        or model.task.every
+        or (data.lengths != x.shape[1]).any()
+    ):
+        raise SpecError(
+            "data to train for a line",
+            got=f"{model.task}, sequences of {data.lengths.min()} to {data.lengths.max()} inputs",
+            expected="one class a sequence, all of the same length",
+            fix="train with memory='host'",
+        )
+    order = np.random.default_rng(seed).permutation(len(x))
+    held = min(1000, max(1, len(x) // 10))
+    x, y = x[order], np.asarray(data.y)[order]
+    size = min(batch_size, len(x) - held)
+    epochs = -(-batches // max(1, (len(x) - held) // size))
+    quantised = float(on_chip)
+    schedule = LineSchedule(epochs, size, learning_rate, 0.0, quantised=quantised, seed=seed)
+    # The memory's dimensions after the last input, by input.
+    length, channels = x.shape[1:]
+    behind = replace(front, boundaries=(Boundary((_plain(into, model.graph),), slice(0, None)),))
+    behind = replace(behind, rest=_delivering(front.rest, model.graph[into.pre].size))
+    response = np.moveaxis(behind.impulse_response(length)[0][::-1], 1, 2)
+    network = Network(bits, schedule, response.reshape(length * channels, -1), x[:5000])
+    layers = Layers.of(model.graph, into.name, out.name)
+    network.begin(len(layers.bias), len(layers.offset), layers)
+    exact = [_exact(model, x[-held:], y[-held:])]
+    network.quantised = on_chip
+    before = float((network.decide(x[-held:]) == y[-held:]).mean())
+
+    def report(epoch: int, entry: dict[str, float]) -> None:
+        if progress is not None:
+            progress((epoch + 1) * batches // epochs, batches, entry["loss"])
+
+    curve = network.fit(x, y, held, None, report)
+    graph = network.layers().put_into(model.graph, into.name, out.name)
+    short, fed = last_step_alone(graph, length)
+    record = {
+        "memory": "line",
+        "bits": bits,
+        "batches": batches,
+        "batch_size": size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "data": f"{data.name} {data.split}",
+        "data_digest": data.digest,
+        "source_digest": model.digest,
+    }
+    tuned = replace(
+        model,
+        graph=graph,
+        activity=measure_activity(short, fed(x[:1000])),
+        provenance={**model.provenance, "fine_tuning": record},
+    )
+    exact.append(_exact(tuned, x[-held:], y[-held:]))
+    losses = tuple(entry["loss"] for entry in curve)
+    after = curve[-1]["held_out_accuracy"]
+    return Tuned(tuned, before, after, exact[0], exact[1], held, losses)
+
+
+def _trainable(model: Model) -> tuple[FrontEnd, Projection, Projection]:
+    """The memory, the projection that reads it, and the readout's."""
+    graph, front = model.graph, split(model.graph)
+    fits = front is not None and len(front.boundaries) == 1 and len(front.rest.projections) == 2
+    if fits and front is not None:
+        into = front.boundaries[0].projections
+        (out,) = (p for p in graph.projections if p.post == graph.output)
+        hidden = graph[into[0].post]
+        dense = all(isinstance(p.transform, Dense) for p in (*into, out))
+        plain = not any(p.bias.any() for p in front.linear.populations)
+        chained = out.pre == hidden.name and out.immediate and hidden.neuron.kind == "relu"
+        if len(into) == 1 and dense and plain and chained and hidden.neuron.amplitude == 1:
+            return front, into[0], out
+    raise SpecError(
+        "model to train for a line",
+        got=", ".join(p.name for p in graph.populations),
+        expected="a linear memory that only the input drives, one layer of relu neurons, a readout",
+        fix="train with memory='host'",
+    )
+
+
+def _plain(into: Projection, graph: Graph) -> Projection:
+    """In the place of ``into``, which delivers the memory as it is."""
+    return replace(into, transform=np.eye(graph[into.pre].size))
+
+
+def _delivering(graph: Graph, size: int) -> Graph:
+    """A graph that only says how much is delivered to it."""
+    return Graph((Population(graph.input, size),), (), graph.input, graph.input)
+
+
+def _exact(model: Model, x: Array, y: Array) -> float:
+    short, fed = last_step_alone(model.graph, x.shape[1])
+    return float((run_reference(short, fed(x))[:, -1].argmax(axis=1) == y).mean())
 
 
 def bits_of(x: Array, bits: int) -> Array:

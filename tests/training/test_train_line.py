@@ -8,9 +8,12 @@ import pytest
 from spiking_lmu import datasets
 from spiking_lmu.conversion import convert
 from spiking_lmu.conversion.measure import measure_activity
+from spiking_lmu.datasets import from_arrays
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.training.fine_tune import fine_tune
 from spiking_lmu.training.line import (
     LineSchedule,
     LineSpec,
@@ -169,3 +172,45 @@ def test_the_library_trains_for_a_line(whole, monkeypatch):
 def test_settings_that_do_not_go_together_are_refused(wrong):
     with pytest.raises(SpecError):
         TrainingSettings(**wrong)
+
+
+def test_fine_tuning_for_a_line_repairs_what_one_bit_costs():
+    x, y = ramps(1000)
+    # The difference between the classes is in the size of values that one bit all calls 1.
+    x = np.where(x > 0.5, x, 0.6 * x)
+    spec = LineSpec(LENGTH, 10, units=16, output_size=3, bits=8)
+    first = train_line(x, y, spec, LineSchedule(epochs=8, batch_size=25, learning_rate=0.01))
+    model = Model(first.graph, activity=measure_activity(first.graph, x[:100]))
+    data = from_arrays(x, y).train
+    seen = []
+    tuned = fine_tune(
+        model,
+        data,
+        memory="line",
+        bits=1,
+        batches=200,
+        batch_size=20,
+        learning_rate=3e-3,
+        progress=lambda done, of, loss: seen.append((done, of)),
+    )
+    assert seen[-1] == (200, 200)
+    assert tuned.after >= tuned.before
+    assert tuned.losses[-1] < tuned.losses[0]
+    assert tuned.model.provenance["fine_tuning"]["memory"] == "line"
+    # The memory stays what it was.
+    for old, new in zip(model.graph.projections, tuned.model.graph.projections, strict=True):
+        assert old.trainable or (old.weights == new.weights).all()
+    spiking = convert(tuned.model, memory="line", bits=1, training_inputs=x[:50])
+    outputs = run_reference(spiking.graph, x[-100:], spiking.timing)[:, -1]
+    assert (outputs.argmax(axis=1) == y[-100:]).mean() > 0.95
+
+
+def test_fine_tuning_for_a_line_says_what_it_does_not_train():
+    x, y = ramps(60)
+    data = from_arrays(x, y).train
+    recurrent = build(LmuSpec(1, 3, 6, 18.0, 5, cell="recurrent"))
+    with pytest.raises(SpecError, match="linear memory that only the input drives"):
+        fine_tune(Model(recurrent), data, memory="line")
+    plain = Model(build(LmuSpec(1, 3, 6, 18.0, 5)))
+    with pytest.raises(SpecError, match="levels, noise"):
+        fine_tune(plain, data, memory="line", levels=5)

@@ -1,0 +1,35 @@
+"""What training a network on gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spiking_lmu.graph.model import Model
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What fine-tuning gave.
+
+    Parameters
+    ----------
+    model
+        The rate model with its new weights.
+    before, after
+        On held-out samples, with activations as in training (rounded, or with noise): the share of
+        right decisions, or of a regression the error's root mean square over that of the answers.
+    exact_before, exact_after
+        The same with activations as they are.
+    held_out
+        So many samples.
+    losses
+        Training loss after each batch.
+    """
+
+    model: Model
+    before: float
+    after: float
+    exact_before: float
+    exact_after: float
+    held_out: int
+    losses: tuple[float, ...]
