@@ -32,7 +32,7 @@ from spiking_lmu.backends.convert import choose_options
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
-from spiking_lmu.conversion.convert import Options, convert, spiking_graph
+from spiking_lmu.conversion.convert import Options, convert, rate_model, spiking_graph
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, require_at_least
@@ -516,6 +516,7 @@ def calibrate(
     measured = None
     if training_samples is not None:
         measured = data.draw(min(training_samples, len(data)), settings.seed)
+        model = rate_model(model)
         model = replace(model, activity=measure_activity(model.graph, measured.x))
     usual = choose_options(model, [place], choices)
     grid = Grid(

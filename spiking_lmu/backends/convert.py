@@ -103,11 +103,4 @@ def choose_options(model: Model, targets: Sequence[Target], choices: Mapping[str
                 expected="an option of the conversion: " + ", ".join(known),
                 fix="leave it out",
             )
-    chosen = {**choices, "neuron": choices.get("neuron") or natural_neuron(model)}
-    return default_options(model, common_defaults(targets).chosen(), **chosen)
-
-
-def natural_neuron(model: Model) -> str:
-    """``lif`` for a network that was trained with LIF rates, else ``relu``."""
-    kinds = {p.neuron.kind for p in model.graph.populations}
-    return "lif" if kinds & {"lif_rate", "soft_lif"} else "relu"
+    return default_options(model, common_defaults(targets).chosen(), **choices)

@@ -113,6 +113,32 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def add_import_arguments(parser: ArgumentParser) -> None:
+    """How a network trained in NengoDL is imported from a save_params file."""
+    parser.add_argument(
+        "--network",
+        help="module:function of the network of a save_params file; runs that module's code",
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        metavar="NAME",
+        help="the Node that data are fed to, where there are several; repeated: Nodes that share "
+        "the channels of the data, in this order",
+    )
+    parser.add_argument(
+        "--probe", metavar="NAME", help="the probe whose values are the output, where several are"
+    )
+    parser.add_argument(
+        "--trained-dt", type=float, metavar="SECONDS", help="the simulator's step (default 0.001)"
+    )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="import without comparing with NengoDL on random inputs",
+    )
+
+
 def add_parameter_file(parser: ArgumentParser) -> None:
     """The file whose parameters are meant."""
     parser.add_argument(

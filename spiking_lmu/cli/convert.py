@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.errors import SpecError
 
-from .arguments import DATA_NAMES
+from .arguments import DATA_NAMES, add_import_arguments
 
 if TYPE_CHECKING:
     from spiking_lmu.analysis.calibration import CalibrationResult
@@ -22,10 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "model", metavar="MODEL", help="a .slmu, .keras, .h5 or .npz file, or a shipped name"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
-    parser.add_argument(
-        "--network",
-        help="module:function of the network of a save_params file; runs that module's code",
-    )
+    add_import_arguments(parser)
     parser.add_argument(
         "--neuron", choices=["relu", "lif"], help="spiking neuron (default: by model)"
     )
@@ -233,7 +230,6 @@ def _coded(model: Model) -> str:
 
 def _load(options: Namespace) -> Model:
     from spiking_lmu.files.zoo import find_model, load_model
-    from spiking_lmu.graph.model import Model
 
     path = find_model(options.model)
     if path.suffix in (".keras", ".h5"):
@@ -252,11 +248,6 @@ def _load(options: Namespace) -> Model:
             expected="its network=module:function",
             fix="name a function that returns the nengo.Network that was trained",
         )
-    from spiking_lmu.importers import from_nengo_dl
+    from .sources import import_network
 
-    from .sources import call_network
-
-    return Model(
-        from_nengo_dl(call_network(options.network), path),
-        provenance={"imported_from": {"file": path.name, "network": options.network}},
-    )
+    return import_network(options, path)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from spiking_lmu.errors import SpecError, told
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from spiking_lmu.graph.model import Model
     from spiking_lmu.importers.parameters.source import Source
 
@@ -47,6 +49,57 @@ def call_network(name: str) -> Any:
     if not fits:
         raise _no_network(f"{name!r}, which returns {type(made).__name__}")
     return network
+
+
+def import_network(options: Namespace, path: Path) -> Model:
+    """The rate model in a save_params file, by the arguments of ``add_import_arguments``.
+
+    What the file does not say and may be wrong is printed as a note.
+
+    Raises
+    ------
+    ImportNetworkError, FileError
+        As :func:`spiking_lmu.from_nengo_dl`.
+    """
+    import re
+    import sys
+    import warnings
+
+    from spiking_lmu.errors import ImportNetworkError, ImportNetworkWarning
+    from spiking_lmu.graph.model import Model
+    from spiking_lmu.importers import from_nengo_dl
+
+    try:
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", ImportNetworkWarning)
+            graph = from_nengo_dl(
+                call_network(options.network),
+                path,
+                input=options.input,
+                output=options.probe,
+                dt=options.trained_dt,
+                check=not options.no_check,
+            )
+    except ImportNetworkError as error:
+        # What is called output there is the file to write here.
+        got, fix = (
+            re.sub(
+                r"input=\[([^]]*)\]",
+                lambda m: " ".join(f"--input {name}" for name in m[1].split(", ")),
+                text,
+            )
+            .replace("output=", "--probe")
+            .replace("input=", "--input")
+            .replace("check=False", "--no-check")
+            for text in (error.got, error.fix)
+        )
+        raise ImportNetworkError(error.what, got=got, expected=error.expected, fix=fix) from error
+    for note in notes:
+        print(f"note: {note.message}", file=sys.stderr)
+    return Model(
+        graph, provenance={"imported_from": {"file": path.name, "network": options.network}}
+    )
 
 
 def parameters_of(file: str, network: str | None) -> Source:

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from spiking_lmu.datasets.dataset import Dataset
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.graph import DEFAULT_DT, Graph
 from spiking_lmu.graph.model import Activity, Model
+from spiking_lmu.graph.rate_twin import on_presentations, rate_twin
+from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
 from .levels import DIGITS, LEVELS, code_model
@@ -28,6 +32,13 @@ LINE_DEFAULTS: dict[str, Any] = {
     "synapse_tau": 0.05,
 }
 CODES = ("rate", "level")
+#: Hz at which LIF neurons in the place of rectified linear ones fire, by default: half of what
+#: their refractory time of 2 ms allows.  Their curve is the less straight the higher it goes.
+LIF_RATE = 250.0
+#: Time constant of the lowpass on spikes that feed back, as a share of a presentation.
+SYNAPSE_SHARE = 0.2
+#: Inputs on which a rate model is compared under two timings.
+CHECKED_INPUTS = 8
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,9 @@ class Options:
     rates
         The same for single populations, by their name in the rate graph; LIF neurons that were
         trained as such fire as they were trained.
-    steps_per_input, settle_steps, readout_tau
-        See :class:`spiking_lmu.graph.timing.Timing`; seconds for the filter.
+    steps_per_input, settle_steps, readout_tau, dt
+        See :class:`spiking_lmu.graph.timing.Timing`; seconds for the filter and the step.  What
+        was trained does not depend on dt: its synapses move once a presentation.
     synapse_tau
         Lowpass in seconds between spiking populations and wherever spikes feed back.
     clip_weights
@@ -73,6 +85,7 @@ class Options:
     steps_per_input: int = 1
     settle_steps: int = 50
     readout_tau: float = 0.010
+    dt: float = DEFAULT_DT
     synapse_tau: float = 0.005
     rates: Mapping[str, float] = field(default_factory=dict)
     clip_weights: float = 100.0
@@ -156,19 +169,35 @@ def default_options(
     every input says (:data:`GATHERED`), must have settled by the end of each presentation.  A
     value of None in ``chosen`` is none.
     """
-    options: dict[str, Any] = {}
+    rate = rate_model(model)
+    options: dict[str, Any] = {"neuron": _natural_neuron(rate)}
     if chosen.get("memory") == "line":
         # What a target suggests is for rates that go on.
-        options, suggested = dict(LINE_DEFAULTS), None
+        suggested = None
+        options |= LINE_DEFAULTS
     elif model.task.every:
         options |= EVERY_STEP
-    elif gathers(model.rate):
+    elif gathers(rate.graph):
         options |= GATHERED
-    elif _feeds_back(model):
-        options |= {"steps_per_input": 20, "settle_steps": 20, "synapse_tau": 0.004}
+    elif _feeds_back(rate):
+        # What goes round is averaged over a part of a presentation, however long that is.
+        steps = chosen.get("steps_per_input") or (suggested or {}).get("steps_per_input") or 20
+        tau = SYNAPSE_SHARE * steps * (chosen.get("dt") or DEFAULT_DT) if steps > 1 else 0.005
+        options |= {"steps_per_input": steps, "settle_steps": steps, "synapse_tau": tau}
     options |= suggested or {}
-    options |= {key: value for key, value in chosen.items() if value is not None}
-    return Options(**options)
+    given = {key: value for key, value in chosen.items() if value is not None}
+    if (options | given)["neuron"] == "lif" and any(
+        p.neuron.kind == "relu" for p in rate.graph.populations
+    ):
+        # Where a target suggests more than such a neuron can fire.
+        options["max_rate"] = min(options.get("max_rate", LIF_RATE), LIF_RATE)
+    return Options(**(options | given))
+
+
+def _natural_neuron(model: Model) -> str:
+    """LIF where the network was trained with LIF curves, which nothing else follows."""
+    kinds = {p.neuron.kind for p in model.graph.populations}
+    return "lif" if kinds & {"lif_rate", "soft_lif"} else "relu"
 
 
 def gathers(graph: Graph) -> bool:
@@ -224,13 +253,15 @@ def convert(
             expected="one of them",
             fix="put it into the Options",
         )
-    if model.graph.spiking:
+    if model.graph.spiking and model.rate_graph is not None:
         raise SpecError(
             "model to convert",
             got="a spiking model",
             expected="a rate model",
             fix="convert the rate model that it was made from",
         )
+    trained = model
+    model = rate_model(model, options.dt)
     if isinstance(training_inputs, Dataset):
         lengths = training_inputs.lengths
         training_inputs = training_inputs.x
@@ -242,9 +273,10 @@ def convert(
         graph, timing, known = _level_coded(model, options, training_inputs)
     else:
         graph, timing, known = _rate_coded(model, options, training_inputs, lengths)
+    require_same_rates(trained, model.graph, timing)
     record = {
         "source": source,
-        "source_digest": model.digest,
+        "source_digest": trained.digest,
         "options": asdict(options),
         "training_samples": None if training_inputs is None else len(training_inputs),
     }
@@ -256,6 +288,52 @@ def convert(
         rate_graph=model.graph,
         provenance={**model.provenance, "conversion": record},
     )
+
+
+def rate_model(model: Model, dt: float = DEFAULT_DT) -> Model:
+    """The rate model to convert: its synapses move once a presentation, whatever the timing.
+
+    Of a network that was written with spiking neurons it is the one that was trained
+    (:func:`~spiking_lmu.graph.rate_twin.rate_twin`).  Its timing is one step of ``dt`` seconds an
+    input.
+    """
+    if model.graph.spiking:
+        return replace(model, graph=rate_twin(model.graph), timing=Timing(dt=dt), activity={})
+    graph = on_presentations(model.graph, model.timing.dt)
+    return replace(model, graph=graph, timing=replace(model.timing, dt=dt))
+
+
+def require_same_rates(trained: Model, rate: Graph, timing: Timing) -> None:
+    """Raise unless ``rate`` with ``timing`` gives what the trained rate model gave.
+
+    Both are run on a few random inputs and compared at the end of each presentation, without a
+    filter on the readout.
+
+    Raises
+    ------
+    SpecError
+        A synapse whose filter cannot be carried over, because the model was trained with
+        several steps an input.
+    """
+    x = np.random.default_rng(0).normal(size=(3, CHECKED_INPUTS, rate.input_size))
+    before, after = (
+        replace(t, settle_steps=min(t.settle_steps, 3), readout_tau=0.0)
+        for t in (trained.timing, timing)
+    )
+    if trained.graph.spiking:
+        before = Timing(dt=trained.graph.dt)
+    want = run_reference(trained.rate, x, before)[:, before.presentation_ends(CHECKED_INPUTS)]
+    got = run_reference(rate, x, after)[:, after.presentation_ends(CHECKED_INPUTS)]
+    by, largest = float(np.abs(got - want).max()), float(np.abs(want).max())
+    if by > 1e-6 * max(largest, 1e-12):
+        raise SpecError(
+            "rate model under the new timing",
+            got=f"outputs up to {by:.3g} away from those under the timing that it was trained "
+            f"with, whose largest is {largest:.3g}",
+            expected="the same at the end of each presentation",
+            fix=f"convert with steps_per_input={before.steps_per_input}, or train with one step "
+            "an input",
+        )
 
 
 def _line_code(options: Options, training_inputs: Any) -> LineCode:
@@ -274,14 +352,12 @@ def _rate_coded(
     if training_inputs is not None:
         activity = measure_activity(model.graph, training_inputs, lengths)
     graph, known = spiking_graph(model, options, activity)
-    timing = Timing(
-        options.steps_per_input, options.settle_steps, options.readout_tau, model.timing.dt
-    )
+    timing = Timing(options.steps_per_input, options.settle_steps, options.readout_tau, options.dt)
     if options.memory == "line":
         code = _line_code(options, training_inputs)
         graph = line_memory(graph, code, timing, options.synapse_tau)
     else:
-        graph = add_synapses(graph, options.synapse_tau, options.steps_per_input)
+        graph = add_synapses(graph, options.synapse_tau, options.steps_per_input, dt=options.dt)
     return graph, timing, known
 
 

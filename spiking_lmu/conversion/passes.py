@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.graph import DEFAULT_DT, Graph, Population, Projection
+from spiking_lmu.graph.lmu import lowpass
 from spiking_lmu.graph.model import Activity
 from spiking_lmu.graph.neurons import LINEAR, Neuron
 from spiking_lmu.graph.transforms import (
@@ -103,6 +104,13 @@ def _with_kind(population: Population, kind: str) -> Population:
 def _relu_as_lif(population: Population, activity: Activity, max_rate: float) -> Population:
     amplitude = population.neuron.amplitude
     lif = Neuron("lif", tau_rc=population.neuron.tau_rc, tau_ref=population.neuron.tau_ref)
+    if lif.tau_ref * max_rate >= 1.0:
+        raise SpecError(
+            "max_rate",
+            got=f"{max_rate:g} Hz for the LIF neurons of {population.name}",
+            expected=f"less than {1.0 / lif.tau_ref:g} Hz, the inverse of their refractory time",
+            fix=f"pass max_rate={0.5 / lif.tau_ref:g}",
+        )
     unit = fit_lif_to_relu(activity.p999 / amplitude, max_rate, lif)
     return replace(
         population,
@@ -182,26 +190,36 @@ def scale_rates(graph: Graph, activity: Activities, max_rate: float, rates: Rate
     return graph.with_populations(changed)
 
 
-def add_synapses(graph: Graph, tau: float, steps_per_input: int) -> Graph:
+def add_synapses(
+    graph: Graph, tau: float, steps_per_input: int, *, dt: float = DEFAULT_DT
+) -> Graph:
     """Filter spikes with a lowpass of ``tau`` seconds, except on their way to the readout.
 
     A delayed projection reads a filtered copy ``<name>.filtered``, since it takes one value of
-    a whole presentation.  One that ends in a lowpass of the network's own needs no copy where
-    a presentation is one step: it sees every spike, and was trained to average.
+    a whole presentation.  Where a presentation is one step of ``dt`` seconds, the copy is a
+    filter on that clock, so that it has seen the last step; and what ends in a lowpass of the
+    network's own needs none: that one sees every spike, and was trained to average.
     """
-    leaky = leaky_populations(graph) if steps_per_input == 1 else set()
+    one_step = steps_per_input == 1
+    leaky = leaky_populations(graph) if one_step else set()
     spiking = {population.name for population in graph.spiking}
     last = {graph.output} if not graph.outgoing(graph.output) else set()
     projections, copies = [], {}
     for projection in graph.projections:
-        if projection.pre in spiking and projection.delay and projection.post not in leaky:
-            copies[projection.pre] = f"{projection.pre}.filtered"
-            projection = replace(projection, pre=copies[projection.pre])
-        elif projection.pre in spiking and projection.immediate and projection.post not in last:
-            projection = replace(projection, tau=tau)
+        if projection.pre in spiking and projection.post not in leaky:
+            if projection.delay:
+                copies[projection.pre] = f"{projection.pre}.filtered"
+                projection = replace(projection, pre=copies[projection.pre])
+            elif projection.immediate and projection.post not in last:
+                projection = replace(projection, tau=tau)
         projections.append(projection)
     populations = list(graph.populations)
     for source, copy in copies.items():
+        if one_step:
+            population, links = lowpass(copy, source, graph[source].size, tau / dt, 0)
+            populations.append(population)
+            projections += links
+            continue
         populations.append(Population(copy, graph[source].size))
         projections.append(Projection(source, copy, tau=tau, name=f"{copy}_synapse"))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))

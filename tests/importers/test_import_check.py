@@ -62,6 +62,23 @@ def test_a_simulator_keeps_its_state_and_the_check_starts_from_rest():
         assert simulator.n_steps == 7
 
 
+def test_a_simulator_can_go_on_training_after_an_import():
+    network = filtered_network()
+    x = np.random.default_rng(0).normal(size=(2, 5, 2))
+    y = np.random.default_rng(1).normal(size=(2, 5, 3))
+    with networks.simulate(network, minibatch_size=2) as simulator:
+        first = from_nengo_dl(network, simulator)
+        simulator.compile(optimizer="sgd", loss="mse")
+        simulator.fit(x, y, epochs=2, verbose=0)
+        second = from_nengo_dl(network, simulator)
+        want = simulator.predict(x, verbose=0)[network.probe]
+        read_out = next(c for c in network.all_connections if c.post_obj is network.out)
+        weights = {p.name: p.weights for p in second.projections}["h_to_out"]
+        np.testing.assert_array_equal(simulator.data[read_out].weights, weights)
+    np.testing.assert_allclose(run_reference(second, x), want, atol=1e-6)
+    assert np.abs(run_reference(first, x) - want).max() > 1e-5
+
+
 def filtered_network(output_synapse=0.02):
     """Lowpass synapses in seconds: what they do depends on the simulator's dt."""
     from spiking_lmu.compat import import_nengo, import_nengo_dl

@@ -6,6 +6,7 @@ Spiking neurons are compared by their rates, which is what NengoDL runs when it 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -136,8 +137,10 @@ def run_simulator(simulator: Any, plan: Plan, x: Array, network: Any) -> dict[An
             data = np.zeros((batch, steps, node.size_out))
         values.append(data.astype(simulator.tensor_graph.dtype))
     values.append(np.full((batch, 1), steps, np.int32))
-    with _from_rest(simulator), _without_dropout(network):
+    with _from_rest(simulator), _without_dropout(network), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NengoDL said what it has to when it was built
         outputs = simulator.keras_model(values, training=_spikes(network))
+        simulator.tensor_graph.build_post()
     return dict(zip(simulator.model.probes, map(np.asarray, outputs), strict=False))
 
 
