@@ -16,22 +16,24 @@ from scipy import fft
 Array = np.ndarray
 #: Sequences convolved at once, so that the arrays of a block stay in a processor's cache.
 TILE = 32
+#: Multiplications for each step of a block in the first product over those in the second.
+BALANCE = 2.0
 
 
 def block_length(steps: int, channels: int) -> int:
     """Steps in a block such that the products before and inside the inverse transform balance.
 
-    With blocks of length L they cost ``steps · channels / L`` and L multiplications for each
-    number that comes out, up to a common factor.
+    With blocks of length L they cost ``2 · steps · channels / L`` and L multiplications for each
+    number that comes out.
     """
-    return min(steps, max(1, round(sqrt(steps * channels))))
+    return min(steps, max(1, round(sqrt(BALANCE * steps * channels))))
 
 
 def multiplications(steps: int, outputs: int, channels: int) -> int:
     """How many a :class:`Convolution` of this size takes for each step of one sequence."""
     length = block_length(steps, channels)
     # Each complex product is four; half of the response has been reached on average.
-    return 2 * outputs * (channels * ceil(steps / length) + length + 1)
+    return outputs * (2 * channels * ceil(steps / length) + length + 1)
 
 
 class Convolution:
@@ -47,8 +49,10 @@ class Convolution:
     ----------
     block, blocks
         Steps that are computed together, and how often.
-    transfer, inverse
-        The matrices of the two products; see the methods that make them.
+    transfer
+        The matrices of the product with the spectra (`_transfer_matrices`).
+    inverse
+        The two matrices of the inverse transform (`_inverse_transform`).
     """
 
     def __init__(self, response: Array) -> None:
@@ -62,14 +66,15 @@ class Convolution:
     def numbers_a_sequence(self) -> int:
         """Numbers of float64 that :class:`Convolved` holds for each sequence of a large batch."""
         spectra = 2 * self.channels * self.blocks * (self.block + 1)
-        return spectra + self.outputs * self.block
+        return spectra + self.outputs * 2 * (self.block // 2 + 1)
 
     def _transfer_matrices(self, response: Array) -> Array:
         """For each frequency what leads from the spectra of the blocks of x to that of y.
 
         Shape (frequencies, 2 · outputs, blocks · 2 · channels), real: a complex number is two
         rows or columns, and a complex factor h the block [[Re h, -Im h], [Im h, Re h]].  The
-        columns run from the oldest block to the newest.
+        columns run from the oldest block to the newest.  Of odd frequencies the imaginary rows
+        come first: so the inverse transform wants them.
         """
         padded = np.zeros((self.blocks * self.block, self.outputs, self.channels))
         padded[: self.steps] = response
@@ -78,6 +83,7 @@ class Convolution:
         real = np.empty((self.block + 1, 2, self.outputs, self.blocks, 2, self.channels))
         real[:, 0, :, :, 0], real[:, 0, :, :, 1] = h.real, -h.imag
         real[:, 1, :, :, 0], real[:, 1, :, :, 1] = h.imag, h.real
+        real[1::2] = real[1::2, ::-1].copy()
         return real.reshape(self.block + 1, 2 * self.outputs, -1)
 
     def apply(self, x: Array) -> Convolved:
@@ -107,10 +113,8 @@ class Convolved:
         batch, rows = len(x), convolution.transfer.shape[1]
         self._tiles = [slice(start, start + TILE) for start in range(0, batch, TILE)]
         self._spectra = [convolution.spectra(x[tile]) for tile in self._tiles]
-        self._blocks = [
-            np.empty((convolution.block, convolution.outputs, spectra.shape[-1]))
-            for spectra in self._spectra
-        ]
+        halves = (2, convolution.block // 2 + 1, convolution.outputs)
+        self._blocks = [np.empty((*halves, spectra.shape[-1])) for spectra in self._spectra]
         self._product = np.empty((convolution.block + 1, rows, min(batch, TILE)))
         self._made = -1
 
@@ -120,8 +124,13 @@ class Convolved:
         if number != self._made:
             self._compute(number)
             self._made = number
-        for tile, block in zip(self._tiles, self._blocks, strict=True):
-            target[:, tile] = block[place]
+        half = len(self._blocks[0][0])
+        for tile, (even, odd) in zip(self._tiles, self._blocks, strict=True):
+            if place < half:
+                np.add(even[place], odd[place], out=target[:, tile])
+            else:
+                mirrored = self._convolution.block - place
+                np.subtract(even[mirrored], odd[mirrored], out=target[:, tile])
 
     def _compute(self, number: int) -> None:
         inverse = self._convolution.inverse
@@ -132,18 +141,28 @@ class Convolved:
             if not product.flags.c_contiguous:
                 product = np.empty(product.shape)
             np.matmul(transfer, spectra[:, :width], out=product)
-            flat = product.reshape(inverse.shape[1], -1)
-            np.matmul(inverse, flat, out=block.reshape(len(block), -1))
+            parts = product.reshape(len(product), 2, -1)
+            for i, matrix in enumerate(inverse):
+                np.matmul(matrix, parts[:, i], out=block[i].reshape(len(matrix), -1))
 
 
-def _inverse_transform(block: int) -> Array:
-    """The matrix of the inverse real transform, its second half of ``block`` steps only.
+def _inverse_transform(block: int) -> tuple[Array, Array]:
+    """Two matrices that give the second half of an inverse real transform, step by step.
 
-    Columns are the real and imaginary parts of each frequency, by turns; for blocks this
-    short one matrix product is faster than fast transforms of its many columns.
+    With L = ``block`` and 2L points, step L + t is ``Σ_k w_k (-1)^k (Re y_k cos(πkt/L) -
+    Im y_k sin(πkt/L))``, where w_k is 1/(2L) for k = 0 and k = L and else 1/L.  Under t → L - t
+    a cosine of even k and a sine of odd k stay as they are, and the other two change signs.  So
+    the first matrix adds up those that stay, the second the others, for t from 0 to L/2; step
+    L + t is the sum of both, step 2L - t the difference.  That is half of the multiplications,
+    and for blocks this short faster than fast transforms of many columns.
+
+    Each is (L // 2 + 1, L + 1), a column for each frequency: of the first, real parts of even
+    and imaginary parts of odd ones; of the second, the other parts.
     """
-    unit = np.zeros((block + 1, 2, block + 1), complex)
-    each = np.arange(block + 1)
-    unit[each, 0, each], unit[each, 1, each] = 1, 1j
-    steps = fft.irfft(unit.reshape(2 * (block + 1), block + 1), 2 * block)
-    return np.ascontiguousarray(steps[:, block:].T)
+    k, t = np.arange(block + 1), np.arange(block // 2 + 1)[:, None]
+    weight = np.where((k == 0) | (k == block), 0.5, 1.0) / block
+    # As whole numbers modulo 2L, so that a large angle is as exact as a small one.
+    angle = np.pi * (k * t % (2 * block)) / block
+    cosine, sine = weight * np.cos(angle), weight * np.sin(angle)
+    even = k % 2 == 0
+    return np.where(even, cosine, sine), np.where(even, -sine, -cosine)

@@ -84,6 +84,7 @@ class BatchedHost(HostState):
             margin=margin,
         )
         made = (make_step(self, part) for part in (operators if strict else plan.steps))
+        self._probed: dict[Any, Array] = {}
         self._steps: list[Step] = [step for step in made if step is not None]
 
     def step(self) -> None:
@@ -94,9 +95,11 @@ class BatchedHost(HostState):
 
     def probed(self, probe: Any) -> Array:
         """What ``probe`` sees after the last step, (size, batch); valid until the next."""
-        values = self.signals[self.model.sig[probe]["in"]]
-        # What nothing writes has one column for all samples.
-        return np.broadcast_to(values, (*values.shape[:-1], self.batch))
+        if probe not in self._probed:
+            values = self.signals[self.model.sig[probe]["in"]]
+            # What nothing writes has one column for all samples.
+            self._probed[probe] = np.broadcast_to(values, (*values.shape[:-1], self.batch))
+        return self._probed[probe]
 
 
 def make_step(host: HostState, operator: Any) -> Step | None:
