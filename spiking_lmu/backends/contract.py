@@ -22,7 +22,7 @@ import numpy as np
 
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.conversion import Options, convert, default_options, measure_activity
-from spiking_lmu.errors import TargetError
+from spiking_lmu.errors import SpikingLmuError, TargetError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
@@ -205,6 +205,18 @@ class TargetContract:
             # Several spikes of one neuron in one step are one mark in a raster.
             assert len(spikes) <= run.spikes["lmu.h"][i].sum()
             assert set(spikes[:, 1]) == set(np.flatnonzero(run.spikes["lmu.h"][i]))
+
+    def test_other_lengths_are_refused(self) -> None:
+        """Shorter, longer or ragged samples: an error of the family, and no numbers."""
+        model, x = small_lmu("relu")
+        with self.target.deploy(model, x.shape[1]) as deployed:
+            ragged: Any = [x[0], x[1, :-1]]
+            for other in (x[:, :-1], np.concatenate([x, x], axis=1), ragged):
+                try:
+                    deployed.run(other)
+                except SpikingLmuError:
+                    continue
+                raise AssertionError("samples of another length were run")
 
     def test_places_every_population(self) -> None:
         """A report can say where each population ran."""

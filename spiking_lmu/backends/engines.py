@@ -117,6 +117,7 @@ class EngineDeployment(Deployment):
                 f"engine for {target}", got=repr(engine), expected=", ".join(NAMES), fix="use auto"
             )
         self._target, self._model, self.placement = target, model, placement
+        self._inputs = inputs
         self._margin = rounding_margin(model, inputs)
         self._makers, self._made = makers, dict[str, Engine]()
         self._name, note = self._choose(engine)
@@ -157,7 +158,7 @@ class EngineDeployment(Deployment):
 
     def run(self, x: Array, *, raster: bool = False) -> Run:
         """Run ``x``, each sample from rest."""
-        x = check_input(self._model.graph, x)
+        x = check_input(self._model.graph, x, self._inputs)
         # Rasters take so much more memory than anything else that the batch is cut for them.
         size = max(1, self._memory // self._raster_bytes) if raster else len(x)
         with _one_thread():

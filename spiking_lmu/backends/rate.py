@@ -49,7 +49,7 @@ class RateDeployment(Deployment):
 
     def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
         graph = model.rate
-        self._graph = graph
+        self._graph, self._inputs = graph, inputs
         self._short, self._fed = last_step_alone(graph, inputs)
         self.placement = {p.name: "numpy" for p in graph.populations}
         # Inputs and outputs of every step; each population's values now and one step ago.
@@ -61,7 +61,7 @@ class RateDeployment(Deployment):
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
         """Run ``x``; nothing spikes."""
         started = perf_counter()
-        outputs = run_reference(self._short, self._fed(check_input(self._graph, x)))
+        outputs = run_reference(self._short, self._fed(check_input(self._graph, x, self._inputs)))
         return Run(outputs, {}, perf_counter() - started)
 
 

@@ -91,16 +91,42 @@ def run_reference(
     return outputs
 
 
-def check_input(graph: Graph, x: Array) -> Array:
-    """``x`` as float64 of shape (batch, inputs, input_size), or a SpecError."""
-    x = np.asarray(x, dtype=float)
-    want = graph.input_size
-    if x.ndim != 3 or x.shape[2] != want or 0 in x.shape:
+def check_input(graph: Graph, x: Array, inputs: int | None = None) -> Array:
+    """``x`` as float64 of shape (batch, inputs, input_size).
+
+    Parameters
+    ----------
+    inputs
+        How many inputs every sample has to have; any number if not given.
+
+    Raises
+    ------
+    SpecError
+        Another shape, samples of different lengths, or numbers that are not finite.
+    """
+    want = f"(batch, inputs, {graph.input_size})"
+    try:
+        x = np.asarray(x, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise SpecError(
+            "input data",
+            got="samples of different lengths, or something else than numbers",
+            expected=f"an array {want}",
+            fix="run samples of one length at a time",
+        ) from error
+    if x.ndim != 3 or x.shape[2] != graph.input_size or 0 in x.shape:
         raise SpecError(
             "input data",
             got=f"shape {x.shape}",
-            expected=f"(batch, inputs, {want})",
+            expected=want,
             fix="use the data that the network was trained on",
+        )
+    if inputs is not None and x.shape[1] != inputs:
+        raise SpecError(
+            "input data",
+            got=f"{x.shape[1]} inputs a sample",
+            expected=f"{inputs}, for which the model was deployed",
+            fix=f"deploy the model for {x.shape[1]} inputs",
         )
     if not np.isfinite(x).all():
         raise SpecError(

@@ -60,7 +60,7 @@ class NengoDlDeployment(Deployment):
 
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
         """Run ``x`` in minibatches."""
-        x = check_input(self._model.graph, x)
+        x = check_input(self._model.graph, x, self._inputs)
         minibatch = self._recorder(len(x)) if raster else self._counting
         assert minibatch is not None, "used as a context manager"
         started = perf_counter()
