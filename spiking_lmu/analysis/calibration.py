@@ -33,7 +33,7 @@ from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion.convert import Options, convert, rate_model, spiking_graph
-from spiking_lmu.conversion.measure import measure_activity
+from spiking_lmu.conversion.measure import activity_on
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.graph import Graph
@@ -45,6 +45,7 @@ from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
 from spiking_lmu.runs.service import RunService, RunSettings, open_service, targets_of
 
+from .fitting import require_one_length
 from .samples import name_of
 from .statistics import relative_error
 from .tradeoff import CHOICES, READOUT_TAUS, SETTLE_STEPS, Grid, Point, pick, run_tradeoff
@@ -369,7 +370,7 @@ class TargetEvaluator:
         options = replace(self._options, rates=dict(rates))
         graph, _ = spiking_graph(self._model, options, self._model.activity)
         dt = self._model.timing.dt
-        seed, x, y = self._service.settings.seed, self._data.x, self._data.y
+        seed, x, y = self._service.settings.seed, self._model.scaled(self._data.x), self._data.y
         cells = response_cells(self._job.target, window(self._grid, dt), seed)
         starts = range(0, len(x), BATCH)
         parts = [response_outputs(graph, x[i : i + BATCH], dt, cells) for i in starts]
@@ -506,6 +507,7 @@ def calibrate(
     """
     settings = RunSettings.of(settings, {})
     require_calibratable(model)
+    require_one_length("calibrate", data)
     if pick not in CHOICES:
         raise SpecError(
             "pick", got=repr(pick), expected="one of " + ", ".join(CHOICES), fix="try pick=best"
@@ -517,7 +519,7 @@ def calibrate(
     if training_samples is not None:
         measured = data.draw(min(training_samples, len(data)), settings.seed)
         model = rate_model(model)
-        model = replace(model, activity=measure_activity(model.graph, measured.x))
+        model = replace(model, activity=activity_on(model, measured))
     usual = choose_options(model, [place], choices)
     grid = Grid(
         (*SETTLE_STEPS, usual.settle_steps)
@@ -545,8 +547,7 @@ def calibrate(
         **found.to_dict(),
     }
     chosen = chosen_options(usual, found)
-    inputs = None if measured is None else measured.x
-    spiking = convert(model, chosen, training_inputs=inputs, source=source)
+    spiking = convert(model, chosen, training_inputs=measured, source=source)
     spiking.provenance["conversion"] |= {
         "environment": environment(),
         "training_data": None if measured is None else measured.what,

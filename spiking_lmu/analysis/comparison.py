@@ -16,12 +16,13 @@ from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, require_at_least
-from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.reference import check_input
+from spiking_lmu.graph.model import CLASSIFICATION, Model
+from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.journal import RunRecord
+from spiking_lmu.runs.measures import answers_of
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.results import Array, Outcome
-from spiking_lmu.runs.runner import Job, Runner, RunTask
+from spiking_lmu.runs.runner import LOOK, Job, Runner, RunTask
 from spiking_lmu.runs.service import (
     RunService,
     RunSettings,
@@ -36,6 +37,8 @@ from .check import require_possible
 from .energy import EnergyReport, counts_of, energy_report, load_devices
 from .explain import Explanation
 from .explain.explanation import explained
+from .fitting import out_of_range, require_fit
+from .metrics import compared
 from .samples import Models, draw, named
 from .tradeoff import Tradeoff, run_tradeoff
 
@@ -56,9 +59,9 @@ class Comparison(Result):
     data_size
         Samples in that split.
     indices, labels
-        The wanted samples and their classes, shape (n,).
+        The wanted samples, shape (n,), and their answers as a data set's ``y``.
     images
-        A few inputs as pictures, by sample number, for the traced samples.
+        The traced samples as pictures, by sample number, where the data are images.
     classes
         Names of the classes.
     rate
@@ -75,6 +78,14 @@ class Comparison(Result):
         Operations and energy of each model that ran.
     explanations, tradeoffs
         Of each model on each target, where they were asked for.
+    task
+        What was asked, and by what metric answers are judged.
+    lengths
+        Inputs of each sample, shape (n,).
+    inputs
+        The traced samples as they are in the data, (inputs, channels), by sample number.
+    dt
+        Seconds from one input to the next, if known.
 
     ``compare(model, data)`` gives a ``Comparison(data="psmnist test", ...)``; ``print`` shows its
     table, and ``to_html("report.html")`` writes its page.
@@ -94,6 +105,10 @@ class Comparison(Result):
     costs: tuple[EnergyReport, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     tradeoffs: tuple[Tradeoff, ...] = ()
+    task: Task = CLASSIFICATION
+    lengths: Array = field(default_factory=lambda: np.zeros(0, dtype=int))
+    inputs: dict[int, Array] = field(default_factory=dict)
+    dt: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -138,7 +153,7 @@ def compare(
     Parameters
     ----------
     models
-        Spiking classifiers: one, several, or several by name.
+        Spiking models: one, several, or several by name.
     data
         Samples, such as ``data.test``.
     targets
@@ -148,7 +163,8 @@ def compare(
         So many samples, drawn with the seed; None is all, in their order.
     until
         Stop each run once the difference to the rate model is known to so many percentage
-        points either way.  The samples are drawn with the seed then; where every `Job` has its
+        points (or units of the task's metric, if that is no share) either way.  The samples are
+        drawn with the seed then; where every `Job` has its
         own number of samples, they have to be in random order already.
     explain
         Climb the ladder of every model on every target, and trade accuracy off against
@@ -166,8 +182,9 @@ def compare(
     Interrupted
         On Ctrl-C or a notebook's stop button, with what was finished.
     SpecError
-        A model that does not spike or classify, samples that do not fit a model, or a setting
-        outside its range.
+        A model that does not spike, or a setting outside its range.
+    DatasetError
+        Data that do not fit a model: another input, task, or number of outputs.
     TargetError
         A target that is unknown or cannot run here, or none that can run any of the models.
     FileError
@@ -176,7 +193,7 @@ def compare(
     settings = RunSettings.of(settings, choices)
     by_name = named(models)
     for name, model in by_name.items():
-        require_spiking_classifier(name, model)
+        require_spiking(name, model)
     points = None if until is None else parse_points(until)
     require_at_least("explain", explain, 0)
     jobs, missing = _jobs(targets, settings)
@@ -184,8 +201,8 @@ def compare(
     wanted = _wanted(data, jobs, samples, points, settings.seed)
     # Drawn before anything runs, so that a wrong number of samples costs no time.
     why = draw(data, explain, settings.seed) if explain else None
-    for model in by_name.values():
-        check_input(model.rate, wanted.x[:1])
+    for name, model in by_name.items():
+        require_fit(name, model, wanted)
     run = _Comparing(by_name, jobs, wanted, points, traces, missing, provenance or {}, settings)
     with open_service(settings) as service:
         try:
@@ -249,11 +266,12 @@ class _Comparing:
             "models": {name: model.provenance for name, model in models.items()},
             **provenance,
         }
+        found = {out_of_range(model, data) for model in models.values()}
+        self._remarks = sorted(said for said in found if said)
         self._rate: dict[str, Outcome] = {}
         self._outcomes: list[Outcome] = []
         self._explanations: list[Explanation] = []
         self._tradeoffs: list[Tradeoff] = []
-        self._remarks: list[str] = []
 
     def models(self, service: RunService) -> None:
         """Run every model and its rate model."""
@@ -272,11 +290,12 @@ class _Comparing:
 
     def _task(self, name: str, model: Model, job: Job) -> RunTask:
         label = f"{name} · {job.target.name}"
+        measure = answers_of(model, self._data.x.shape[1])
         if self._until is None:
-            return RunTask(label, model, job, self._data, traces=self._traces)
+            return RunTask(label, model, job, self._data, measure, traces=self._traces)
         enough = known_to(self._until, self._rate[name], self._data)
         label += f", until ±{self._until:g}"
-        return RunTask(label, model, job, self._data, traces=self._traces, enough=enough)
+        return RunTask(label, model, job, self._data, measure, traces=self._traces, enough=enough)
 
     def explain(self, service: RunService, data: Dataset | None) -> None:
         """Ladder and trade-off of every model on every target that ran it.
@@ -322,6 +341,10 @@ class _Comparing:
             costs=tuple(self._costs()),
             explanations=tuple(self._explanations),
             tradeoffs=tuple(self._tradeoffs),
+            task=data.task,
+            lengths=data.lengths,
+            inputs={int(data.indices[row]): data.x[row, : data.lengths[row]] for row in drawn},
+            dt=data.dt,
         )
 
     def _costs(self) -> list[EnergyReport]:
@@ -334,8 +357,8 @@ class _Comparing:
         return found
 
 
-def require_spiking_classifier(name: str, model: Model) -> None:
-    """Raise a SpecError unless ``model`` spikes and its answer is one class a sample."""
+def require_spiking(name: str, model: Model) -> None:
+    """Raise a SpecError unless ``model`` spikes."""
     if not model.graph.spiking:
         raise SpecError(
             name,
@@ -343,17 +366,22 @@ def require_spiking_classifier(name: str, model: Model) -> None:
             expected="a spiking model",
             fix=f"convert it first: spiking-lmu convert {name} -o {name}-spiking.slmu",
         )
+
+
+def require_spiking_classifier(name: str, model: Model) -> None:
+    """Raise a SpecError unless ``model`` spikes and its answer is one class a sample."""
+    require_spiking(name, model)
     if model.task.identity != "classification":
         raise SpecError(
             name,
             got=f"a model for {model.task}",
             expected="classification at the last step",
-            fix="accuracies need classes; use spiking_lmu.run_reference for others",
+            fix="use compare, which takes every task",
         )
 
 
 def parse_points(until: float | str) -> float:
-    """Percentage points either way.
+    """Percentage points, or units of another metric, either way.
 
     Raises
     ------
@@ -383,7 +411,7 @@ def _rate_outcome(name: str, model: Model, runner: Runner) -> Outcome:
         neuron="rate",
         target=runner.task.job.target.name,
         indices=np.array([sample.index for sample in runner.done], int),
-        outputs=runner.rows(),
+        outputs=_answers(runner),
         spikes={},
         placement=runner.recorded.placement,
         seconds=sum(sample.seconds for sample in runner.done),
@@ -396,20 +424,41 @@ def _rate_outcome(name: str, model: Model, runner: Runner) -> Outcome:
 
 
 def known_to(points: float, rate: Outcome, data: Dataset) -> Callable[[Sequence[RunRecord]], bool]:
-    """Whether the first samples tell the difference to ``points`` either way."""
-    label = dict(zip(data.indices.tolist(), data.y.tolist(), strict=True))
-    decided = dict(zip(rate.indices.tolist(), rate.decisions.tolist(), strict=True))
+    """Whether the first samples tell the difference to ``points`` either way.
+
+    Points are percentage points of a share, and otherwise the units of the task's metric.
+    """
+    row = {index: i for i, index in enumerate(data.indices.tolist())}
+    theirs = dict(zip(rate.indices.tolist(), rate.outputs, strict=True))
+    plain = data.task.identity == "classification" and data.task.metric == "accuracy"
 
     def known(samples: Sequence[RunRecord]) -> bool:
-        shared = list(takewhile(lambda sample: sample.index in decided, samples))
+        shared = list(takewhile(lambda sample: sample.index in theirs, samples))
         if not shared:
             return False
-        labels = [label[sample.index] for sample in shared]
-        ours = np.array([int(np.argmax(sample.output)) for sample in shared]) == labels
-        theirs = np.array([decided[sample.index] for sample in shared]) == labels
-        return sequential(ours, theirs, data.total).half_width <= points
+        rows = [row[sample.index] for sample in shared]
+        rates = np.array([theirs[sample.index] for sample in shared])
+        ours = np.array([sample.output for sample in shared]).reshape(rates.shape)
+        if plain:
+            right, theirs_right = (o.argmax(axis=1) == data.y[rows] for o in (ours, rates))
+            return sequential(right, theirs_right, data.total).half_width <= points
+        # Resampling takes a while: only at every look.
+        seen = len(rows) if len(rows) >= data.total else len(rows) // LOOK * LOOK
+        if not seen:
+            return False
+        y, lengths = data.y[rows[:seen]], data.lengths[rows[:seen]]
+        found = compared(data.task, y, ours[:seen], rates[:seen], lengths, data.total)
+        return found.half_width <= points
 
     return known
+
+
+def _answers(runner: Runner) -> Array:
+    """Outputs of the finished samples, (n, outputs) or (n, steps, outputs)."""
+    rows, model = runner.rows(), runner.task.model
+    if not model.task.every:
+        return rows
+    return rows.reshape(len(rows), -1, model.graph.output_size)
 
 
 def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
@@ -421,7 +470,7 @@ def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
         neuron=" + ".join(kinds),
         target=task.job.target.name,
         indices=np.array([sample.index for sample in done], int),
-        outputs=runner.rows(),
+        outputs=_answers(runner),
         spikes={
             p.name: np.array([sample.spikes.get(p.name, 0) for sample in done])
             for p in task.model.graph.spiking
@@ -440,4 +489,5 @@ def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
         until=until,
         until_reached=ended,
         verified=sum(sample.verified for sample in done),
+        timing=task.model.timing,
     )

@@ -69,5 +69,7 @@ def energy(
         counts = [counts_of(outcome) for outcome in mine]
     else:
         counts = runs
-    shares = {} if data is None else active_shares(model.rate, draw(data, samples, 0).x)
+    shares = (
+        {} if data is None else active_shares(model.rate, model.scaled(draw(data, samples, 0).x))
+    )
     return replace(energy_report(model, counts, known, shares), model=name or name_of(model))

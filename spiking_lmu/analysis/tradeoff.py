@@ -27,6 +27,7 @@ from spiking_lmu.runs.service import RunService, RunSettings, open_service, targ
 
 from .check import require_possible
 from .energy import Device, count_operations, estimate, load_devices
+from .fitting import require_one_length
 from .samples import draw, name_of
 from .statistics import Paired, mcnemar
 
@@ -220,7 +221,9 @@ def run_tradeoff(
     """The same for those who have a run service already."""
     _check(model)
     grid = grid or Grid()
-    x, y = check_input(model.graph, data.x[: job.samples]), np.asarray(data.y[: job.samples])
+    require_one_length("tradeoff", data)
+    x = check_input(model.graph, model.scaled(data.x[: job.samples]))
+    y = np.asarray(data.y[: job.samples])
     longest = _timed(model, grid.settle_steps[-1], 0.0)
     seed, options = service.settings.seed, job.options
     states = filter_states(longest, job.target, x[:1, :1], grid.readout_taus, seed, options)

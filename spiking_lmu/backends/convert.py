@@ -73,7 +73,7 @@ def convert(
     spiking = convert_with(
         model,
         options,
-        training_inputs=None if measured is None else measured.x,
+        training_inputs=measured,
         source=source,
     )
     spiking.provenance["conversion"] |= {

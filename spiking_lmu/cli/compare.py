@@ -36,7 +36,8 @@ def add_arguments(parser: Parser) -> None:
         "--until",
         metavar="POINTS",
         help="stop each run once its difference to the rate model is known to so many points "
-        "either way, such as ±0.5, or after --samples (default then: the whole test set)",
+        "(or units of the task's metric) either way, such as ±0.5, or after --samples (default "
+        "then: the whole test set)",
     )
     parser.add_argument("--report", type=Path, help="write an HTML page")
     parser.add_argument(
@@ -58,7 +59,7 @@ def add_arguments(parser: Parser) -> None:
 def run(options: Namespace) -> int:
     """Run, print the table, write the reports; 130 if interrupted, reports written all the same."""
     from spiking_lmu import datasets
-    from spiking_lmu.analysis.comparison import Interrupted, compare, require_spiking_classifier
+    from spiking_lmu.analysis.comparison import Interrupted, compare, require_spiking
     from spiking_lmu.files.zoo import find_model, load_model
 
     from .common import command_line, preflight, require_folder, run_settings, write_and_show
@@ -75,7 +76,7 @@ def run(options: Namespace) -> int:
     paths = {name: find_model(path) for name, path in models.items()}
     loaded: dict[str, Model] = {name: load_model(path) for name, path in models.items()}
     for name, model in loaded.items():
-        require_spiking_classifier(name, model)
+        require_spiking(name, model)
     settings = run_settings(options, next(iter(paths.values())).with_suffix(".journal"))
     jobs = _jobs(options)
     samples = options.samples

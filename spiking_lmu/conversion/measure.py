@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from spiking_lmu.datasets.dataset import Dataset
 from spiking_lmu.graph.convolution import multiplications
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph
-from spiking_lmu.graph.model import Activity
+from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.reference import Alteration, Observer, check_input, run_reference
 
 Array = np.ndarray
@@ -56,6 +57,11 @@ def measure_activity(graph: Graph, x: Array, lengths: Array | None = None) -> di
 
         run_rate(graph, x[ends == last, :last], observe=observe)
     return {name: _summary(outputs[name], currents[name]) for name in names}
+
+
+def activity_on(model: Model, data: Dataset) -> dict[str, Activity]:
+    """`measure_activity` of a rate model on training data, scaled and without their padding."""
+    return measure_activity(model.graph, model.scaled(data.x), data.lengths)
 
 
 def _summary(outputs: list[Array], currents: list[Array]) -> Activity:

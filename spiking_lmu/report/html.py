@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.analysis.comparison import Comparison
+from spiking_lmu.analysis.metrics import METRIC
 from spiking_lmu.analysis.statistics import confusion
 from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.runs.results import Outcome, Trace
@@ -18,7 +19,8 @@ from . import words
 from .explanation import as_sections
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
-from .table import RATE, Row, labels_of, rows_with_outcomes
+from .series import residual_plot, series_plot
+from .table import RATE, Row, answers_of, rows_with_outcomes
 from .templates import render
 from .traces import MAX_POPULATIONS, trace_plot
 
@@ -64,6 +66,10 @@ def as_html(comparison: Comparison) -> str:
         missing=comparison.missing,
         remarks=comparison.remarks,
         matrices=_matrices(comparison, pairs),
+        residuals=_residuals(comparison, pairs),
+        metric=METRIC[comparison.task.metric],
+        heads=words.column_heads(METRIC[comparison.task.metric]),
+        images=bool(comparison.images),
         samples=_samples(comparison, pairs),
         undrawn=max(0, len(_traced(pairs)) - MAX_SAMPLES),
         placements=_placements(pairs),
@@ -75,8 +81,10 @@ def as_html(comparison: Comparison) -> str:
 def _matrices(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
+    if not comparison.task.classifies:
+        return []
     counts = {
-        i: confusion(outcome.decisions, labels_of(comparison, outcome), len(comparison.classes))
+        i: confusion(*answers_of(comparison, outcome), len(comparison.classes))
         for i, (row, outcome) in enumerate(pairs)
         if row.n
     }
@@ -93,6 +101,21 @@ def _matrices(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str,
     ]
 
 
+def _residuals(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
+    """What was said against the truth, for each run of a regression."""
+    from markupsafe import Markup
+
+    if comparison.task.classifies:
+        return []
+    found = []
+    for i, (row, outcome) in enumerate(pairs):
+        if row.n:
+            said, truth = answers_of(comparison, outcome)
+            svg = residual_plot(truth, said, comparison.task.names, f"residual{i}", _who(row))
+            found.append({"row": row, "svg": Markup(svg)})
+    return found
+
+
 def _traced(pairs: tuple[Pair, ...]) -> list[int]:
     return list(dict.fromkeys(trace.index for _, outcome in pairs for trace in outcome.traces))
 
@@ -101,31 +124,21 @@ def _samples(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, 
     """For each drawn sample its picture, class, and a figure for each run that traced it."""
     from markupsafe import Markup
 
-    label = dict(zip(comparison.indices.tolist(), comparison.labels.tolist(), strict=True))
+    truth = dict(zip(comparison.indices.tolist(), comparison.labels, strict=True))
     found = []
-    for index in [i for i in _traced(pairs) if i in label][:MAX_SAMPLES]:
+    for index in [i for i in _traced(pairs) if i in truth][:MAX_SAMPLES]:
         figures = []
         for k, (row, outcome) in enumerate(pairs):
             trace = next((t for t in outcome.traces if t.index == index), None)
             if trace is None or not len(trace.readout) or row.target == RATE:
                 continue
-            decided = int(trace.readout[-1].argmax())
-            svg = trace_plot(
-                trace,
-                _sizes(pairs, row.model),
-                label[index],
-                decided,
-                comparison.classes,
-                f"trace{index}-{k}",
-                _who(row),
-            )
+            svg = _figure(comparison, pairs, row, outcome, trace, truth[index], f"trace{index}-{k}")
             figures.append(
                 {
                     "row": row,
                     "svg": Markup(svg),
-                    "right": decided == label[index],
-                    "decided": comparison.classes[decided],
                     "more": max(0, len(trace.spikes) - MAX_POPULATIONS),
+                    **_decided(comparison, trace, truth[index]),
                 }
             )
         if figures:
@@ -133,12 +146,47 @@ def _samples(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, 
             found.append(
                 {
                     "index": index,
-                    "label": comparison.classes[label[index]],
+                    "label": _named(comparison, truth[index]),
                     "picture": base64.b64encode(png).decode(),
                     "figures": figures,
                 }
             )
     return found
+
+
+def _figure(
+    comparison: Comparison,
+    pairs: tuple[Pair, ...],
+    row: Row,
+    outcome: Outcome,
+    trace: Trace,
+    truth: Any,
+    name: str,
+) -> str:
+    """Spikes and answers; the inputs above them, unless they are pixels."""
+    sizes = _sizes(pairs, row.model)
+    x = comparison.inputs.get(trace.index)
+    if x is None or trace.index in comparison.images:
+        decided = int(trace.readout[-1].argmax())
+        label = int(truth)
+        return trace_plot(trace, sizes, label, decided, comparison.classes, name, _who(row))
+    task = comparison.task
+    answers = truth[: len(x)] if task.every else truth
+    return series_plot(trace, x, answers, task, outcome.timing, sizes, name, _who(row))
+
+
+def _decided(comparison: Comparison, trace: Trace, truth: Any) -> dict[str, Any]:
+    """For the caption: the class that was decided on, where a sample has one."""
+    if not comparison.task.classifies or comparison.task.every:
+        return {"right": True, "decided": ""}
+    decided = int(trace.readout[-1].argmax())
+    return {"right": decided == int(truth), "decided": comparison.classes[decided]}
+
+
+def _named(comparison: Comparison, truth: Any) -> str:
+    """The one class of a sample; empty where there is none."""
+    task = comparison.task
+    return comparison.classes[int(truth)] if task.classifies and not task.every else ""
 
 
 def _sizes(pairs: tuple[Pair, ...], model: str) -> dict[str, int]:

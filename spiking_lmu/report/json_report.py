@@ -15,8 +15,8 @@ from spiking_lmu.files.json_text import json_text
 from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.runs.results import Outcome
 
-from .table import Row, labels_of, rows_with_outcomes
-from .words import headline, method, sentence, stopping, verification
+from .table import Row, answers_of, rows_with_outcomes
+from .words import headline, late, method, sentence, stopping, verification
 
 SCHEMA = "spiking-lmu comparison"
 SCHEMA_VERSION = 1
@@ -41,8 +41,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """The JSON document as Python values.
 
     Accuracies and intervals are fractions, differences are percentage points, times are
-    seconds; ``decisions[i]`` and ``spikes[i]`` belong to sample ``samples[i]``, of the document
-    where a row's ``samples`` are null.
+    seconds; ``decisions[i]`` (of a regression ``outputs[i]``) and ``spikes[i]`` belong to sample
+    ``samples[i]``, of the document where a row's ``samples`` are null.
     """
     pairs = rows_with_outcomes(comparison)
     document = {
@@ -53,6 +53,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "data": comparison.data,
         "data_size": comparison.data_size,
         "classes": comparison.classes,
+        "task": asdict(comparison.task),
+        "lengths": comparison.lengths,
         "samples": comparison.indices,
         "labels": comparison.labels,
         "rows": [_entry(comparison, row, outcome) for row, outcome in pairs],
@@ -66,15 +68,23 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]:
     entry = asdict(row)
-    for key, value in (("accuracy", row.accuracy), ("rate_accuracy", row.rate_accuracy)):
+    scores = {"accuracy": row.accuracy, "rate_accuracy": row.rate_accuracy, "in_time": row.in_time}
+    for key, value in scores.items():
         if value is not None:
             entry[key]["value"] = value.value
     n = len(outcome.indices)
     totals = sum(outcome.spikes.values(), np.zeros(n)) if n else np.zeros(0)
     decided = outcome.decisions if n else np.zeros(0, dtype=int)
+    answers: dict[str, Any] = {"outputs": outcome.outputs}
+    if comparison.task.classifies:
+        flat = answers_of(comparison, outcome) if n else (decided, decided)
+        counts = confusion(*flat, len(comparison.classes))
+        answers = {"decisions": decided, "confusion": counts}
     return {
         **entry,
+        "metric": row.metric.name,
         "says": "" if row.verdict == "rate" else sentence(row),
+        "late": late(row),
         "stopping": stopping(row),
         "verification": verification(row),
         "partial": row.partial,
@@ -82,12 +92,11 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
         "placement": outcome.placement,
         "options": outcome.record,
         "samples": None if np.array_equal(outcome.indices, comparison.indices) else outcome.indices,
-        "decisions": decided,
+        **answers,
         "spikes": _whole(totals) if outcome.spikes else None,
         "spikes_per_sample_by_population": {
             name: float(counts.mean()) for name, counts in outcome.spikes.items() if counts.size
         },
-        "confusion": confusion(decided, labels_of(comparison, outcome), len(comparison.classes)),
     }
 
 

@@ -7,22 +7,26 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spiking_lmu.analysis.comparison import Comparison
+from spiking_lmu.analysis.metrics import METRIC, Metric
+from spiking_lmu.analysis.statistics import Accuracy
 from spiking_lmu.files.writing import write_atomically
 
 from .table import RATE, Row, rows
 from .words import (
     NONE,
+    column_heads,
     count,
     difference,
     duration,
     headline,
+    late,
     method,
     p_value,
-    percent,
     plain,
     sentence,
     speed,
     stopping,
+    value,
     verification,
 )
 
@@ -31,8 +35,8 @@ _HEAD = (
     "Neuron",
     "Target",
     "Samples",
-    "Accuracy (95 %)",
-    "Points to rate (95 %)",
+    "{} (95 %)",
+    "{} (95 %)",
     "p",
     "Agreement",
     "Spikes/sample",
@@ -78,11 +82,11 @@ def as_markdown(comparison: Comparison) -> str:
             if row.target != RATE
         ),
         "",
-        _line(_HEAD),
+        _line(_head(METRIC[comparison.task.metric])),
         _line(["---"] * 3 + ["---:"] * 8 + ["---"]),
         *(_line([escape(cell) for cell in _cells(row)]) for row in table_rows),
         "",
-        escape(" ".join(["Accuracy: with a Wilson interval.", *method(table_rows)])),
+        escape(" ".join([*_of_accuracy(table_rows), *method(table_rows)])),
         "",
     ]
     problems = [row for row in table_rows if row.problem]
@@ -105,8 +109,18 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def _of_accuracy(table_rows: Iterable[Row]) -> list[str]:
+    closed = any(isinstance(row.accuracy, Accuracy) for row in table_rows)
+    return ["Accuracy: with a Wilson interval."] if closed else []
+
+
+def _head(metric: Metric) -> list[str]:
+    names = iter(name.removesuffix(" %") for name in column_heads(metric))
+    return [head.format(next(names)) if "{}" in head else head for head in _HEAD]
+
+
 def _checked(row: Row) -> str:
-    return "".join(f"; {said}" for said in (stopping(row), verification(row)) if said)
+    return "".join(f"; {said}" for said in (late(row), stopping(row), verification(row)) if said)
 
 
 def _cells(row: Row) -> list[str]:
@@ -119,7 +133,7 @@ def _cells(row: Row) -> list[str]:
         row.neuron,
         row.target,
         samples,
-        percent(row.accuracy),
+        value(row.accuracy),
         difference(row),
         p_value(row),
         NONE if row.agreement is None else f"{100 * row.agreement:.1f} %",

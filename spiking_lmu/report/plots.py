@@ -9,7 +9,7 @@ import numpy as np
 
 from .canvas import BAND, BLUE, GREY, INK, VERMILLION, new_figure, style, to_svg
 from .table import RATE, Row
-from .words import plain
+from .words import column_heads, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +68,11 @@ def accuracy_plot(rows: list[Row], name: str, *, narrow: bool = False) -> str:
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x", color=BAND, linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_xlabel("accuracy, % of samples")
-        return to_svg(figure, name, "Accuracy with 95 % intervals. " + " ".join(summary))
+        metric = shown[0].metric
+        unit = {"accuracy": ", % of samples"}.get(metric.name, ", %" if metric.points else "")
+        axes.set_xlabel(metric.label + unit)
+        label = column_heads(metric)[0].removesuffix(" %")
+        return to_svg(figure, name, f"{label} with 95 % intervals. " + " ".join(summary))
 
 
 def _row_label(row: Row, narrow: bool) -> str:
@@ -85,20 +88,24 @@ def _dot(axes: Axes, row: Row, y: float) -> str:
 
     own = row.accuracy
     assert own is not None
+    factor = row.metric.factor
     reference = own if row.target == RATE else row.rate_accuracy
     if reference is not None:
-        low, high, middle = (100 * v for v in (reference.low, reference.high, reference.value))
+        low, high, middle = (factor * v for v in (reference.low, reference.high, reference.value))
         axes.add_patch(Rectangle((low, y - 0.5), high - low, 1, color=BAND, linewidth=0))
         axes.plot([middle, middle], [y - 0.5, y + 0.5], color=GREY, linewidth=0.9)
     if row.target == RATE:
-        axes.plot([100 * own.value], [y], "D", color=INK, markersize=4)
+        axes.plot([factor * own.value], [y], "D", color=INK, markersize=4)
     else:
         colour = VERDICT_COLOUR[row.verdict]
-        axes.plot([100 * own.low, 100 * own.high], [y, y], color=colour, linewidth=1.4)
+        axes.plot([factor * own.low, factor * own.high], [y, y], color=colour, linewidth=1.4)
         face = "white" if row.verdict == "unclear" else colour
-        axes.plot([100 * own.value], [y], "o", color=colour, markerfacecolor=face, markersize=5.5)
+        axes.plot(
+            [factor * own.value], [y], "o", color=colour, markerfacecolor=face, markersize=5.5
+        )
     name = "rate model" if row.target == RATE else f"{row.target} with {row.neuron}"
-    return f"{row.model}, {name}: {100 * own.value:.1f} %."
+    number = f"{100 * own.value:.1f} %" if row.metric.points else f"{own.value:.3g}"
+    return f"{row.model}, {name}: {number}."
 
 
 def confusion_plot(counts: Array, classes: tuple[str, ...], most: int, name: str, who: str) -> str:

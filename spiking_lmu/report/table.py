@@ -10,27 +10,40 @@ import numpy as np
 
 from spiking_lmu.analysis.anytime import sequential
 from spiking_lmu.analysis.comparison import Comparison
+from spiking_lmu.analysis.metrics import (
+    METRIC,
+    Difference,
+    Metric,
+    Score,
+    compared,
+    latency,
+    metric_of,
+    score_of,
+    shifted,
+)
 from spiking_lmu.analysis.statistics import (
     Accuracy,
     Paired,
-    accuracy,
     agreement,
     mcnemar,
     samples_needed,
 )
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.results import Outcome
 
 from .words import (
+    column_heads,
     count,
     difference,
     headline,
+    late,
     method,
     p_value,
-    percent,
     plain,
     speed,
     stopping,
+    value,
     verification,
 )
 
@@ -41,6 +54,8 @@ Array = np.ndarray
 #: To find no difference takes an interval of at most so many points either way, unless another
 #: width was asked for.  Having 0 inside, it rules out any difference of twice as much.
 MARGIN_POINTS = 0.5
+#: For metrics that are no shares: this share of the rate model's error.
+MARGIN_SHARE = 0.1
 SIGNIFICANT_P = 0.05
 RATE = "rate"
 
@@ -56,13 +71,17 @@ class Row:
     n, wanted
         Finished samples and those asked for.
     accuracy
-        None without samples.
+        By the task's metric; None without samples.
     rate_accuracy
-        The rate model's accuracy on the samples that both have, or None.
+        The rate model's on the samples that both have, or None.
     paired
         This row against the rate model on the samples that both have, or None.
     agreement
-        Share of those samples on which both decide alike, or None.
+        Share of the answers on which both decide alike, or None where answers are numbers.
+    latency
+        How many inputs this row's answers are late against the rate model's.
+    in_time
+        The same row with its answers moved so many inputs earlier; None if they are not late.
     spikes_per_sample
         Mean spikes of all populations; None for the rate model and without samples.
     seconds, samples_per_second
@@ -78,7 +97,8 @@ class Row:
     verified
         Samples that were identical on the backend's own simulator, spike for spike.
     margin
-        Points either way to which a difference has to be known before it is called none.
+        Points, or units of the metric, either way to which a difference has to be known before
+        it is called none.
     sequential
         Whether the run was to stop when the difference was known to ``margin``.
     needed
@@ -93,9 +113,9 @@ class Row:
     target: str
     n: int
     wanted: int
-    accuracy: Accuracy | None
-    rate_accuracy: Accuracy | None
-    paired: Paired | None
+    accuracy: Accuracy | Score | None
+    rate_accuracy: Accuracy | Score | None
+    paired: Paired | Difference | None
     agreement: float | None
     spikes_per_sample: float | None
     seconds: float
@@ -108,6 +128,13 @@ class Row:
     sequential: bool
     needed: int | None
     available: int
+    latency: int = 0
+    in_time: Accuracy | Score | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What the row is judged by."""
+        return METRIC["accuracy"] if self.accuracy is None else metric_of(self.accuracy)
 
     @property
     def partial(self) -> bool:
@@ -141,16 +168,32 @@ def rows_with_outcomes(comparison: Comparison) -> tuple[tuple[Row, Outcome], ...
 
 
 def labels_of(comparison: Comparison, outcome: Outcome) -> Array:
-    """The true classes of an outcome's samples, shape (n,).
+    """The true answers of an outcome's samples, as a data set's ``y``.
 
     Raises
     ------
     SpecError
         The outcome has a sample that the comparison has not.
     """
-    label = dict(zip(comparison.indices.tolist(), comparison.labels.tolist(), strict=True))
+    return np.asarray(comparison.labels)[places_of(comparison, outcome)]
+
+
+def answers_of(comparison: Comparison, outcome: Outcome) -> tuple[Array, Array]:
+    """Decisions (or outputs) and true answers of all samples, one after another, no padding."""
+    said = outcome.decisions if comparison.task.classifies else outcome.outputs
+    truth = labels_of(comparison, outcome)
+    if comparison.task.every:
+        lengths = comparison.lengths[places_of(comparison, outcome)]
+        inside = np.arange(truth.shape[1]) < lengths[:, None]
+        return said[inside], truth[inside]
+    return said, truth
+
+
+def places_of(comparison: Comparison, outcome: Outcome) -> Array:
+    """Where an outcome's samples are among those of the comparison, shape (n,)."""
+    place = {index: i for i, index in enumerate(comparison.indices.tolist())}
     try:
-        return np.array([label[index] for index in outcome.indices.tolist()], dtype=int)
+        return np.array([place[index] for index in outcome.indices.tolist()], dtype=int)
     except KeyError as error:
         raise SpecError(
             f"outcome of {plain(outcome.model)} on {plain(outcome.target)}",
@@ -164,15 +207,23 @@ def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
     n = len(outcome.indices)
     is_rate = rate is None and comparison.rate.get(outcome.model) is outcome
     kept, paired, alike, rate_kept = None, None, None, None
+    late, in_time = 0, None
     if n:
         labels = labels_of(comparison, outcome)
-        kept = accuracy(outcome.decisions, labels)
+        places = places_of(comparison, outcome)
+        lengths = comparison.lengths[places] if len(comparison.lengths) else None
+        kept = score_of(comparison.task, labels, outcome.outputs, lengths)
         if rate is not None:
-            paired, alike, rate_kept = _against(outcome, rate, labels, comparison.data_size)
+            paired, alike, rate_kept, late = _against(comparison, outcome, rate, labels, lengths)
+        if late:
+            moved = shifted(outcome.outputs, late)
+            in_time = score_of(comparison.task, labels, moved, lengths)
     timed = n > 0 and outcome.seconds > 0
-    margin = MARGIN_POINTS if outcome.until is None else outcome.until
-    verdict = _verdict(n, paired, is_rate, margin)
+    margin = _margin(comparison.task, rate_kept) if outcome.until is None else outcome.until
+    rises = METRIC[comparison.task.metric].rises
+    verdict = _verdict(n, paired, is_rate, margin, rises)
     wide = verdict == "unclear" and paired is not None and paired.half_width > margin
+    needed = samples_needed(paired, margin) if wide and isinstance(paired, Paired) else None
     return Row(
         model=plain(outcome.model),
         neuron=plain(outcome.neuron),
@@ -192,32 +243,69 @@ def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
         verified=outcome.verified,
         margin=margin,
         sequential=outcome.until is not None,
-        needed=samples_needed(paired, margin) if wide and paired else None,
+        needed=needed,
         available=comparison.data_size,
+        latency=late,
+        in_time=in_time,
     )
 
 
+def _margin(task: Task, rate: Accuracy | Score | None) -> float:
+    """To what a difference has to be known: half a point, or a share of the rate model's error."""
+    if METRIC[task.metric].points:
+        return MARGIN_POINTS
+    if rate is None:
+        return MARGIN_SHARE
+    return MARGIN_SHARE * abs(1 - rate.value if task.metric == "r2" else rate.value)
+
+
 def _against(
-    outcome: Outcome, rate: Outcome, labels: Array, available: int
-) -> tuple[Paired | None, float | None, Accuracy | None]:
-    """Compare with the rate model on the samples that both have."""
-    decided = dict(zip(rate.indices.tolist(), rate.decisions.tolist(), strict=True))
-    shared = np.array([index in decided for index in outcome.indices.tolist()], dtype=bool)
+    comparison: Comparison,
+    outcome: Outcome,
+    rate: Outcome,
+    labels: Array,
+    lengths: Array | None,
+) -> tuple[Paired | Difference | None, float | None, Accuracy | Score | None, int]:
+    """Compare with the rate model on the samples that both have; also how late the answers are."""
+    task, available = comparison.task, comparison.data_size
+    place = {index: i for i, index in enumerate(rate.indices.tolist())}
+    shared = np.array([index in place for index in outcome.indices.tolist()], dtype=bool)
     if outcome.until is not None:
         # The first samples of a random order are a random choice; those with a gap may not be.
         shared = np.logical_and.accumulate(shared)
     if not shared.any():
-        return None, None, None
-    theirs = np.array([decided[index] for index in outcome.indices[shared].tolist()])
-    ours, labels = outcome.decisions[shared], labels[shared]
-    if outcome.until is None:
-        paired = mcnemar(ours == labels, theirs == labels)
+        return None, None, None, 0
+    theirs = rate.outputs[[place[index] for index in outcome.indices[shared].tolist()]]
+    ours, labels = outcome.outputs[shared], labels[shared]
+    lengths = None if lengths is None else lengths[shared]
+    decided, others = ours.argmax(axis=-1), theirs.argmax(axis=-1)
+    alike = None
+    if task.classifies:
+        inside = _inside(decided, lengths)
+        alike = agreement(decided[inside], others[inside])
+    paired: Paired | Difference
+    if task.metric != "accuracy" or task.every:
+        total = available if outcome.until is not None else None
+        paired = compared(task, labels, ours, theirs, lengths, total)
+    elif outcome.until is None:
+        paired = mcnemar(decided == labels, others == labels)
     else:
-        paired = sequential(ours == labels, theirs == labels, available)
-    return paired, agreement(ours, theirs), accuracy(theirs, labels)
+        paired = sequential(decided == labels, others == labels, available)
+    late = latency(task, ours, theirs, lengths)
+    return paired, alike, score_of(task, labels, theirs, lengths), late
 
 
-def _verdict(n: int, paired: Paired | None, is_rate: bool, margin: float) -> str:
+def _inside(decided: Array, lengths: Array | None) -> Array:
+    """Which answers belong to a sample."""
+    if decided.ndim == 1 or lengths is None:
+        return np.ones(decided.shape, dtype=bool)
+    inside: Array = np.arange(decided.shape[1]) < lengths[:, None]
+    return inside
+
+
+def _verdict(
+    n: int, paired: Paired | Difference | None, is_rate: bool, margin: float, rises: bool = True
+) -> str:
     if is_rate:
         return RATE
     if not n:
@@ -229,7 +317,7 @@ def _verdict(n: int, paired: Paired | None, is_rate: bool, margin: float) -> str
     if paired.p_value is not None and (paired.p_value < SIGNIFICANT_P) != differs:
         return "unclear"
     if differs:
-        return "lost" if paired.high < 0 else "gained"
+        return "lost" if (paired.high < 0) == rises else "gained"
     return "kept" if paired.half_width <= margin else "unclear"
 
 
@@ -263,7 +351,8 @@ def to_rich(comparison: Comparison) -> Table:
         pad_edge=False,
     )
     table.add_column(Text("Model and target"), max_width=24, overflow="fold")
-    for heading in ("n", "Accuracy %", "Points to rate", "p", "Spikes", "n/s"):
+    metric = METRIC[comparison.task.metric]
+    for heading in ("n", *column_heads(metric), "p", "Spikes", "n/s"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     style = {"lost": "red", "gained": "green", "absent": "yellow", "kept": "green"}
     model = None
@@ -285,7 +374,7 @@ def _samples(row: Row) -> str:
 def _interval(row: Row) -> str:
     if row.accuracy is None:
         return "did not run"
-    return percent(row.accuracy).replace(" %", "")
+    return value(row.accuracy).replace(" %", "")
 
 
 def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
@@ -298,7 +387,7 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
     neurons = {row.model: row.neuron for row in table_rows if row.target != RATE}
     lines += [f"{model}: {neuron} neurons" for model, neuron in neurons.items()]
     for row in table_rows:
-        said = filter(None, (stopping(row), verification(row), row.problem))
+        said = filter(None, (late(row), stopping(row), verification(row), row.problem))
         lines += [f"{row.model} on {row.target}: {text}" for text in said]
     lines += [
         f"{plain(outcome.model)} on {plain(outcome.target)}: {plain(note)}"

@@ -9,7 +9,8 @@ from . import words
 
 #: Functions of :mod:`.words` that templates use as filters.
 FILTERS = (
-    "percent",
+    "value",
+    "late",
     "difference",
     "p_value",
     "count",

@@ -62,8 +62,10 @@ def trace_plot(
             bottom=0.38 / inches,
         )
         for k, population in enumerate(populations):
-            _raster(figure.add_subplot(grid[k]), trace, population, sizes[population], steps)
-        _readout(figure.add_subplot(grid[len(populations)]), trace.readout, label, decided, classes)
+            draw_raster(figure.add_subplot(grid[k]), trace, population, sizes[population], steps)
+        draw_readout(
+            figure.add_subplot(grid[len(populations)]), trace.readout, label, decided, classes
+        )
         spikes = sum(len(s) for s in trace.spikes.values())
         right = "rightly" if label == decided else f"wrongly, it is {plain(classes[label])}"
         say = (
@@ -73,7 +75,8 @@ def trace_plot(
         return to_svg(figure, name, say)
 
 
-def _raster(axes: Axes, trace: Trace, population: str, size: int, steps: int) -> None:
+def draw_raster(axes: Axes, trace: Trace, population: str, size: int, steps: int) -> None:
+    """Spikes of one population, a row a neuron, with its name and their number beside it."""
     events = np.asarray(trace.spikes[population])
     bins = (max(1, min(steps, RASTER_COLUMNS)), max(1, min(size, RASTER_ROWS)))
     spikes = np.zeros((0, 2)) if not len(events) else events
@@ -114,9 +117,10 @@ def _raster(axes: Axes, trace: Trace, population: str, size: int, steps: int) ->
     )
 
 
-def _readout(
+def draw_readout(
     axes: Axes, readout: Array, label: int, decided: int, classes: tuple[str, ...]
 ) -> None:
+    """The output of each class over time; the decision is marked at the end."""
     steps = len(readout)
     # Every stride-th step, counted from the last one: the decision is taken there.
     at = np.arange(steps - 1, -1, -max(1, -(-steps // MAX_POINTS)))[::-1]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from spiking_lmu.analysis.metrics import Score, metric_of
+from spiking_lmu.analysis.metrics import DRAWS, METRIC, Difference, Metric, Score, metric_of
 from spiking_lmu.analysis.statistics import Z_SQUARED, Z_SQUARED_SEQUENTIAL, Accuracy, Paired
 
 if TYPE_CHECKING:
@@ -37,9 +37,35 @@ def percent(value: Accuracy | None) -> str:
     return f"{share(value)} % ({low}–{high})"
 
 
-def share(value: Accuracy) -> str:
-    """Accuracy in percent without sign or interval: ``'97.5'``."""
-    return _fixed(100 * value.value, value.n)
+def share(score: Accuracy | Score) -> str:
+    """A score without sign or interval: ``'97.5'`` percent, ``'0.0481'``."""
+    return amount(score.value, metric_of(score), score.n)
+
+
+def amount(number: float, metric: Metric, n: int) -> str:
+    """A value of a metric as finely as it deserves: percent, or three digits.
+
+    >>> amount(0.975, METRIC["accuracy"], 200), amount(0.04812, METRIC["nrmse"], 32)
+    ('97.5', '0.0481')
+    """
+    return _fixed(100 * number, n) if metric.points else f"{number:.3g}"
+
+
+def column_heads(metric: Metric) -> tuple[str, str]:
+    """Of the columns with the metric and with its difference to the rate model."""
+    label = metric.label[0].upper() + metric.label[1:]
+    return (f"{label} %", "Points to rate") if metric.points else (label, f"{label} to rate")
+
+
+def late(row: Row) -> str:
+    """How late the answers are, and what they are worth if one waits for them; or empty."""
+    if not row.latency or row.in_time is None:
+        return ""
+    inputs = "1 input" if row.latency == 1 else f"{row.latency} inputs"
+    return (
+        f"answers come {inputs} late; moved earlier by as much, "
+        f"{row.metric.label} is {value(row.in_time)}"
+    )
 
 
 def said(score: Accuracy | Score) -> str:
@@ -74,21 +100,26 @@ def difference(row: Row) -> str:
     return points(row.paired)
 
 
-def points(paired: Paired | None) -> str:
-    """Points with their interval: ``'−1.5 (−4.3 to +1.1)'``."""
+def points(paired: Paired | Difference | None) -> str:
+    """A difference with its interval: ``'−1.5 (−4.3 to +1.1)'``."""
     if paired is None:
         return NONE
-    low, high = signed(paired.low, paired.n), signed(paired.high, paired.n)
-    return f"{signed(paired.difference, paired.n)} ({low} to {high})"
+    ends = (paired.difference, paired.low, paired.high)
+    middle, low, high = (signed(end, paired.n, _points_of(paired)) for end in ends)
+    return middle if math.isnan(paired.low) else f"{middle} ({low} to {high})"
 
 
-def signed(value: float, n: int) -> str:
-    """Points with a sign, as finely as ``n`` samples deserve.
+def _points_of(paired: Paired | Difference) -> bool:
+    return isinstance(paired, Paired) or METRIC[paired.metric].points
 
-    >>> signed(-1.5, 200), signed(0.004, 10_000)
-    ('−1.5', '0.00')
+
+def signed(value: float, n: int, points: bool = True) -> str:
+    """Points with a sign, as finely as ``n`` samples deserve; or three digits of another unit.
+
+    >>> signed(-1.5, 200), signed(0.004, 10_000), signed(0.00123, 10, points=False)
+    ('−1.5', '0.00', '+0.00123')
     """
-    text = _fixed(abs(value), n)
+    text = _fixed(abs(value), n) if points else f"{abs(value):.3g}"
     if not float(text):
         return text
     return ("+" if value > 0 else "−") + text
@@ -144,19 +175,30 @@ def sentence(row: Row) -> str:
         return f"did not run: {row.problem or 'no sample was finished'}"
     assert row.accuracy is not None
     if row.paired is None or row.rate_accuracy is None:
-        return f"{share(row.accuracy)} % right; no rate model to compare with"
-    size = f"{_fixed(abs(row.paired.difference), row.n)} points"
-    low, high = signed(row.paired.low, row.n), signed(row.paired.high, row.n)
+        return f"{_told(row, share(row.accuracy))}; no rate model to compare with"
+    metric, whole = row.metric, _points_of(row.paired)
+    size = signed(row.paired.difference, row.n, whole).lstrip("+−")
+    low, high = (signed(end, row.n, whole) for end in (row.paired.low, row.paired.high))
+    unit = " points" if whole else ""
+    loses, gains = ("loses", "gains") if whole else ("is worse by", "is better by")
     words = {
-        "lost": f"loses {size} (95 % interval {low} to {high})",
-        "gained": f"gains {size} (95 % interval {low} to {high})",
-        "kept": f"no difference found (95 % interval {low} to {high} points)",
-        "unclear": f"too few samples to tell (anything from {low} to {high} points fits"
+        "lost": f"{loses} {size}{unit} (95 % interval {low} to {high})",
+        "gained": f"{gains} {size}{unit} (95 % interval {low} to {high})",
+        "kept": f"no difference found (95 % interval {low} to {high}{unit})",
+        "unclear": f"too few samples to tell (anything from {low} to {high}{unit} fits"
         f"{_more(row)})",
     }[row.verdict]
-    here = _fixed(100 * (row.rate_accuracy.value + row.paired.difference / 100), row.n)
+    here = amount(row.rate_accuracy.value + row.paired.difference / metric.factor, metric, row.n)
     partly = f" on {row.n:,} of {row.wanted:,} samples" if row.partial else ""
-    return f"{here} % right where the rate model has {share(row.rate_accuracy)} %{partly}: {words}"
+    theirs = share(row.rate_accuracy) + (" %" if metric.points else "")
+    return f"{_told(row, here)} where the rate model has {theirs}{partly}: {words}"
+
+
+def _told(row: Row, number: str) -> str:
+    """``97.5 % right``, ``balanced accuracy 91.2 %``, ``NRMSE 0.0481``."""
+    if row.metric.name == "accuracy":
+        return f"{number} % right"
+    return f"{row.metric.label} {number}{' %' if row.metric.points else ''}"
 
 
 def _more(row: Row) -> str:
@@ -175,14 +217,17 @@ def stopping(row: Row) -> str:
         return f"all {row.n:,} samples, for which the difference is exact"
     reached = "" if row.paired.half_width <= row.margin else "not "
     return (
-        f"±{row.margin:g} points {reached}reached after {row.n:,} of {row.available:,} samples; "
-        "the interval is valid at every look"
+        f"±{row.margin:g} {row.metric.unit} {reached}reached after {row.n:,} of "
+        f"{row.available:,} samples; the interval is valid at every look"
     )
 
 
 def method(table_rows: Iterable[Row]) -> list[str]:
     """What the differences, their intervals and the verdicts are, in sentences."""
     spiking = [row for row in table_rows if row.verdict != "rate"]
+    other = next((row for row in spiking if isinstance(row.paired, Difference)), None)
+    if other is not None:
+        return _method_by_resampling(other)
     fixed = [row for row in spiking if not row.sequential]
     until = [row for row in spiking if row.sequential]
     lines = ["Points to rate: accuracy minus the rate model's on the same samples (paired)."]
@@ -213,6 +258,23 @@ def method(table_rows: Iterable[Row]) -> list[str]:
     return lines
 
 
+def _method_by_resampling(row: Row) -> list[str]:
+    """The same where the metric has no closed form."""
+    label = row.metric.label
+    lines = [
+        f"{column_heads(row.metric)[1]}: {label} minus the rate model's on the same samples.",
+        f"Intervals: percentile bootstrap over samples, {DRAWS:,} draws, both models drawn alike.",
+    ]
+    if row.sequential:
+        lines.append("A run may stop early: its error of 5 % is shared among the looks.")
+    lines.append(
+        "“No difference found”: 0 is in the interval, which is at most "
+        f"±{row.margin:.3g} wide"
+        + ("." if row.metric.points or row.sequential else ", a tenth of the rate model's error.")
+    )
+    return lines
+
+
 def verification(row: Row) -> str:
     """How many samples were checked on the backend's own simulator; empty if none."""
     if not row.verified:
@@ -227,9 +289,13 @@ def headline(table_rows: Iterable[Row]) -> str:
     if not spiking:
         return "No spiking run to compare yet."
     group = {v: [r for r in spiking if r.verdict == v] for v in {r.verdict for r in spiking}}
+    metric = spiking[0].metric
+    verbs = (("lost", "loses"), ("gained", "gains"))
+    if not metric.points:
+        verbs = (("lost", "is worse by"), ("gained", "is better by"))
     clauses = [
-        f"{_who(part, spiking)} {verb} {_points(part)} points"
-        for verdict, verb in (("lost", "loses"), ("gained", "gains"))
+        f"{_who(part, spiking)} {verb} {_points(part)} {metric.unit}"
+        for verdict, verb in verbs
         for part in _by_target(group.get(verdict, []))
     ]
     if kept := group.get("kept"):
@@ -250,7 +316,9 @@ def _by_target(part: list[Row]) -> list[list[Row]]:
 def _points(part: list[Row]) -> str:
     assert all(row.paired is not None for row in part)
     found = sorted((abs(row.paired.difference), row.n) for row in part if row.paired)
-    texts = list(dict.fromkeys(_fixed(points, n) for points, n in (found[0], found[-1])))
+    whole = part[0].metric.points
+    ends = [signed(size, n, whole).lstrip("+") for size, n in (found[0], found[-1])]
+    texts = list(dict.fromkeys(ends))
     return " to ".join(texts)
 
 

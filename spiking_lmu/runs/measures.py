@@ -61,3 +61,38 @@ class LastOutput:
 
 
 LAST_OUTPUT = LastOutput()
+
+
+@dataclass(frozen=True)
+class EveryOutput:
+    """The output at the end of each presentation, one after another.
+
+    ``steps`` are the inputs of the longest sample; rows of shorter ones end in zeros.
+    """
+
+    steps: int
+    raster = False
+    batch = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What tells these rows from the last outputs alone."""
+        return {"outputs": "every", "steps": self.steps}
+
+    def width(self, model: Model) -> int:
+        """The graph's outputs, for each input."""
+        return self.steps * model.graph.output_size
+
+    def rows(self, model: Model, run: Run) -> Array:
+        """Shape (samples, steps · outputs)."""
+        timing = model.timing
+        inputs = (run.outputs.shape[1] - timing.settle_steps) // timing.steps_per_input
+        answers = run.outputs[:, timing.presentation_ends(inputs)]
+        rows = np.zeros((len(answers), self.steps, answers.shape[2]))
+        rows[:, :inputs] = answers
+        return rows.reshape(len(rows), -1)
+
+
+def answers_of(model: Model, steps: int) -> Measure:
+    """What a model's task needs of a run: its last output, or one for each of ``steps`` inputs."""
+    return EveryOutput(steps) if model.task.every else LAST_OUTPUT

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.graph.model import ONE_STEP
+from spiking_lmu.graph.timing import Timing
+
 Array = np.ndarray
 
 
@@ -44,7 +47,8 @@ class Outcome:
     indices
         Numbers of the samples in their data set, shape (n,).
     outputs
-        Output at the last step, shape (n, outputs).
+        Output at each sample's last step, shape (n, outputs); or at the end of each
+        presentation, shape (n, inputs, outputs), where a sample has an answer for each.
     spikes
         Spikes of each sample by population, each of shape (n,).
     placement
@@ -52,7 +56,7 @@ class Outcome:
     seconds
         Time spent simulating these samples.
     steps
-        Simulation steps of one sample.
+        Simulation steps of the longest sample.
     wanted
         Samples that were asked for; fewer finished means an interrupted run.
     problem
@@ -76,6 +80,8 @@ class Outcome:
         None for a fixed number of samples.  Then the samples are the first of a random order.
     until_reached
         Whether it came to be known.
+    timing
+        How inputs were presented.
     """
 
     model: str
@@ -98,11 +104,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    timing: Timing = ONE_STEP
 
     @property
     def decisions(self) -> Array:
-        """The class of the largest output, shape (n,)."""
-        return self.outputs.argmax(axis=1)
+        """The class of the largest output, shape (n,) or (n, inputs)."""
+        return self.outputs.argmax(axis=-1)
 
     @property
     def spikes_per_sample(self) -> float:

@@ -238,22 +238,33 @@ class Runner:
         """Shards without inputs; traced samples are one of their own, since rasters are large."""
         verified = self._unverified()
         left = [i for i in self._left() if i not in self._to_trace]
-        parts = [self._to_trace] if self._to_trace else []
+        traced = set(self._to_trace)
+        parts = self._by_length(self._to_trace)
         most = [facts.batch_size, self.task.measure.batch, LOOK if self.task.enough else None]
         batch = min(limit for limit in most if limit is not None)
-        parts += cut(left, batch, workers, verified)
+        for group in self._by_length(left):
+            parts += cut(group, batch, workers, verified)
         for positions in parts:
             yield Shard(
                 tuple(positions),
-                traced=tuple(self._to_trace) if positions is self._to_trace else (),
+                traced=tuple(positions) if traced.issuperset(positions) else (),
                 verified=tuple(i for i in positions if i in verified),
             )
+
+    def _by_length(self, positions: Sequence[int]) -> list[list[int]]:
+        """The positions of the samples of each length."""
+        groups: dict[int, list[int]] = {}
+        for position in positions:
+            groups.setdefault(int(self.task.data.lengths[position]), []).append(position)
+        return list(groups.values())
 
     def _fill(self, shards: Sequence[Shard]) -> Iterator[Shard]:
         for shard in shards:
             if self.ended and not (shard.traced or shard.verified):
                 return
-            yield replace(shard, x=self.task.data.x[list(shard.positions)])
+            length = int(self.task.data.lengths[shard.positions[0]])
+            x = self.task.data.x[list(shard.positions)][:, :length]
+            yield replace(shard, x=self.task.model.scaled(x))
 
     def _failed(self, result: ShardResult) -> bool:
         self.problem, self.error = result.problem, result.error

@@ -23,6 +23,7 @@ from spiking_lmu.errors import SpecError, TargetError, require_at_least
 from spiking_lmu.graph.model import ONE_STEP, Model
 
 from .cluster import Cluster
+from .measures import answers_of
 from .memory import parse_size
 from .processes import Processes, cores
 from .progress import Progress, shown
@@ -205,7 +206,8 @@ def rate_task(name: str, model: Model, data: Dataset, samples: int | None = None
     """The rate model on ``data``: kept for any seed, any target and any conversion."""
     rate = replace(model, graph=model.rate, rate_graph=None, timing=ONE_STEP, activity={})
     job = Job(RATE, samples, verify=0)
-    return RunTask(f"{name} · rate model", rate, job, data, seeded=False)
+    measure = answers_of(model, data.x.shape[1])
+    return RunTask(f"{name} · rate model", rate, job, data, measure, seeded=False)
 
 
 def targets_of(targets: str | Target | Sequence[str | Target]) -> list[Target]:

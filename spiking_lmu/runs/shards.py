@@ -33,7 +33,7 @@ class Setup:
     model
         The bytes of a ``.slmu`` file.
     inputs, seed, options, memory
-        As in :meth:`spiking_lmu.backends.target.Target.deploy`.
+        As in :meth:`spiking_lmu.backends.target.Target.deploy`; ``inputs`` of the longest sample.
     versions
         Of the packages that decide the result, by distribution; a worker must have the same.
     measure
@@ -62,7 +62,7 @@ class Shard:
     positions
         The caller's numbers of the samples.
     x
-        Their inputs, shape (samples, inputs, input_size).
+        Their inputs, shape (samples, inputs, input_size); all of one length.
     traced, verified
         Those of ``positions`` to record in full, and to compare with upstream's simulator.
     """
@@ -151,19 +151,21 @@ class _Held:
         self._deployment: Deployment | None = None
         self._model: Model | None = None
 
-    def get(self, setup: Setup) -> tuple[Deployment, Model]:
-        if self._deployment is None or self._model is None or self._token != setup.token:
+    def get(self, setup: Setup, inputs: int) -> tuple[Deployment, Model]:
+        """A deployment for sequences of ``inputs`` inputs."""
+        token = f"{setup.token} {inputs}"
+        if self._deployment is None or self._model is None or self._token != token:
             self.release()
             _require_versions(setup.versions)
             self._model = load(io.BytesIO(setup.model))
             deployment = setup.target.deploy(
                 self._model,
-                setup.inputs,
+                inputs,
                 seed=setup.seed,
                 memory=setup.memory,
                 **setup.options,
             )
-            self._deployment, self._token = deployment.__enter__(), setup.token
+            self._deployment, self._token = deployment.__enter__(), token
         return self._deployment, self._model
 
     def release(self) -> None:
@@ -183,7 +185,10 @@ def work(setup: Setup, shard: Shard) -> ShardResult:
     """
     try:
         with _held.lock:
-            return _run(*_held.get(setup), setup.measure, shard)
+            # Samples of another length than the longest have a deployment of their own: the
+            # last input stays while the readout settles, and padding would take its place.
+            inputs = shard.x.shape[1] if shard.positions else setup.inputs
+            return _run(*_held.get(setup, inputs), setup.measure, shard)
     except (Exception, SystemExit) as error:  # a target may be anybody's code
         ours = error if isinstance(error, SpikingLmuError) else None
         return ShardResult(shard, problem=one_line(error), error=ours)

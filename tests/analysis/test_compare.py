@@ -7,7 +7,7 @@ import pytest
 
 from spiking_lmu.analysis.comparison import Interrupted, Job, compare
 from spiking_lmu.backends.target import Run
-from spiking_lmu.errors import SpecError, TargetError
+from spiking_lmu.errors import DatasetError, SpecError, TargetError
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.runs.cutting import to_verify
 
@@ -186,7 +186,7 @@ def test_samples_of_another_shape_are_refused_before_anything_runs(tmp_path):
     from dataclasses import replace
 
     flat = replace(dataset(), x=SAMPLES.reshape(12, 1, 12), lengths=None)
-    with pytest.raises(SpecError, match="input data"):
+    with pytest.raises(DatasetError, match="12 numbers an input"):
         compare(MODELS, flat, [Job(Target(), 12)], **SETTINGS, journal=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

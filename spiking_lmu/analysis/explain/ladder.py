@@ -18,6 +18,7 @@ from spiking_lmu.graph.reference import check_input
 from spiking_lmu.runs.runner import Job, RunTask
 from spiking_lmu.runs.service import RunService
 
+from ..fitting import require_one_length
 from ..statistics import Paired, mcnemar, relative_error
 from .layers import Layer, layers, sources
 from .reading import LayerReading, Reading, hidden
@@ -129,6 +130,7 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
     """
     _check(model)
     check_input(model.graph, data.x[:1])
+    require_one_length("explain", data)
     target, inputs = job.target, data.x.shape[1]
     rungs = [(rung, change, RungTarget(target, rung)) for rung, change in CHANGES.items()]
     for rung in target.rungs(model, inputs, seed=service.settings.seed):

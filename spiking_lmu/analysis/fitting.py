@@ -1,0 +1,83 @@
+"""Whether data fit a model, before anything runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spiking_lmu.datasets import Dataset
+from spiking_lmu.errors import DatasetError
+from spiking_lmu.graph.model import Model
+
+#: Values as far outside the range of training as this are rounding.
+SLACK = 1e-5
+
+
+def require_fit(name: str, model: Model, data: Dataset) -> None:
+    """Raise a DatasetError unless ``data`` are what ``model`` takes and answers.
+
+    The size of an input, the task, the number of outputs, and the names of the classes where
+    both say them.
+    """
+    outputs = model.graph.output_size
+    trained = ", ".join(model.task.names[:5])
+    for got, expected, fits in (
+        (
+            f"{data.channels} numbers an input",
+            f"{model.graph.input_size}, as {name} has",
+            data.channels == model.graph.input_size,
+        ),
+        (
+            f"data for {data.task}",
+            f"{model.task}, as {name} was made for",
+            data.task.identity == model.task.identity,
+        ),
+        (
+            f"{data.outputs} {'classes' if data.task.classifies else 'outputs'}",
+            f"{outputs}, as {name} has",
+            data.outputs == outputs,
+        ),
+        (
+            "the classes " + ", ".join(data.task.names[:5]),
+            f"{trained}, as {name} was trained on",
+            not (data.task.classifies and model.task.names) or data.task.names == model.task.names,
+        ),
+    ):
+        if not fits:
+            raise DatasetError(
+                data.what, got=got, expected=expected, fix="choose the data of this model"
+            )
+
+
+def require_one_length(what: str, data: Dataset) -> None:
+    """Raise a DatasetError if samples differ in length, where that is not possible yet."""
+    if data.ragged:
+        raise DatasetError(
+            data.what,
+            got=f"samples of {data.lengths.min()} to {data.lengths.max()} inputs",
+            expected=f"one length, as {what} needs: it looks at all samples at the same step",
+            fix="use compare, which takes every length",
+        )
+
+
+def out_of_range(model: Model, data: Dataset) -> str:
+    """What to say if data leave the range that the model was trained on; empty if they do not.
+
+    Read in parts.  Without a scaling nothing is known of a range.
+    """
+    if model.scaling is None:
+        return ""
+    outside, most, channels = 0, 0.0, np.zeros(data.channels, dtype=bool)
+    for start in range(0, len(data), 256):
+        rows = slice(start, start + 256)
+        size = np.abs(model.scaled(data.x[rows]))[data.mask[rows]]
+        far = size > 1 + SLACK
+        outside += int(far.any(axis=1).sum())
+        channels |= far.any(axis=0)
+        most = max(most, float(size.max()))
+    if not outside:
+        return ""
+    share = 100 * outside / int(data.lengths.sum())
+    return (
+        f"{share:.2g} % of the inputs of {data.what} are outside the range of training, in "
+        f"{int(channels.sum())} of {data.channels} channels, up to {most:.3g} times"
+    )
