@@ -7,7 +7,7 @@ import pytest
 
 from spiking_lmu.analysis.comparison import Interrupted, Job, compare
 from spiking_lmu.backends.target import Run
-from spiking_lmu.errors import DatasetError, SpecError, TargetError
+from spiking_lmu.errors import DatasetError, TargetError
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.runs.cutting import to_verify
 
