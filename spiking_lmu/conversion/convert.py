@@ -19,7 +19,14 @@ from spiking_lmu.graph.timing import Timing
 from .levels import DIGITS, LEVELS, code_model
 from .line import LineCode, line_memory
 from .measure import measure_activity
-from .passes import add_synapses, clip_weights, leaky_populations, scale_rates, swap_neurons
+from .passes import (
+    add_synapses,
+    clip_weights,
+    fold_between_neurons,
+    leaky_populations,
+    scale_rates,
+    swap_neurons,
+)
 
 NEURONS = {"relu": "spiking_relu", "lif": "lif"}
 MEMORIES = ("host", "line")
@@ -386,7 +393,8 @@ def spiking_graph(
     """
     _check_names(model, options)
     kind = NEURONS[options.neuron]
-    graph, known = swap_neurons(model.graph, kind, activity, options.max_rate, options.rates)
+    rate = fold_between_neurons(model.graph)
+    graph, known = swap_neurons(rate, kind, activity, options.max_rate, options.rates)
     if options.clip_weights < 100.0:
         graph = clip_weights(graph, options.clip_weights)
     # What took the place of a population has its rate too.

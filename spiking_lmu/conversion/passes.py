@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.fold import fold_linear
 from spiking_lmu.graph.graph import DEFAULT_DT, Graph, Population, Projection
 from spiking_lmu.graph.lmu import lowpass
 from spiking_lmu.graph.model import Activity
@@ -31,10 +32,32 @@ BECOMES = {
     "tanh": ("spiking_relu", "lif"),
     "sigmoid": ("spiking_relu", "lif"),
 }
+#: How many times as many connections folding may take.
+MOST_CONNECTIONS = 8
 Activities = Mapping[str, Activity]
 #: Rates of single populations by name, in Hz.
 Rates = Mapping[str, float]
 NONE: Rates = {}
+
+
+def fold_between_neurons(graph: Graph) -> Graph:
+    """Let neurons reach the next neurons directly, without an average in between.
+
+    A linear population between neurons, such as an average pool before a convolution, would be
+    on the host of a target with a chip, and each spike would go there and back.  It is folded
+    into the weights behind it where that takes at most :data:`MOST_CONNECTIONS` times as many
+    connections.  What the network computes stays.
+    """
+    neurons = {p.name for p in graph.populations if p.neuron.kind != "linear"}
+
+    def worth(population: Population, before: int, after: int) -> bool:
+        ends = {p.pre for p in graph.incoming(population.name)}
+        ends |= {p.post for p in graph.outgoing(population.name)}
+        # What was measured of the currents behind it is without a bias that moves there.
+        plain = ends <= neurons and not population.bias.any()
+        return plain and after <= MOST_CONNECTIONS * before
+
+    return fold_linear(graph, worth)
 
 
 def swap_neurons(

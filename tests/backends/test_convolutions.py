@@ -77,6 +77,15 @@ def images():
     return convert(model, options, training_inputs=x), x
 
 
+def test_an_average_between_neurons_is_folded_into_the_convolution_behind_it(images):
+    model, _ = images
+    assert "pool" not in {p.name for p in model.graph.populations}
+    (into,) = model.graph.incoming("second")
+    assert into.pre == "first"
+    assert into.transform.kernel.shape == (4, 4, 2, 6)
+    assert into.transform.windows.strides == (2, 2)
+
+
 def test_reference_engines_agree_with_the_definition(images):
     model, x = images
     want = run_reference(model.graph, x, model.timing)
