@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spiking_lmu import datasets as datasets
     from spiking_lmu.analysis.calibration import calibrate
     from spiking_lmu.analysis.check import check
+    from spiking_lmu.analysis.choice import choose
     from spiking_lmu.analysis.comparison import Comparison, Interrupted, compare
     from spiking_lmu.analysis.costs import energy
     from spiking_lmu.analysis.explain import explain
@@ -70,6 +71,7 @@ _HOME = {
     "TrainingSettings": "training.train",
     "calibrate": "analysis.calibration",
     "check": "analysis.check",
+    "choose": "analysis.choice",
     "compare": "analysis.comparison",
     "convert": "backends.convert",
     "energy": "analysis.costs",
@@ -112,6 +114,7 @@ __all__ = [
     "TrainingSettings",
     "calibrate",
     "check",
+    "choose",
     "compare",
     "convert",
     "datasets",

@@ -6,7 +6,7 @@ every sample, by the same workers as the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import perf_counter
 
 import numpy as np
@@ -65,13 +65,16 @@ class RateDeployment(Deployment):
         return Run(outputs, {}, perf_counter() - started)
 
 
-def last_step_alone(graph: Graph, inputs: int) -> tuple[Graph, Callable[[Array], Array]]:
+def last_step_alone(
+    graph: Graph, inputs: int, keep: Collection[str] = ()
+) -> tuple[Graph, Callable[[Array], Array]]:
     """A graph with the same last step, and what to feed it in the place of (batch, inputs, size).
 
     Of a graph whose only memory is linear it is the rest, fed with one input: the last that the
     linear part delivers.  Any other graph is returned as it is, with inputs as they are.
+    Populations named in ``keep`` stay in the graph.
     """
-    front = split(graph)
+    front = split(graph, keep)
     if front is None or not all(p.immediate for p in front.rest.projections):
         return graph, lambda x: x
     response, constants = front.impulse_response(inputs)

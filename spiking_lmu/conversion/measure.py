@@ -89,7 +89,7 @@ def run_rate(
     convolution where that takes fewer multiplications.  ``observe`` then does not see it.
     """
     x = check_input(graph, x)
-    inputs, front = x.shape[1], split(graph)
+    inputs, front = x.shape[1], split(graph, alter or ())
     if front is None or multiplications(inputs, front.size, graph.input_size) >= front.weights:
         parts = [x[start : start + batch] for start in range(0, len(x), batch)]
         outputs = [run_reference(graph, part, observe=observe, alter=alter) for part in parts]

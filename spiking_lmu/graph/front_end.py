@@ -12,6 +12,7 @@ delivers to the rest.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,13 +118,13 @@ class FrontEnd:
         return Convolution(response), constant
 
 
-def split(graph: Graph) -> FrontEnd | None:
+def split(graph: Graph, keep: Collection[str] = ()) -> FrontEnd | None:
     """Divide ``graph`` behind its largest linear part that only the input drives.
 
-    The output population always stays in the rest.  None if there is no more than the
-    input to take out.
+    The output population and those named in ``keep`` always stay in the rest.  None if there is
+    no more than the input to take out.
     """
-    inside = _linear_part(graph)
+    inside = _linear_part(graph, keep)
     if graph.input not in inside or len(inside) == 1:
         return None
     populations = tuple(p for p in graph.populations if p.name in inside)
@@ -139,13 +140,13 @@ def split(graph: Graph) -> FrontEnd | None:
     return FrontEnd(linear, boundaries, rest)
 
 
-def _linear_part(graph: Graph) -> set[str]:
+def _linear_part(graph: Graph, keep: Collection[str]) -> set[str]:
     """The largest set whose members are linear and read nothing but one another.
 
     But for those that several populations of the rest read and no other member: they go over
     to the rest, so that their values are delivered once and not once a reader.
     """
-    inside = _largest_linear_part(graph)
+    inside = _largest_linear_part(graph, keep)
     shared = {
         name
         for name in inside - {graph.input}
@@ -154,9 +155,9 @@ def _linear_part(graph: Graph) -> set[str]:
     return inside - shared
 
 
-def _largest_linear_part(graph: Graph) -> set[str]:
+def _largest_linear_part(graph: Graph, keep: Collection[str]) -> set[str]:
     inside = {p.name for p in graph.populations if p.neuron.kind == "linear" and p.pulse is None}
-    inside.discard(graph.output)
+    inside -= {graph.output} | (set(keep) - {graph.input})
     while True:
         driven_else = {
             p.post for p in graph.projections if p.pre not in inside or p.tau is not None

@@ -1,0 +1,539 @@
+"""Which conversion suits a network: measured on training samples, cheapest first.
+
+The rule: of all candidates within the tolerated loss, the one with the fewest simulation steps, and
+of those the one with the fewest spikes.  In order,
+
+1. does the recurrence matter?  The rate network runs with all that neurons send to the next input
+   at zero; where decisions hardly change, it is converted like a feedforward one;
+2. level coding (:mod:`spiking_lmu.conversion.levels`), which needs the fewest steps: 3, 5, 7, 9,
+   17, 33 levels, each one cheap run of the rate network with rounded activations, until one
+   decides like the rate network;
+3. the binary digits of what enters a chip, the same way;
+4. the candidate on the target itself, with a hundred samples;
+5. where no number of levels will do, rates over more and more steps, on the target.
+
+Samples that levels and rates are fitted to are not those on which candidates are judged, and none
+of them is a test sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.conversion.convert import Options, convert, default_options
+from spiking_lmu.conversion.levels import (
+    Levels,
+    Recording,
+    fit_levels,
+    record,
+    rounding,
+    rounding_inputs,
+    schedule,
+    split_currents,
+)
+from spiking_lmu.conversion.measure import run_rate
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.graph import Graph
+from spiking_lmu.graph.model import Model
+
+from .statistics import mcnemar
+
+if TYPE_CHECKING:
+    from spiking_lmu.backends.target import Target
+    from spiking_lmu.datasets.dataset import Dataset
+
+Array = np.ndarray
+Say = Callable[[str], None]
+
+#: Numbers of levels that are tried; from the last two on a network is fragile.
+LEVELS, FRAGILE = (3, 5, 7, 9, 17, 33), 17
+#: Binary digits that are tried of what enters a chip.
+DIGITS = (4, 5, 6)
+#: Share of equal decisions that the rate loop asks for; and the target, on fewer samples.
+AGREEMENT, AGREEMENT_ON_TARGET = 0.99, 0.97
+#: Points of accuracy, and of a regression the error over the spread of the rate model's answers.
+TOLERATE, TOLERATE_ERROR = 0.3, 0.10
+#: Decisions that change less than this without the recurrence do not need it.
+IDLE = 0.01
+#: Samples that levels are fitted to, that candidates are judged by, and that the target runs.
+FITTED, JUDGED, CONFIRMED = 200, 500, 100
+#: Multiplications that the rate loop may take for one candidate, about ten seconds of one core.
+LOOP_BUDGET = 6e10
+#: Settle steps of rate coding, and steps an input where the recurrence matters.
+SETTLING, PRESENTATIONS = (20, 50, 100, 200), (10, 20, 60)
+#: Simulation steps times weights times samples that a rate-coded candidate may take on a target.
+TARGET_BUDGET = 2e11
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate.
+
+    Parameters
+    ----------
+    what
+        In words: ``"5 levels"``.
+    where
+        ``"rate loop"``, or the name of the target.
+    samples
+        So many training samples.
+    agreement
+        Share of equal decisions with the rate model; None of a regression.
+    loss
+        Points of accuracy below the rate model; of a regression the root mean square difference to
+        its answers over their spread, in percent.
+    low, high
+        95 % interval of the loss.
+    steps
+        Simulation steps of a sample.
+    spikes
+        Of a sample, all populations together; None where they were not counted.
+    passed
+        Whether it is within what is tolerated.
+    """
+
+    what: str
+    where: str
+    samples: int
+    agreement: float | None
+    loss: float
+    low: float
+    high: float
+    steps: int
+    spikes: float | None
+    passed: bool
+
+    def __str__(self) -> str:
+        alike = "" if self.agreement is None else f"{100 * self.agreement:.1f} % equal decisions, "
+        spikes = "" if self.spikes is None else f", {self.spikes:,.0f} spikes"
+        return (
+            f"{self.what} ({self.where}, n = {self.samples}): {alike}loss {self.loss:+.1f} "
+            f"[{self.low:+.1f}, {self.high:+.1f}], {self.steps:,} steps{spikes}"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What suits a network, and why.
+
+    Parameters
+    ----------
+    options
+        For :func:`spiking_lmu.conversion.convert`.
+    fit
+        The training samples that it is to be fitted to.
+    expected
+        The candidate that was chosen, as it was measured last.
+    recurrence
+        Share of decisions (of a regression: error over spread) that change without the
+        recurrence; None without one.
+    tried
+        All candidates in their order.
+    reached
+        Whether the choice is within the tolerated loss.
+    advice
+        What would help where it is not, or where it is fragile; may be empty.
+    seconds
+        That it took.
+    """
+
+    options: Options
+    fit: Dataset
+    expected: Tried
+    recurrence: float | None
+    tried: tuple[Tried, ...]
+    reached: bool
+    advice: str
+    seconds: float
+
+    def convert(self, model: Model, source: str = "") -> Model:
+        """The model, converted as chosen and fitted to the samples set aside for that."""
+        x = self.fit.x if model.scaling is None else model.scaling.apply(self.fit.x)
+        spiking = convert(model, self.options, training_inputs=x, source=source)
+        record = {
+            "summary": self.summary,
+            "tried": [asdict(tried) for tried in self.tried],
+            "recurrence": self.recurrence,
+            "reached": self.reached,
+            "data_digest": self.fit.digest,
+        }
+        spiking.provenance["conversion"]["choice"] = record
+        return spiking
+
+    @property
+    def summary(self) -> str:
+        """What was chosen and what is expected, in a line or two."""
+        measured = [t for t in self.tried if t.what == self.expected.what]
+        unit = "points" if self.expected.agreement is not None else "% of the answers' spread"
+        losses = ", ".join(
+            f"{t.loss:+.1f} [{t.low:+.1f}, {t.high:+.1f}] in the rate loop (n = {t.samples})"
+            if t.where == LOOP
+            else f"{t.loss:+.1f} [{t.low:+.1f}, {t.high:+.1f}] on {t.where} (n = {t.samples})"
+            for t in measured
+        )
+        spikes = self.expected.spikes
+        text = f"{self.expected.what}, {self.expected.steps:,} steps"
+        text += "" if spikes is None else f", {spikes:,.0f} spikes"
+        text += f"; loss on training samples in {unit}: {losses}"
+        if self.recurrence is not None:
+            text += f"; without its recurrence {100 * self.recurrence:.1f} % change"
+        return text + (f". {self.advice}" if self.advice else "")
+
+
+def choose(
+    model: Model,
+    data: Dataset,
+    target: Target | str = "reference",
+    *,
+    tolerate: float | None = None,
+    samples: int = JUDGED,
+    seed: int = 0,
+    say: Say | None = None,
+    **fixed: Any,
+) -> Choice:
+    """Choose the conversion of ``model`` for ``target`` by training samples.
+
+    Parameters
+    ----------
+    model
+        A rate model.
+    data
+        Training samples; at least 20.
+    tolerate
+        Points of accuracy that may be lost (0.3 if not given); of a regression, percent of the
+        spread of its answers (10).
+    samples
+        So many judge a candidate, fewer where a run of the rate model is long.
+    say
+        Told what goes on, a line at a time.
+    fixed
+        Fields of :class:`spiking_lmu.conversion.Options` that are not to be chosen.  One of rate
+        coding rules level coding out, and the other way round.
+
+    Raises
+    ------
+    SpecError
+        Fewer than 20 samples, a spiking model, or an unknown option.
+    """
+    from spiking_lmu.backends.registry import load_target
+
+    started = perf_counter()
+    if model.graph.spiking:
+        raise SpecError(
+            "model to convert",
+            got="a spiking model",
+            expected="a rate model",
+            fix="convert the rate model that it was made from",
+        )
+    if len(data) < 20:
+        raise SpecError(
+            "data", got=f"{len(data)} samples", expected="at least 20", fix="give more of them"
+        )
+    if isinstance(target, str):
+        target = load_target(target)
+    judge = _Judge(model, data, tolerate, samples, seed, say or (lambda line: None))
+    idle, effect = judge.recurrence()
+    level = _wants(fixed, "level")
+    best: tuple[Options, Tried] | None = None
+    if level:
+        best = judge.levels(target, fixed)
+    if (best is None or not best[1].passed) and _wants(fixed, "rate"):
+        found = judge.rates(target, fixed, idle)
+        if best is None or (found is not None and found[1].loss < best[1].loss):
+            best = found or best
+    if best is None:
+        raise SpecError(
+            "choice of a conversion",
+            got="no candidate that can be run",
+            expected="one or more",
+            fix="leave out what is fixed, or convert with options of your own",
+        )
+    options, expected = best
+    advice = _advice(options, expected, judge)
+    return Choice(
+        options,
+        judge.fit,
+        expected,
+        effect,
+        tuple(judge.tried),
+        expected.passed,
+        advice,
+        perf_counter() - started,
+    )
+
+
+def _wants(fixed: Mapping[str, Any], code: str) -> bool:
+    """Whether candidates of this code are left by what is fixed."""
+    given = {name for name, value in fixed.items() if value is not None}
+    if "code" in given:
+        return bool(fixed["code"] == code)
+    of_levels = {"levels", "input_bits", "per_unit"}
+    return not (given - of_levels) if code == "level" else not given & of_levels
+
+
+def _advice(options: Options, expected: Tried, judge: _Judge) -> str:
+    tune = "fine_tune(model, data, noise=0.05) makes it sturdier"
+    if not expected.passed:
+        return f"Nothing that was tried stays within {judge.tolerate:g} {judge.unit}; {tune}"
+    if options.code == "level" and options.levels > FRAGILE:
+        return f"With {options.levels} levels it is fragile; {tune}"
+    return ""
+
+
+class _Judge:
+    """Runs candidates and keeps what they gave."""
+
+    def __init__(
+        self,
+        model: Model,
+        data: Dataset,
+        tolerate: float | None,
+        samples: int,
+        seed: int,
+        say: Say,
+    ) -> None:
+        self.model, self._say, self.tried = model, say, list[Tried]()
+        self.classifies, self.every = model.task.classifies, model.task.every
+        usual = TOLERATE if self.classifies else 100 * TOLERATE_ERROR
+        self.tolerate = usual if tolerate is None else tolerate
+        self.unit = "points" if self.classifies else "% of the spread"
+        order = np.random.default_rng(seed).permutation(len(data))
+        half = len(data) // 2
+        fitted = min(FITTED, half)
+        judged = min(samples, len(data) - fitted, self._affordable(data))
+        self.fit = data.subset(order[:fitted])
+        self.held = data.subset(order[fitted : fitted + judged])
+        self.lengths = self.held.lengths
+        self._scaled = model.scaling.apply if model.scaling is not None else (lambda x: x)
+        self.x, self.fit_x = self._scaled(self.held.x), self._scaled(self.fit.x)
+        self._plan = schedule(model.graph)
+        self._split = split_currents(model.graph, self._plan)
+        self.rate = self._run(model.graph)
+        self._recording: Recording | None = None
+
+    def _affordable(self, data: Dataset) -> int:
+        graph = self.model.graph
+        linear = {p.name for p in graph.populations if p.neuron.kind == "linear"}
+        weights = sum(
+            p.transform.connections(graph[p.pre].size)
+            for p in graph.projections
+            if not {p.pre, p.post} <= linear
+        )
+        steps = 1 if self._only_last_matters(graph) else data.x.shape[1]
+        return max(20, int(LOOP_BUDGET / max(1, 2 * weights * steps)))
+
+    def _only_last_matters(self, graph: Graph) -> bool:
+        return not self.every and last_step_alone(graph, 1)[0] is not graph
+
+    # -- the rate loop
+
+    def _run(
+        self, graph: Graph, alter: Mapping[str, Callable[[Array], Array]] | None = None
+    ) -> Array:
+        """Answers (answers, outputs) of a rate graph on the samples that judge."""
+        if not self.every and not self.held.ragged:
+            short, fed = last_step_alone(graph, self.x.shape[1], alter or ())
+            if short is not graph:
+                return run_rate(short, fed(np.asarray(self.x, float)), alter=alter)[:, -1]
+        return self._answers(run_rate(graph, self.x, alter=alter))
+
+    def _answers(self, outputs: Array) -> Array:
+        if self.every:
+            return outputs[self.held.mask]
+        return outputs[np.arange(len(outputs)), self.lengths - 1]
+
+    def recurrence(self) -> tuple[bool, float | None]:
+        """Whether the recurrence can be left out of account, and what changes without it."""
+        graph = self.model.graph
+        kinds = {p.name: p.neuron.kind for p in graph.populations}
+        back = {p.name for p in graph.projections if p.delay and kinds[p.pre] != "linear"}
+        if not back:
+            return True, None
+        without = replace(
+            graph,
+            projections=tuple(
+                p.with_weights(np.zeros_like(p.weights))
+                if p.name in back and p.weights is not None
+                else p
+                for p in graph.projections
+            ),
+        )
+        answers = self._run(without)
+        if self.classifies:
+            effect = float((answers.argmax(axis=1) != self.rate.argmax(axis=1)).mean())
+        else:
+            effect = self._error(answers) / 100
+        self._say(f"without the recurrence {100 * effect:.1f} % change")
+        return effect < IDLE, effect
+
+    def _error(self, answers: Array) -> float:
+        """Root mean square difference to the rate model over the spread of its answers, in %."""
+        spread = float(np.sqrt(((self.rate - self.rate.mean(axis=0)) ** 2).mean()))
+        return (
+            100
+            * float(np.sqrt(((answers - self.rate[: len(answers)]) ** 2).mean()))
+            / (spread or 1)
+        )
+
+    def _judged(
+        self, what: str, where: str, answers: Array, steps: int, spikes: float | None, alike: float
+    ) -> Tried:
+        n = len(answers)
+        if self.classifies:
+            decided, rate = answers.argmax(axis=1), self.rate[:n].argmax(axis=1)
+            labels = self.held.y[self.held.mask] if self.every else self.held.y
+            paired = mcnemar(rate == labels[:n], decided == labels[:n])
+            loss, low, high = paired.difference, paired.low, paired.high
+            equal = float((decided == rate).mean())
+            share: float | None = equal
+            # One sample of a hundred is a point, more than what is tolerated.
+            passed = loss <= self.tolerate + (100 / n if where != LOOP else 0) and equal >= alike
+        else:
+            loss, share = self._error(answers), None
+            low, high = self._error_interval(answers)
+            passed = loss <= self.tolerate
+        tried = Tried(what, where, n, share, loss, low, high, steps, spikes, passed)
+        self.tried.append(tried)
+        self._say(str(tried))
+        return tried
+
+    def _error_interval(self, answers: Array) -> tuple[float, float]:
+        """95 % of the errors of samples drawn again with replacement."""
+        n = len(answers)
+        spread = float(np.sqrt(((self.rate - self.rate.mean(axis=0)) ** 2).mean())) or 1.0
+        each = ((answers - self.rate[:n]) ** 2).mean(axis=1)
+        drawn = np.random.default_rng(0).integers(0, n, (200, n))
+        errors = 100 * np.sqrt(each[drawn].mean(axis=1)) / spread
+        low, high = np.percentile(errors, [2.5, 97.5])
+        return float(low), float(high)
+
+    # -- level coding
+
+    def levels(self, target: Target, fixed: Mapping[str, Any]) -> tuple[Options, Tried] | None:
+        """The fewest levels and digits that will do; the best where none will."""
+        given = {k: v for k, v in fixed.items() if v is not None and k != "code"}
+        self._recording = record(self.model.graph, self.fit_x, self._plan)
+        best: tuple[Options, Tried] | None = None
+        for count in [given["levels"]] if "levels" in given else LEVELS:
+            options = Options(code="level", **{**given, "levels": count})
+            fitted = self._fitted(count, options.per_unit)
+            found = self._loop(f"{count} levels", fitted, None)
+            if best is None or found.loss < best[1].loss:
+                best = options, found
+            if not found.passed:
+                continue
+            options, found = self._digits(options, fitted, given)
+            if not found.passed:
+                continue
+            confirmed = self._on_target(found.what, options, target)
+            best = options, confirmed
+            if confirmed.passed:
+                return best
+        return best
+
+    def _fitted(self, count: int, per_unit: bool) -> dict[str, Levels]:
+        assert self._recording is not None
+        return {
+            name: fit_levels(self.model.graph[name].neuron, outputs, count, per_unit=per_unit)
+            for name, outputs in self._recording.outputs.items()
+        }
+
+    def _digits(
+        self, options: Options, fitted: dict[str, Levels], given: Mapping[str, Any]
+    ) -> tuple[Options, Tried]:
+        for digits in [given["input_bits"]] if "input_bits" in given else DIGITS:
+            options = replace(options, input_bits=digits)
+            found = self._loop(f"{options.levels} levels, {digits} bits in", fitted, digits)
+            if found.passed:
+                break
+        return options, found
+
+    def _loop(self, what: str, fitted: dict[str, Levels], digits: int | None) -> Tried:
+        alter: dict[str, Callable[[Array], Array]] = dict(rounding(fitted))
+        if digits is not None:
+            assert self._recording is not None
+            for name, largest in self._recording.drives.items():
+                if largest > 0:
+                    alter[f"{name}.current"] = _written(
+                        self.model.graph[name].gain, largest, digits
+                    )
+        answers = self._run(self._split, alter)
+        steps = self.x.shape[1] * self._plan.steps_per_input
+        return self._judged(what, LOOP, answers, steps, None, AGREEMENT)
+
+    # -- on the target
+
+    def _on_target(self, what: str, options: Options, target: Target) -> Tried:
+        spiking = convert(self.model, options, training_inputs=self.fit_x)
+        count = min(CONFIRMED, len(self.x))
+        inputs = self.x.shape[1]
+        with target.deploy(spiking, inputs) as deployment:
+            runs = [
+                deployment.run(np.asarray(self.x[i : min(i + deployment.batch_size, count)], float))
+                for i in range(0, count, deployment.batch_size)
+            ]
+        ends = spiking.timing.presentation_ends(inputs)
+        outputs = np.concatenate([run.outputs[:, ends] for run in runs])
+        if self.every:
+            answers = outputs[self.held.mask[:count]]
+        else:
+            answers = outputs[np.arange(count), self.lengths[:count] - 1]
+        spikes = sum(float(counts.sum()) for run in runs for counts in run.spikes.values()) / count
+        steps = spiking.timing.total_steps(inputs)
+        return self._judged(what, target.name, answers, steps, spikes, AGREEMENT_ON_TARGET)
+
+    # -- rate coding
+
+    def rates(
+        self, target: Target, fixed: Mapping[str, Any], idle: bool
+    ) -> tuple[Options, Tried] | None:
+        """The fewest steps with which rates will do; the best where none will."""
+        weights = sum(
+            p.transform.connections(self.model.graph[p.pre].size)
+            for p in self.model.graph.projections
+        )
+        best: tuple[Options, Tried] | None = None
+        for what, options in self._rate_candidates(target, fixed, idle):
+            steps = options.steps_per_input * self.x.shape[1] + options.settle_steps
+            if best is not None and steps * weights * CONFIRMED > TARGET_BUDGET:
+                self._say(f"{what}: {steps:,} steps are too long to be tried here")
+                continue
+            found = self._on_target(what, options, target)
+            if best is None or found.loss < best[1].loss:
+                best = options, found
+            if found.passed:
+                return options, found
+        return best
+
+    def _rate_candidates(
+        self, target: Target, fixed: Mapping[str, Any], idle: bool
+    ) -> Iterator[tuple[str, Options]]:
+        suggested = target.defaults.chosen()
+        given = {k: v for k, v in fixed.items() if v is not None}
+        presented = (1,) if idle else PRESENTATIONS
+        for steps in presented:
+            for settle in SETTLING if idle else (max(20, 5 * steps),):
+                own = {
+                    "steps_per_input": steps,
+                    "settle_steps": settle,
+                    "readout_tau": settle / 5 * self.model.timing.dt,
+                    "synapse_tau": max(0.005, steps / 5 * self.model.timing.dt),
+                }
+                options = default_options(self.model, {**suggested, **own}, **given)
+                words = f"rates, {options.steps_per_input} step(s) an input"
+                yield f"{words}, {options.settle_steps} to settle", options
+
+
+LOOP = "rate loop"
+
+
+def _written(gain: Array, largest: float, digits: int) -> Callable[[Array], Array]:
+    """Currents of a population as their digits say them, before its gain."""
+    safe = np.where(gain == 0, 1.0, gain)
+    return lambda current: rounding_inputs(gain * current, largest, digits) / safe

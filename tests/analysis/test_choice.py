@@ -1,0 +1,141 @@
+"""The default conversion, chosen on training samples."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import spiking_lmu
+from spiking_lmu.analysis.choice import AGREEMENT, Choice, choose
+from spiking_lmu.datasets.dataset import Dataset
+from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.lmu import LmuSpec, build
+from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Scaling, Task
+
+INPUTS = 15
+
+
+def model(kind="tanh", cell="recurrent", units=24, **options):
+    spec = LmuSpec(order=5, theta=10.0, units=units, cell=cell, neuron=Neuron(kind), output_size=3)
+    return Model(build(spec, seed=4), **options)
+
+
+def data(rate, samples=240, task=None):
+    """Inputs, and what the rate model itself says of them: it is right always.
+
+    Of classes only clear cases, as they are after training.
+    """
+    rng = np.random.default_rng(1)
+    x = np.cumsum(rng.normal(size=(4 * samples, INPUTS, 1)), axis=1) / 4
+    outputs = run_reference(rate.graph, x)
+    if task is not None:
+        return Dataset("made up", "train", x[:samples], outputs[:samples], task)
+    ordered = np.sort(outputs[:, -1], axis=1)
+    clear = np.sort(np.argsort(ordered[:, -2] - ordered[:, -1])[:samples])
+    x, outputs = x[clear], outputs[clear]
+    return Dataset("made up", "train", x, outputs[:, -1].argmax(axis=1), Task(names=tuple("abc")))
+
+
+@pytest.fixture(scope="module")
+def recurrent():
+    rate = model()
+    said = []
+    return rate, data(rate), choose(rate, data(rate), "reference", say=said.append), said
+
+
+def test_the_fewest_levels_that_decide_alike(recurrent):
+    _, _, choice, said = recurrent
+    assert isinstance(choice, Choice)
+    assert choice.reached
+    assert choice.options.code == "level"
+    loop = [t for t in choice.tried if t.where == "rate loop" and "bits" not in t.what]
+    assert [t.passed for t in loop] == [False] * (len(loop) - 1) + [True]
+    assert loop[-1].agreement >= AGREEMENT
+    assert choice.expected.where == "reference"
+    assert choice.expected.steps == INPUTS
+    assert len(said) == len(choice.tried) + 1
+    assert str(choice.options.levels) in choice.summary
+
+
+def test_what_was_judged_is_what_the_target_does(recurrent):
+    """The rate loop's answers with rounded activations are those of the spiking network."""
+    rate, samples, choice, _ = recurrent
+    spiking = choice.convert(rate, "made up")
+    assert spiking.provenance["conversion"]["choice"]["reached"]
+    with spiking_lmu.get_target("reference").deploy(spiking, INPUTS) as deployment:
+        decided = deployment.run(samples.x).outputs[:, -1].argmax(axis=1)
+    assert (decided == samples.y).mean() > 0.95
+
+
+def test_samples_are_not_used_twice(recurrent):
+    _, samples, choice, _ = recurrent
+    judged = next(t for t in choice.tried if t.where == "rate loop").samples
+    assert len(choice.fit) + judged <= len(samples)
+
+
+def test_the_recurrence_is_asked_after():
+    rate = model()
+    idle = replace(
+        rate.graph,
+        projections=tuple(
+            p.with_weights(1e-6 * p.weights) if p.name == "lmu.h_to_h" else p
+            for p in rate.graph.projections
+        ),
+    )
+    assert choose(rate, data(rate)).recurrence > 0.02
+    assert choose(Model(idle), data(Model(idle))).recurrence == 0.0
+    forward = model("relu", "feedforward")
+    assert choose(forward, data(forward)).recurrence is None
+
+
+def test_rates_on_request():
+    rate = model("relu", "feedforward")
+    choice = choose(rate, data(rate), "reference", code="rate")
+    assert choice.options.code == "rate"
+    assert choice.options.steps_per_input == 1
+    settled = [t.steps for t in choice.tried]
+    assert settled == sorted(settled)
+    assert choice.reached
+    assert choose(rate, data(rate), "reference", max_rate=400.0).options.max_rate == 400.0
+    assert choose(rate, data(rate), "reference", levels=9).options.levels == 9
+
+
+def test_regression_by_its_error():
+    rate = model(task=Task("regression", "every"))
+    samples = data(rate, 80, rate.task)
+    choice = choose(rate, samples, "reference")
+    assert choice.reached
+    assert choice.expected.loss <= 10.0
+    assert choice.expected.agreement is None
+    assert choice.expected.low <= choice.expected.loss <= choice.expected.high
+
+
+def test_it_says_where_nothing_will_do():
+    rate = model(task=Task("regression", "every"))
+    choice = choose(rate, data(rate, 80, rate.task), "reference", tolerate=0.01, code="level")
+    assert not choice.reached
+    assert "stays within 0.01" in choice.advice
+    assert "fine_tune" in choice.summary
+    assert choice.options.levels == 33
+
+
+def test_the_model_scales_its_data():
+    rate = model()
+    plain = data(rate)
+    doubled = Dataset("doubled", "train", 2 * plain.x + 1, plain.y, plain.task)
+    scaled = replace(rate, scaling=Scaling((1.0,), (2.0,)))
+    one, other = choose(rate, plain), choose(scaled, doubled)
+    assert one.options == other.options
+    assert one.expected.agreement == other.expected.agreement
+
+
+def test_refusals():
+    rate = model()
+    with pytest.raises(SpecError, match="at least 20"):
+        choose(rate, data(rate, 19))
+    choice = choose(rate, data(rate), levels=17)
+    with pytest.raises(SpecError, match="a spiking model"):
+        choose(choice.convert(rate), data(rate))
