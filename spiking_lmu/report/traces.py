@@ -43,7 +43,7 @@ def trace_plot(
         Names of the classes, prefix of the element's ids, whose trace it is.
     """
     steps = len(trace.readout)
-    populations = list(trace.spikes)[:MAX_POPULATIONS]
+    populations = drawn(trace, sizes)
     total = sum(sizes[p] for p in populations) or 1
     # Heights follow the sizes, but a small population keeps room for its name.
     heights = [max(1.9 * sizes[p] / total, 0.3) for p in populations]
@@ -75,6 +75,16 @@ def trace_plot(
         return to_svg(figure, name, say)
 
 
+def drawn(trace: Trace, sizes: dict[str, int]) -> list[str]:
+    """The populations that a figure shows, in their order.
+
+    The last is always there, for it is what the readout reads; of the others the largest.
+    """
+    names = list(trace.spikes)
+    first = sorted(names[:-1], key=lambda name: -sizes[name])[: MAX_POPULATIONS - 1]
+    return [name for name in names if name in first or name == names[-1]]
+
+
 def draw_raster(axes: Axes, trace: Trace, population: str, size: int, steps: int) -> None:
     """Spikes of one population, a row a neuron, with its name and their number beside it."""
     events = np.asarray(trace.spikes[population])
@@ -103,7 +113,8 @@ def draw_raster(axes: Axes, trace: Trace, population: str, size: int, steps: int
         xytext=(4, 0),
         textcoords="offset points",
         va="center",
-        fontsize=7,
+        # Beside the figure there is room for about eight letters.
+        fontsize=min(7, 56 / max(len(population), 1)),
     )
     axes.annotate(
         f"{len(events):,}",

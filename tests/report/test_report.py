@@ -13,8 +13,9 @@ import pytest
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
+from spiking_lmu.report.traces import drawn
 from spiking_lmu.report.words import sentence
-from spiking_lmu.runs.results import Outcome
+from spiking_lmu.runs.results import Outcome, Trace
 
 from ..helpers.made_up import CLASSES, TARGETS, N, hostile, make_comparison, one
 
@@ -203,3 +204,10 @@ def test_every_report_says_what_was_verified(comparison, tmp_path, verified, sam
         assert "identical" not in (tmp_path / name).read_text()
     write_json(checked, tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text())["rows"][1]["verified"] == verified
+
+
+def test_the_largest_populations_are_drawn_and_always_the_last():
+    names = ["go", "late", *(f"line{k}" for k in range(4)), *(f"gate{k}" for k in range(4)), "h"]
+    sizes = {name: 1 if name in ("go", "late") else 100 for name in names} | {"h": 30}
+    trace = Trace(0, np.zeros((4, 2)), {name: np.zeros((0, 2), int) for name in names})
+    assert drawn(trace, sizes) == ["line0", "line1", "line2", "line3", "gate0", "h"]
