@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spiking_lmu.cli.main import _parser
+from spiking_lmu.cli.main import _parser, main
 
 from ..helpers.fresh_python import needs
 
@@ -36,3 +36,44 @@ def test_commands_in_the_documents_parse(document):
     for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in re.findall(r"^spiking-lmu (.+)$", block, re.MULTILINE):
             _parser().parse_args(line.partition("#")[0].split())
+
+
+def first_blocks():
+    """The Python and the commands of README.md's first screen, on two samples."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    python = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^spiking-lmu (.+)$", text, re.MULTILINE)
+    fewer = [re.sub(r"samples([= ])\d+", r"samples\g<1>2", part) for part in (*python, *commands)]
+    return fewer[: len(python)], fewer[len(python) :]
+
+
+@pytest.mark.slow
+@needs("nengo-loihi")
+def test_the_readmes_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,), _ = first_blocks()
+    exec(compile(program, "README.md", "exec"), {"__name__": "README"})
+    assert "<html" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
+@needs("nengo-loihi")
+def test_the_readmes_commands_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, commands = first_blocks()
+    assert len(commands) == 3
+    for command in commands:
+        assert main(command.split()) == 0, command
+    assert "<html" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_demonstration_is_written_on_the_api(tmp_path, monkeypatch):
+    from spiking_lmu.cli import demo
+
+    monkeypatch.setattr(demo, "EXPLAINED", 2)
+    monkeypatch.setattr(demo, "MODELS", {"psmnist-ff-relu": {"settle_steps": 5}})
+    monkeypatch.setattr("sys.argv", ["demo", "--samples", "2", "--output", str(tmp_path)])
+    assert demo.main() == 0
+    for name in ("report.html", "report.json", "report.md", "psmnist-ff-relu.slmu"):
+        assert (tmp_path / name).exists()
