@@ -315,6 +315,7 @@ def _by_split(path: Path, x: Any, y: Any, rows: Array | None) -> dict[str, Pair]
 
 def _text(path: Path) -> Table:
     """A table of text; without a header if its first row is all numbers."""
+    _require_file(path)
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise _too_large(path, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ class write_atomically:
 
     def __enter__(self) -> BinaryIO:
         try:
+            _require_replaceable(self.path)
             # A part of the name only: a name may be as long as the system allows.
             handle, self.temporary = tempfile.mkstemp(
                 prefix=f".{self.path.name[:20]}.", dir=self.path.parent
@@ -66,8 +68,21 @@ class write_atomically:
         return FileError(
             str(self.path),
             got=getattr(error, "strerror", None) or str(error),
-            expected="room on the disk" if full else "a folder that can be written",
+            expected="room on the disk" if full else "a file in a folder that can be written",
             fix="free some space, or choose another path"
             if full
             else "create the folder or choose another path",
         )
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raise unless a file can take the place of ``path``: one that is there, or none.
+
+    Renaming would put a file in the place of a device or a FIFO: as root, of ``/dev/null``.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise OSError("a folder" if stat.S_ISDIR(mode) else "a FIFO or a device")

@@ -29,6 +29,7 @@ import numpy as np
 from spiking_lmu.errors import FileError, ImportNetworkError, SpikingLmuError, missing_extra
 from spiking_lmu.files.archive import (
     MAX_JSON,
+    SMALL,
     Refused,
     Wanted,
     open_archive,
@@ -40,6 +41,9 @@ from spiking_lmu.files.archive import (
 Array = np.ndarray
 #: Limits on what is read of HDF5: bytes of a file, an array and all arrays; groups; depth.
 MAX_FILE, MAX_ARRAY, MAX_TOTAL, MAX_GROUPS, MAX_DEPTH = 2 << 30, 1 << 30, 2 << 30, 20_000, 20
+#: How many times larger than the file all arrays may be, beyond :data:`SMALL`: an array that was
+#: never written takes no room in the file.
+RATIO = 16
 #: Layers of a model, with those of models inside of it.
 MAX_LAYERS = 5_000
 #: Filters that are part of HDF5: deflate, shuffle, checksum.  Others are loaded as plug-ins.
@@ -442,6 +446,7 @@ def _all_arrays(group: Any) -> dict[str, Array]:
 
     found: dict[str, Array] = {}
     total = groups = 0
+    most = min(MAX_TOTAL, max(SMALL, RATIO * group.file.id.get_filesize()))
     waiting = [("", group, 0)]
     while waiting:
         prefix, parent, depth = waiting.pop()
@@ -459,8 +464,8 @@ def _all_arrays(group: Any) -> dict[str, Array]:
                 waiting.append((f"{path}/", item, depth + 1))
                 continue
             total += _require_plain(item, path)
-            if total > MAX_TOTAL:
-                raise Refused(f"more than {MAX_TOTAL >> 30} GiB of arrays")
+            if total > most:
+                raise Refused(f"more than {most:,} bytes of arrays")
             found[path] = np.asarray(item[()])
     return found
 

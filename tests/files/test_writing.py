@@ -64,3 +64,19 @@ def test_the_longest_name_can_be_written(tmp_path):
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device", "folder"])
+def test_only_files_are_replaced(tmp_path, kind):
+    """As root, renaming would put a file in the place of /dev/null."""
+    path = tmp_path / "x"
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to(os.devnull)
+    else:
+        path.mkdir()
+    with pytest.raises(FileError, match=kind), writing.write_atomically(path) as file:
+        file.write(b"1")
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+    assert not path.is_file()

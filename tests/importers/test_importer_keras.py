@@ -218,6 +218,9 @@ HOSTILE = {
     "a bomb": lambda g: replaced(
         g, lambda g: g.create_dataset("0", (1 << 29, 8), "f4", chunks=(1 << 16, 8), compression=9)
     ),
+    "an array that was never written": lambda g: replaced(
+        g, lambda g: g.create_dataset("0", (1 << 22, 8), "f4", chunks=(1 << 16, 8), compression=9)
+    ),
     "NaN": lambda g: replaced(g, lambda g: g.create_dataset("0", data=np.full((6, 8), np.nan))),
 }
 
@@ -228,6 +231,8 @@ def test_hostile_weights(tmp_path, case):
     with pytest.raises(SpikingLmuError) as caught:
         from_keras(changed(tmp_path, "dense.keras", lambda *_: None, weights))
     assert "\n" not in str(caught.value)
+    if case == "an array that was never written":
+        assert "bytes of arrays" in str(caught.value)
 
 
 @settings(

@@ -2,6 +2,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu.errors import FileError
+from spiking_lmu.files.archive import npy, write_archive
 from spiking_lmu.runs.journal import Journal, Recorded, RunRecord, load_recorded, save_recorded
 from spiking_lmu.runs.results import Trace
 
@@ -197,3 +199,22 @@ def test_traces_and_facts_are_read_back(tmp_path):
     assert load_recorded(path, [5]) is None
     save_recorded(path, Recorded())
     assert vars(load_recorded(path, [])) == vars(Recorded())
+
+
+def test_hostile_traces_are_made_again(tmp_path):
+    path = tmp_path / "a.traces.npz"
+    trace = Trace(5, np.ones((3, 2)), {"h": np.array([[1, 0]])})
+    save_recorded(path, Recorded((trace,)))
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    for name, content in {
+        "5/readout.npy": b"\x93NUMPY\x01\x00\xf4\x01" + b"(" * 500,
+        "5/spikes/0.npy": npy(np.ones(3)),
+        "recorded.json": b'{"notes": [], "placement": {}, "verifies": 1, "populations": {}}',
+    }.items():
+        with path.open("wb") as file:
+            write_archive(file, {**entries, name: content})
+        assert load_recorded(path, [5]) is None
+    with path.open("wb") as file:
+        write_archive(file, entries)
+    assert load_recorded(path, [5]) is not None
