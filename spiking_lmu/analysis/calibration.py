@@ -30,6 +30,7 @@ import numpy as np
 
 from spiking_lmu.backends.convert import choose_options
 from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion.convert import Options, convert, rate_model, spiking_graph
@@ -43,7 +44,7 @@ from spiking_lmu.graph.reference import MakeStepper, run_reference
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
-from spiking_lmu.runs.service import RunService, RunSettings, open_service, targets_of
+from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
 from .fitting import require_one_length
 from .samples import name_of
@@ -463,7 +464,7 @@ class CalibrationResult(Result):
 def calibrate(
     model: Model,
     data: Dataset,
-    target: str | Target = "loihi",
+    target: str | Target | None = None,
     *,
     pick: str = "best",
     calibration_samples: int = SAMPLES,
@@ -483,6 +484,8 @@ def calibrate(
     data
         Training samples, never test samples.  Where the model says which of them were held out
         of its training, those are taken.
+    target
+        Its name or itself; the one that changes a model most if not given.
     pick
         ``best``, the most accurate timing; ``knee``, where more steps begin to pay less; or
         ``fastest``, the fastest within half a point of the best.
@@ -513,7 +516,7 @@ def calibrate(
             "pick", got=repr(pick), expected="one of " + ", ".join(CHOICES), fix="try pick=best"
         )
     require_at_least("calibration_samples", calibration_samples, 1)
-    (place,) = targets_of(target)
+    place = given_target(target)
     (options,) = settings.options_for([place])
     measured = None
     if training_samples is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spiking_lmu.backends.registry import load_target
+from spiking_lmu.backends.registry import given_target, load_target
 from spiking_lmu.backends.target import CoreUse, Problem, Target, blocking
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.model import Model
@@ -39,18 +39,19 @@ class CheckResult(Result):
         return not blocking(self.problems)
 
 
-def check(model: Model, target: str | Target = "loihi", *, name: str = "") -> CheckResult:
+def check(model: Model, target: str | Target | None = None, *, name: str = "") -> CheckResult:
     """Everything that ``target`` cannot do with ``model`` or does differently.
 
     ``check(spiking, "loihi").can_run`` tells in an instant what a run would tell after minutes.
-    The target need not be installed.
+    What the target runs on need not be installed.  If none is given, it is the one that changes
+    a model most.
 
     Raises
     ------
     TargetError
         The target is unknown or broken.
     """
-    place = load_target(target) if isinstance(target, str) else target
+    place = load_target(target) if isinstance(target, str) else given_target(target)
     problems, cores = place.check(model), place.cores(model)
     return CheckResult(name or name_of(model), place.name, tuple(problems), tuple(cores))
 

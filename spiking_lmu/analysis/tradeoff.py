@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Run, Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
@@ -23,7 +24,7 @@ from spiking_lmu.graph.reference import check_input
 from spiking_lmu.graph.timing import Timing, lowpass_decay
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job, RunTask
-from spiking_lmu.runs.service import RunService, RunSettings, open_service, targets_of
+from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
 from .check import require_possible
 from .energy import Device, count_operations, estimate, load_devices
@@ -160,7 +161,7 @@ class Tradeoff(Result):
 def tradeoff(
     model: Model,
     data: Dataset,
-    target: str | Target = "loihi",
+    target: str | Target | None = None,
     grid: Grid | None = None,
     *,
     samples: int | None = None,
@@ -183,6 +184,8 @@ def tradeoff(
         Samples, and how many of them, drawn with the seed; 200, or all if there are fewer.
     devices
         Of which energies are estimated; those of this package if not given.
+    target
+        Its name or itself; the one that changes a model most if not given.
     name
         Of the model, for tables.
     settings, choices
@@ -198,7 +201,7 @@ def tradeoff(
         The target is unknown, cannot run here, or refuses the model.
     """
     settings = RunSettings.of(settings, choices)
-    (place,) = targets_of(target)
+    place = given_target(target)
     (options,) = settings.options_for([place])
     _check(model)
     require_possible({"": model}, [place])

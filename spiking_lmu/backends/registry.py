@@ -113,6 +113,26 @@ def get_target(name: str) -> Target:
     return target
 
 
+def given_target(target: str | Target | None) -> Target:
+    """``target`` itself, by its name, or else the one that changes a model most.
+
+    That is the last of `find_targets` that can run here, such as a chip.
+
+    Raises
+    ------
+    TargetError
+        Unknown, broken, or not able to run here; or no target is.
+    """
+    if isinstance(target, Target):
+        return target
+    if target is not None:
+        return get_target(target)
+    usable = [found.target for found in find_targets() if not found.unusable]
+    if not usable or usable[-1] is None:
+        raise _not_here("to run on", "none")
+    return usable[-1]
+
+
 def _not_here(name: str, problem: str) -> TargetError:
     return TargetError(
         f"target {name}",

@@ -11,7 +11,7 @@ from spiking_lmu.errors import SpecError
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
-    parser.add_argument("--target", default="loihi")
+    parser.add_argument("--target", help="default: the one that changes a model most")
     parser.add_argument("--picture", type=Path, metavar="SVG", help="draw what each core holds")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
@@ -19,20 +19,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print every problem and what each core holds; 1 if the target cannot run the model."""
     from spiking_lmu.analysis.check import check
-    from spiking_lmu.backends.registry import get_target
+    from spiking_lmu.backends.registry import given_target
     from spiking_lmu.files.zoo import load_model
 
     from .common import require_folder, show
 
     require_folder(options.picture)
     name = Path(options.model).stem
-    found = check(load_model(options.model), get_target(options.target), name=name)
+    found = check(load_model(options.model), given_target(options.target), name=name)
     if options.picture and not found.cores:
         raise SpecError(
             "picture",
             got=f"{found.target} and this model",
             expected="something on a chip",
-            fix="leave picture out, or use target=loihi",
+            fix="leave picture out, or choose a target with cores",
         )
     if options.picture:
         found.to_svg(options.picture)

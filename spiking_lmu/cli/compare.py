@@ -150,5 +150,10 @@ def _jobs(options: Namespace) -> list[Any] | None:
 def _pair(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not number.isdecimal() or int(number) < 1:
-        raise SpecError("samples_on", got=repr(text), expected="TARGET=N", fix="try loihi=200")
+        raise SpecError(
+            "samples_on",
+            got=repr(text),
+            expected="TARGET=N",
+            fix="write TARGET=200",
+        )
     return name, int(number)

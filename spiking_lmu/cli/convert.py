@@ -174,7 +174,7 @@ def require_consistent(options: Namespace) -> None:
             "calibrate",
             got=f"{len(options.target)} targets",
             expected="one target=: what suits one does not suit another",
-            fix="pass target=loihi, and convert again for others",
+            fix="pass one target, and convert again for others",
         )
 
 

@@ -11,7 +11,7 @@ from .arguments import Parser, add_samples
 def add_arguments(parser: Parser) -> None:
     """Arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="a spiking .slmu file")
-    parser.add_argument("--target", default="loihi")
+    parser.add_argument("--target", help="default: the one that changes a model most")
     parser.add_argument("--split", choices=["test", "train"], default="test")
     parser.add_argument("--picture", type=Path, metavar="SVG", help="draw the ladder")
     parser.add_argument("--report", type=Path, help="write an HTML page")
@@ -27,7 +27,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu import datasets
     from spiking_lmu.analysis.comparison import require_spiking_classifier
     from spiking_lmu.analysis.explain import explain
-    from spiking_lmu.backends.registry import get_target
+    from spiking_lmu.backends.registry import given_target
     from spiking_lmu.compat import environment
     from spiking_lmu.files.zoo import find_model, load_model
 
@@ -35,7 +35,7 @@ def run(options: Namespace) -> int:
     from .common import command_line, preflight, require_folder, run_settings, write_and_show
 
     require_folder(options.picture, options.json, options.report)
-    model, target = load_model(options.model), get_target(options.target)
+    model, target = load_model(options.model), given_target(options.target)
     name = Path(options.model).stem
     require_spiking_classifier(name, model)
     (chosen,) = target_options(options, [target])

@@ -19,8 +19,14 @@ from .words import points
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-#: Whose energy is drawn beside the spikes.
-DEVICE = "loihi alone"
+
+def chip_of(tradeoff: Tradeoff) -> str:
+    """Whose energy is drawn beside the spikes: that of a chip by itself.
+
+    As :func:`spiking_lmu.analysis.energy.report.estimate` names it; empty if there is none.
+    """
+    devices = tradeoff.points[0].joules if tradeoff.points else {}
+    return next((device for device in devices if device.endswith(" alone")), "")
 
 
 def as_sections(
@@ -76,8 +82,9 @@ def _tradeoff(number: int, tradeoff: Tradeoff) -> dict[str, Any]:
     from markupsafe import Markup
 
     name = f"tradeoff{number}"
-    wide = tradeoff_plot(tradeoff, f"{name}-wide", device=DEVICE)
-    narrow = tradeoff_plot(tradeoff, f"{name}-narrow", device=DEVICE, narrow=True)
+    device = chip_of(tradeoff)
+    wide = tradeoff_plot(tradeoff, f"{name}-wide", device=device)
+    narrow = tradeoff_plot(tradeoff, f"{name}-narrow", device=device, narrow=True)
     return {
         "model": tradeoff.model,
         "target": tradeoff.target,

@@ -32,7 +32,7 @@ from . import check_table, energy_table, html, json_report, ladder_words, markdo
 from .calibration_table import calibration_table
 from .canvas import as_file
 from .cores import draw_cores
-from .explanation import DEVICE, as_sections
+from .explanation import as_sections, chip_of
 from .json_report import json_safe
 from .ladder_plot import waterfall
 from .learning_words import delay_record, delay_table, training_table
@@ -276,7 +276,7 @@ VIEWS: dict[type, View] = {
         numbers=asdict,
         rows=tradeoff_rows,
         page=lambda t: as_sections((), [t]),
-        picture=lambda t: as_file(tradeoff_plot(t, "tradeoff", device=DEVICE)),
+        picture=lambda t: as_file(tradeoff_plot(t, "tradeoff", device=chip_of(t))),
     ),
     EnergyReport: View(
         headline=lambda e: f"What a sample of {plain(e.model)} costs",

@@ -147,11 +147,35 @@ def test_the_table_shows_rates_with_three_digits(monkeypatch, tmp_path):
         "load": [0.1, 1.0],
         "finished": False,
     }
-    (tmp_path / "docs/results").mkdir(parents=True)
-    (tmp_path / "docs/results/benchmark.json").write_text(json.dumps(result))
+    folder = tmp_path / "docs/results/benchmark"
+    folder.mkdir(parents=True)
+    (folder / "abacus.json").write_text(json.dumps(result))
     monkeypatch.setattr(update, "ROOT", tmp_path)
     text = update.speeds()
     assert "| loihi | 64 | 212 | 195 | 77,000 (× 394) |" in text
     assert "| loihi | 256 | 212 | 95.4 | – |" in text
     assert "on 2030-01-02. abacus, 2 cores of which 1 was used, 16 GiB" in text
     assert "stopped before its end" in text
+    assert "(results/benchmark/abacus.json)" in text
+
+
+def test_the_range_over_machines(monkeypatch, tmp_path):
+    update = script("update_docs")
+    folder = tmp_path / "docs/results/benchmark"
+    folder.mkdir(parents=True)
+    for name, ratio in (("a", 290.4), ("b", 405.2)):
+        row = {"target": "loihi", "order": 468, "engine": "ours", "batch": 256, "ratio": ratio}
+        (folder / f"{name}.json").write_text(json.dumps({"rows": [row]}))
+    monkeypatch.setattr(update, "ROOT", tmp_path)
+    assert "290 to 405 times (`loihi`)" in update.ratios()
+    assert "on the 2 machines of" in update.ratios()
+
+
+def test_a_folder_gets_a_file_for_the_machine(tmp_path):
+    done = run_benchmark("--quick", "--targets", "reference", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.iterdir()
+    benchmark = script("benchmark")
+    assert path.name == f"{benchmark.machine_name(benchmark.machine())}.json"
+    given = {"processor": "AMD EPYC (x)", "vectors": "avx2"}
+    assert benchmark.machine_name(given) == "amd-epyc-x-avx2"

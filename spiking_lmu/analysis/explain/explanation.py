@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.graph.model import Model
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
-from spiking_lmu.runs.service import RunService, RunSettings, open_service, targets_of
+from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
 from ..check import require_possible
 from ..samples import draw, name_of
@@ -40,7 +41,7 @@ class Explanation(Result):
 def explain(
     model: Model,
     data: Dataset,
-    target: str | Target = "loihi",
+    target: str | Target | None = None,
     *,
     samples: int | None = None,
     name: str = "",
@@ -60,6 +61,8 @@ def explain(
         Samples, such as ``data.test``.
     samples
         So many of them, drawn with the seed; 200, or all if there are fewer.
+    target
+        Its name or itself; the one that changes a model most if not given.
     name
         Of the model, for tables; what it was converted from if not given.
     settings, choices
@@ -74,7 +77,7 @@ def explain(
         The target is unknown, cannot run here, or refuses the model.
     """
     settings = RunSettings.of(settings, choices)
-    (place,) = targets_of(target)
+    place = given_target(target)
     (options,) = settings.options_for([place])
     require_possible({"": model}, [place])
     drawn = draw(data, min(SAMPLES, len(data)) if samples is None else samples, settings.seed)
