@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from spiking_lmu.backends.options import check_options
 from spiking_lmu.backends.target import Deployment, Run, Target
 from spiking_lmu.errors import SpikingLmuError, TargetError, told
 from spiking_lmu.files.slmu import load, save
@@ -158,6 +159,7 @@ class _Held:
             self.release()
             _require_versions(setup.versions)
             self._model = load(io.BytesIO(setup.model))
+            check_options(setup.target, setup.options)
             deployment = setup.target.deploy(
                 self._model,
                 inputs,

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+import spiking_lmu
 from spiking_lmu import datasets
+from spiking_lmu.backends import registry
 from spiking_lmu.backends.contract import TargetContract, small_lmu
 from spiking_lmu.backends.options import TargetOption, check_options, options_of
 from spiking_lmu.backends.registry import find_targets, get_target
@@ -17,6 +19,7 @@ from spiking_lmu.files import slmu
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 
+from ..helpers import sharded
 from ..helpers.third_party import example_files, install, quantised
 
 __all__ = ["quantised"]
@@ -256,3 +259,25 @@ def test_a_minimal_target_has_every_ability():
     assert target.rungs(model, 3) == ()
     assert target.online_learning is None
     assert target.cells.response(model.graph["lmu.h"].neuron, np.array([20.0]), 0.001) == [20.0]
+
+
+def test_without_a_name_it_is_the_one_that_changes_most(monkeypatch):
+    every = [registry.FoundTarget(t.name, t) for t in (get_target("reference"), Everything())]
+    broken = registry.FoundTarget("broken", None, "cannot be loaded")
+    monkeypatch.setattr(registry, "find_targets", lambda: (*every, broken))
+    assert registry.given_target(None).name == "everything"
+    assert registry.given_target("reference").name == "reference"
+    assert registry.given_target(every[1].target) is every[1].target
+    monkeypatch.setattr(registry, "find_targets", lambda: (broken,))
+    with pytest.raises(TargetError, match="got none"):
+        registry.given_target(None)
+
+
+def test_a_job_with_an_option_that_its_target_has_not_is_one_line(tmp_path):
+    from spiking_lmu.runs.runner import Job
+
+    job = Job(get_target("reference"), options={"bits": 4})
+    found = spiking_lmu.compare(
+        sharded.MODEL, sharded.dataset(4), [job], workers=1, journal=tmp_path
+    )
+    assert "option bits of target reference" in found.outcomes[-1].problem
