@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from spiking_lmu.graph.reference import run_reference
     from spiking_lmu.graph.task import Scaling, Task
     from spiking_lmu.graph.timing import Timing
-    from spiking_lmu.importers import from_keras, from_nengo_dl, parameters
+    from spiking_lmu.importers import from_keras, from_nengo_dl, from_nir, parameters, to_nir
     from spiking_lmu.runs.runner import Job
     from spiking_lmu.runs.service import RunSettings
     from spiking_lmu.training.fine_tune import fine_tune
@@ -80,12 +80,14 @@ _HOME = {
     "fine_tune": "training.fine_tune",
     "from_keras": "importers",
     "from_nengo_dl": "importers",
+    "from_nir": "importers",
     "get_target": "backends.registry",
     "learn_delay": "training.online.delay",
     "load": "files.zoo:load_model",
     "run_reference": "graph.reference",
     "save": "files.slmu",
     "tradeoff": "analysis.tradeoff",
+    "to_nir": "importers",
     "train": "training.train",
 }
 
@@ -124,12 +126,14 @@ __all__ = [
     "fine_tune",
     "from_keras",
     "from_nengo_dl",
+    "from_nir",
     "get_target",
     "learn_delay",
     "load",
     "parameters",
     "run_reference",
     "save",
+    "to_nir",
     "tradeoff",
     "train",
 ]

@@ -22,6 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "model", metavar="MODEL", help="a .slmu, .keras, .h5 or .npz file, or a shipped name"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="write a .nir file as well")
     add_import_arguments(parser)
     parser.add_argument(
         "--neuron", choices=["relu", "lif"], help="spiking neuron (default: by model)"
@@ -138,6 +139,11 @@ def run(options: Namespace) -> int:
             **choices,
         )
     save(spiking, options.output)
+    if options.to is not None:
+        from spiking_lmu.importers import to_nir
+
+        notes = to_nir(spiking, options.to).metadata["notes"]
+        print(f"{options.to}: NIR. {notes}".strip())
     if calibrated is not None:
         show(calibrated, options)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)

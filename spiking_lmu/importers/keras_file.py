@@ -145,12 +145,12 @@ def _read_keras(path: Path, wanted: Wanted) -> Saved:
             raise Refused("an archive without config.json")
         config = archive.json("config.json")
         weights = archive.read("model.weights.h5", MAX_FILE)
-    with _reading(wanted), _opened(weights) as file:
-        return _model(config, _Stored(_all_arrays(file)), path.name)
+    with _reading(wanted), opened(weights) as file:
+        return _model(config, _Stored(all_arrays(file)), path.name)
 
 
 def _read_h5(content: bytes, name: str, wanted: Wanted) -> Saved:
-    with _reading(wanted), _opened(content) as file:
+    with _reading(wanted), opened(content) as file:
         text = file.attrs.get("model_config")
         if text is None:
             raise Refused("weights without a model")
@@ -159,7 +159,7 @@ def _read_h5(content: bytes, name: str, wanted: Wanted) -> Saved:
         if isinstance(config, dict) and compiled is not None:
             config = {**config, "compile_config": _attribute(compiled)}
         group = _group(file, "model_weights")
-        arrays = _all_arrays(group)
+        arrays = all_arrays(group)
         named = {
             layer: tuple(_text(n) for n in _group(group, layer).attrs.get("weight_names", ()))
             for layer in group
@@ -417,7 +417,8 @@ def _reading(wanted: Wanted) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(content: bytes) -> Iterator[Any]:
+def opened(content: bytes) -> Iterator[Any]:
+    """An HDF5 file of which these are the bytes."""
     try:
         import h5py
     except ImportError as error:
@@ -440,8 +441,11 @@ def _group(parent: Any, name: str) -> Any:
     return found
 
 
-def _all_arrays(group: Any) -> dict[str, Array]:
-    """All arrays of numbers below ``group`` by path; whatever the optimizer keeps is left out."""
+def all_arrays(group: Any, words: bool = False) -> dict[str, Array]:
+    """All arrays of numbers below ``group`` by path; whatever the optimizer keeps is left out.
+
+    With ``words`` text is let through, and not read.
+    """
     import h5py
 
     found: dict[str, Array] = {}
@@ -462,6 +466,10 @@ def _all_arrays(group: Any) -> dict[str, Array]:
             path, item = f"{prefix}{name}".replace("\\", "/"), parent[name]
             if isinstance(item, h5py.Group):
                 waiting.append((f"{path}/", item, depth + 1))
+                continue
+            if words and isinstance(item, h5py.Dataset) and item.dtype.kind in "OS":
+                if item.external or item.is_virtual:
+                    raise Refused(f"text in another file, {path[:80]!r}")
                 continue
             total += _require_plain(item, path)
             if total > most:
