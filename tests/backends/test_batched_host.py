@@ -151,6 +151,25 @@ def test_what_nothing_changes_is_there_for_every_sample(synapse, strict):
             assert not strict or (expected == now.T).all()
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_convolution_of_what_nothing_changes(strict):
+    convolution = nengo.Convolution(
+        2, (4, 4, 1), init=np.random.default_rng(0).normal(size=(3, 3, 1, 2))
+    )
+    with quiet(), nengo.Network(seed=0) as net:
+        fed = nengo.Node(Feeder(), size_out=1)
+        image, result = nengo.Node(np.arange(16.0)), nengo.Node(size_in=8)
+        nengo.Connection(image, result, transform=convolution, synapse=None)
+        nengo.Connection(fed, result[:1], synapse=None)
+        probe = nengo.Probe(result)
+        fed.output.sample = np.zeros((STEPS, 1))
+        with nengo.Simulator(net, optimize=False, progress_bar=False) as simulator:
+            simulator.run_steps(2)
+    host = BatchedHost(simulator, BATCH, {fed: np.zeros((BATCH, 2, 1))}, strict=strict)
+    host.step()
+    np.testing.assert_allclose(host.probed(probe), np.stack([simulator.data[probe][0]] * BATCH, 1))
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 class TestNearThreshold:
     """Samples whose voltage comes near its threshold, in relation to what can be rounded."""

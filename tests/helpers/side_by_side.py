@@ -30,6 +30,8 @@ BATCH = 2
 HOST, CHIP = 1e-9, 1e-6
 #: Rounding margin for samples near a threshold.
 MARGIN = 1e-9
+#: Of a function without an output.
+NONE = {id(None)}
 
 nengo = import_nengo()
 
@@ -73,7 +75,7 @@ def feeds_of(model: Any) -> dict[Any, GrowingFeed]:
         if isinstance(operator, SimPyFunc) or (process and not received and operator.input is None):
             made.add(id(operator.output))
     nodes = [obj for obj in model.sig if isinstance(obj, nengo.Node)]
-    return {n: GrowingFeed(n.size_out) for n in nodes if id(model.sig[n].get("out")) in made}
+    return {n: GrowingFeed(n.size_out) for n in nodes if id(model.sig[n].get("out")) in made - NONE}
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray, allowed: float | None) -> str:

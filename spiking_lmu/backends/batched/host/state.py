@@ -121,7 +121,8 @@ class HostState:
         Zeros are not: whatever the order, they add up to zero.  None is all samples.
         """
         if not self._all_rounded:
-            new = True if values is None else (values != 0).any(axis=0)
+            # What nothing writes has one column for all samples.
+            new = np.broadcast_to(values is None or (values != 0).any(axis=0), self.batch)
             self.margins[new] = self._margin
             self._all_rounded = bool((self.margins == self._margin).all())
 
