@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,23 @@ EXTRAS = {
     "fast": "numba",
     "cluster": "distributed",
 }
+#: Modules that simulate, train, or start interpreters: ``-m "not slow"`` leaves them out.
+SLOW = {
+    *("analysis/test_explain", "analysis/test_tradeoff", "analysis/test_until"),
+    *("backends/test_batched_api", "backends/test_batched_exact", "backends/test_batched_host"),
+    *("backends/test_batched_learning", "backends/test_batched_real", "backends/test_benchmark"),
+    *("backends/test_convolutions", "backends/test_engines", "backends/test_loihi_rungs"),
+    *("backends/test_nengo_dl", "backends/test_on_host", "backends/test_third_party"),
+    *("compat/test_compat_nengo", "compat/test_compat_nengo_loihi", "compat/test_hook"),
+    *("conversion/test_levels", "conversion/test_line", "datasets/test_archives"),
+    *("importers/test_import_check", "importers/test_import_forms"),
+    *("importers/test_importer_keras", "importers/test_importer_nengo_dl"),
+    *("importers/test_parameters_files", "importers/test_parameters_values"),
+    *("report/test_report_explanation", "report/test_report_html"),
+    *("runs/test_cluster", "runs/test_service", "runs/test_workers"),
+    *("training/test_learning_delay", "training/test_learning_rules", "training/test_live_weights"),
+    *("training/test_train", "training/test_train_dense", "training/test_train_fast"),
+}
 OPTIONAL = {*EXTRAS.values(), "tensorflow"}
 
 
@@ -22,6 +40,16 @@ OPTIONAL = {*EXTRAS.values(), "tensorflow"}
 def _no_decoder_cache():
     """Nengo warns where two processes lock its cache at once, and warnings are errors here."""
     import_nengo().rc["decoder_cache"]["enabled"] = "False"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is in the modules named above."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            module = item.path.relative_to(here).with_suffix("").as_posix()
+            if module in SLOW:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 
-from .statistics import CONFIDENCE, Array, Paired, discordant
+from .statistics import CONFIDENCE, Paired, discordant
 
 #: Shares of the largest possible bet, among which the capital is divided equally.
 BETS = (np.arange(12) + 0.5) / 12

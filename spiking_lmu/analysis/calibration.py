@@ -37,6 +37,7 @@ from spiking_lmu.conversion.convert import Options, convert, rate_model, spiking
 from spiking_lmu.conversion.measure import activity_on
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
@@ -63,7 +64,6 @@ BATCH = 250
 FIXED = ("linear", "lif_rate", "soft_lif")
 #: Training samples on which timings and rates are compared.
 SAMPLES = 256
-Array = np.ndarray
 Rates = dict[str, float]
 Report = Callable[[str, int | None], None]
 Compared = TypeVar("Compared", bound="Scored")

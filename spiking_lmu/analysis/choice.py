@@ -39,6 +39,7 @@ from spiking_lmu.conversion.levels import (
 )
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from spiking_lmu.backends.target import Target
     from spiking_lmu.datasets.dataset import Dataset
 
-Array = np.ndarray
 Say = Callable[[str], None]
 
 #: Numbers of levels that are tried; from the last two on a network is fragile.
@@ -344,9 +344,9 @@ class _Judge:
         return self._answers(run_rate(graph, self.x, alter=alter))
 
     def _answers(self, outputs: Array) -> Array:
-        if self.every:
-            return outputs[self.held.mask]
-        return outputs[np.arange(len(outputs)), self.lengths - 1]
+        last = (np.arange(len(outputs)), self.lengths - 1)
+        answers: Array = outputs[self.held.mask if self.every else last]
+        return answers
 
     def recurrence(self) -> tuple[bool, float | None]:
         """Whether the recurrence can be left out of account, and what changes without it."""

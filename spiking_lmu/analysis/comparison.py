@@ -16,12 +16,13 @@ from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import CLASSIFICATION, Model
 from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.journal import RunRecord
 from spiking_lmu.runs.measures import answers_of
 from spiking_lmu.runs.result import Result
-from spiking_lmu.runs.results import Array, Outcome
+from spiking_lmu.runs.results import Outcome
 from spiking_lmu.runs.runner import LOOK, Job, Runner, RunTask
 from spiking_lmu.runs.service import (
     RunService,

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.task import Task
 
 from .statistics import CONFIDENCE, Accuracy, Paired, accuracy
-
-Array = np.ndarray
 
 #: Resampled data sets for an interval.
 DRAWS = 2000
@@ -282,7 +281,8 @@ def _sums(task: Task, truth: Array, outputs: Array, lengths: Array | None) -> Ar
     centred = np.where(inside[..., None], y - middle, 0.0)
     parts = [inside.sum(axis=1)[:, None], (error**2).sum(axis=1)]
     parts += [centred.sum(axis=1), (centred**2).sum(axis=1)]
-    return np.concatenate(parts, axis=1).astype(float)
+    joined: Array = np.concatenate(parts, axis=1).astype(float)
+    return joined
 
 
 def _units(sums: Array, task: Task, truth: Array, outputs: Array, lengths: Array | None) -> Array:
@@ -308,7 +308,9 @@ def _piece_sums(task: Task, truth: Array, outputs: Array) -> Array:
         return _sums(task, truth, outputs, None)
     error = outputs - truth
     parts = [np.full((1, 1), truth.shape[1]), (error**2).sum(axis=1)]
-    return np.concatenate([*parts, truth.sum(axis=1), (truth**2).sum(axis=1)], axis=1).astype(float)
+    parts += [truth.sum(axis=1), (truth**2).sum(axis=1)]
+    sums: Array = np.concatenate(parts, axis=1).astype(float)
+    return sums
 
 
 def _value(metric: str, sums: Array, classes: int) -> float:

@@ -12,8 +12,8 @@ from math import log, log10
 import numpy as np
 
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 
-Array = np.ndarray
 CONFIDENCE = 0.95
 #: Of the normal distribution's 97.5 % quantile.
 Z_SQUARED = 1.959964**2

@@ -19,6 +19,7 @@ from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Run, Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
 from spiking_lmu.graph.timing import Timing, lowpass_decay
@@ -32,7 +33,6 @@ from .fitting import require_one_length
 from .samples import draw, name_of
 from .statistics import Paired, mcnemar
 
-Array = np.ndarray
 CHOICES = ("best", "knee", "fastest")
 #: What ``fastest`` may lose against the best, in percentage points.
 FASTEST_MAY_LOSE = 0.5

@@ -28,13 +28,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from typing_extensions import Self
 
+    from spiking_lmu.graph.arrays import Array
     from spiking_lmu.graph.cells import Cells
     from spiking_lmu.graph.model import Model
-
-    Array = np.ndarray
 
 
 @dataclass(frozen=True)

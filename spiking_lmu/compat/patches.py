@@ -67,7 +67,7 @@ def keras_2_engine() -> str:
     # imported by name: the attribute tf.keras follows the environment even afterwards, and
     # Keras 2 and 3 would then be mixed
     keras = importlib.import_module("tensorflow.keras")
-    engine = keras.Model.__module__.rpartition(".")[0]
+    engine: str = keras.Model.__module__.rpartition(".")[0]
     if not engine.endswith(".engine"):
         raise SpikingLmuError(
             "TensorFlow",

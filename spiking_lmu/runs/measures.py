@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from spiking_lmu.backends.target import Run
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
-
-Array = np.ndarray
 
 
 class Measure(Protocol):

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import ONE_STEP
 from spiking_lmu.graph.timing import Timing
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +106,8 @@ class Outcome:
     @property
     def decisions(self) -> Array:
         """The class of the largest output, shape (n,) or (n, inputs)."""
-        return self.outputs.argmax(axis=-1)
+        decided: Array = self.outputs.argmax(axis=-1)
+        return decided
 
     @property
     def spikes_per_sample(self) -> float:

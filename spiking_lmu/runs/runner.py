@@ -13,6 +13,7 @@ import numpy as np
 from spiking_lmu.backends.target import Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpikingLmuError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
 
 from .cutting import cut, to_verify
@@ -21,7 +22,7 @@ from .measures import LAST_OUTPUT, Measure
 from .memory import share
 from .progress import Progress
 from .protocol import Crew, Workers
-from .results import Array, Trace
+from .results import Trace
 from .shards import Facts, Setup, Shard, ShardResult, one_line, pack, versions_of
 
 #: Where a run may end early: samples between two looks, and so the most in one shard.

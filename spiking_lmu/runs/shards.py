@@ -16,11 +16,10 @@ from spiking_lmu.backends.options import check_options
 from spiking_lmu.backends.target import Deployment, Run, Target
 from spiking_lmu.errors import SpikingLmuError, TargetError, told
 from spiking_lmu.files.slmu import load, save
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
 
 from .measures import LAST_OUTPUT, Measure
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from spiking_lmu.compat import environment
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.datasets import Dataset, Splits
 from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.lmu import LmuSpec
 from spiking_lmu.graph.model import Model
@@ -524,7 +525,7 @@ def _line(run: _Run) -> Trained:
     permutation = datasets.permutation(0) if permuted else np.arange(PIXELS)
     back, most = np.argsort(permutation), run.record["shift"]
 
-    def moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def moved(x: Array, rng: np.random.Generator) -> Array:
         images = shifted(x[:, back, 0].reshape(-1, 28, 28), most, rng)
         return images.reshape(len(x), PIXELS)[:, permutation, None]
 
@@ -655,7 +656,7 @@ def _report(progress: Progress, settings: TrainingSettings, data: str) -> Report
     return report
 
 
-def _decisions(graph: Graph, test: Dataset) -> np.ndarray:
+def _decisions(graph: Graph, test: Dataset) -> Array:
     found = []
     short, fed = last_step_alone(graph, test.x.shape[1])
     for start in range(0, len(test.y), BATCH):

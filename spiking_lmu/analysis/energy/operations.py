@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
-Array = np.ndarray
 FLOAT32_BYTES = 4
 #: A membrane of at most so many seconds forgets its voltage within a step of 1 ms.
 MEMORYLESS_TAU = 1.5e-4

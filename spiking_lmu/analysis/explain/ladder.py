@@ -13,6 +13,7 @@ import numpy as np
 from spiking_lmu.backends.target import Problem
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
 from spiking_lmu.runs.runner import Job, RunTask
@@ -24,7 +25,6 @@ from .layers import Layer, layers, sources
 from .reading import LayerReading, Reading, hidden
 from .rungs import CHANGES, RATE_MODEL, RungTarget
 
-Array = np.ndarray
 #: Of the outputs' spread: decisions have little to spare when a rung adds so much error.
 FAR = 0.2
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.cells import Cells
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
@@ -13,7 +14,6 @@ from spiking_lmu.graph.model import Model
 from ..statistics import relative_error
 from .reading import Reading
 
-Array = np.ndarray
 #: A neuron counts as saturated at this share of the highest rate that it can have ...
 NEAR_CEILING = 0.95
 #: ... in at least this share of the samples.

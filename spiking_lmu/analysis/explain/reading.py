@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.backends.target import Run
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph, Population
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.timing import Timing, lowpass_decay
 
-Array = np.ndarray
 #: Steps over which rates are averaged where presentations are short and nothing settles.
 SHORTEST_WINDOW = 50
 #: Samples run at once; rasters and a sequence's currents have to fit.

@@ -17,6 +17,7 @@ import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.target import Deployment, Run, Target
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.cells import Cells
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph
@@ -27,7 +28,6 @@ from spiking_lmu.graph.timing import Timing, lowpass_decay
 
 from .reading import BATCH, Reading, ReadingRun, hidden, window
 
-Array = np.ndarray
 RATE_MODEL, RESPONSE, TIMING, SPIKES = (
     "rate model",
     "response curve",
