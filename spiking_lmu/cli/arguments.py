@@ -28,10 +28,14 @@ class Parser(ArgumentParser):
         """Have ``add`` add arguments once this command is parsed, and not for others."""
         self._late.append(add)
 
-    def parse_known_args(self, *args: Any, **options: Any) -> Any:
-        """As argparse does, with the late arguments."""
+    def complete(self) -> None:
+        """Add the late arguments."""
         while self._late:
             self._late.pop()(self)
+
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """As argparse does, with the late arguments."""
+        self.complete()
         return super().parse_known_args(*args, **options)
 
     def error(self, message: str) -> NoReturn:

@@ -129,7 +129,12 @@ def _let_go_of_output() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def complete_parser() -> argparse.ArgumentParser:
+    """The parser with the options of every installed target, for documents."""
+    return _parser(complete=True)
+
+
+def _parser(complete: bool = False) -> argparse.ArgumentParser:
     parser = Parser(
         prog="spiking-lmu",
         description="Convert trained Legendre Memory Units to spiking networks, run them on "
@@ -146,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, parents=[common])
         import_module(f".{name}", __package__).add_arguments(command)
+        if complete:
+            command.complete()
         # Advice of one command can be about the options of another.
         every |= flags_of(command)
         command.set_defaults(parser=command, flags=every)

@@ -12,7 +12,7 @@ from spiking_lmu.backends.contract import TargetContract, small_lmu
 from spiking_lmu.backends.options import TargetOption, check_options, options_of
 from spiking_lmu.backends.registry import find_targets, get_target
 from spiking_lmu.backends.target import Deployment, Target
-from spiking_lmu.cli.main import main
+from spiking_lmu.cli.main import complete_parser, main
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.errors import SpecError, TargetError
 from spiking_lmu.files import slmu
@@ -103,6 +103,12 @@ def outputs(name):
     """Spikes of each run by target."""
     with open(name, encoding="utf-8") as file:
         return {row["target"]: row["spikes"] for row in json.load(file)["rows"]}
+
+
+def test_documents_show_its_options(quantised):
+    (commands,) = complete_parser()._subparsers._group_actions
+    for name in ("compare", "run", "explain"):
+        assert "--bits" in commands.choices[name].format_help(), name
 
 
 def test_its_options_are_in_the_help_and_checked(quantised, rate, capsys):
