@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from spiking_lmu import datasets as datasets
     from spiking_lmu.analysis.calibration import calibrate
     from spiking_lmu.analysis.check import check
-    from spiking_lmu.analysis.choice import choose
+    from spiking_lmu.analysis.choice import choose, convert
     from spiking_lmu.analysis.comparison import Comparison, Interrupted, compare
     from spiking_lmu.analysis.costs import energy
     from spiking_lmu.analysis.explain import explain
     from spiking_lmu.analysis.tradeoff import Grid, tradeoff
-    from spiking_lmu.backends.convert import convert
     from spiking_lmu.backends.registry import find_targets, get_target
     from spiking_lmu.datasets.dataset import Dataset, Splits
     from spiking_lmu.errors import SpikingLmuError
@@ -73,7 +72,7 @@ _HOME = {
     "check": "analysis.check",
     "choose": "analysis.choice",
     "compare": "analysis.comparison",
-    "convert": "backends.convert",
+    "convert": "analysis.choice",
     "energy": "analysis.costs",
     "explain": "analysis.explain",
     "find_targets": "backends.registry",

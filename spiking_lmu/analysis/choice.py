@@ -18,15 +18,19 @@ of them is a test sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spiking_lmu.backends.convert import SAMPLES
+from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.rate import last_step_alone
-from spiking_lmu.conversion.convert import Options, convert, default_options
+from spiking_lmu.compat import environment
+from spiking_lmu.conversion.convert import Options, default_options, rate_model
+from spiking_lmu.conversion.convert import convert as convert_with
 from spiking_lmu.conversion.levels import (
     Levels,
     Recording,
@@ -61,6 +65,8 @@ AGREEMENT, AGREEMENT_ON_TARGET = 0.99, 0.97
 TOLERATE, TOLERATE_ERROR = 0.3, 0.10
 #: Decisions that change less than this without the recurrence do not need it.
 IDLE = 0.01
+#: Fewest samples that anything is chosen by.
+LEAST = 20
 #: Samples that levels are fitted to, that candidates are judged by, and that the target runs.
 FITTED, JUDGED, CONFIRMED = 200, 500, 100
 #: Multiplications that the rate loop may take for one candidate, about ten seconds of one core.
@@ -154,8 +160,7 @@ class Choice:
 
     def convert(self, model: Model, source: str = "") -> Model:
         """The model, converted as chosen and fitted to the samples set aside for that."""
-        x = self.fit.x if model.scaling is None else model.scaling.apply(self.fit.x)
-        spiking = convert(model, self.options, training_inputs=x, source=source)
+        spiking = convert_with(model, self.options, training_inputs=self.fit, source=source)
         record = {
             "summary": self.summary,
             "tried": [asdict(tried) for tried in self.tried],
@@ -199,6 +204,12 @@ def choose(
 ) -> Choice:
     """Choose the conversion of ``model`` for ``target`` by training samples.
 
+    ::
+
+        choice = choose(rate, data.train, "loihi")
+        print(choice.summary)
+        spiking = choice.convert(rate)
+
     Parameters
     ----------
     model
@@ -224,17 +235,16 @@ def choose(
     from spiking_lmu.backends.registry import load_target
 
     started = perf_counter()
-    if model.graph.spiking:
+    if model.rate_graph is not None:
         raise SpecError(
             "model to convert",
             got="a spiking model",
             expected="a rate model",
             fix="convert the rate model that it was made from",
         )
-    if len(data) < 20:
-        raise SpecError(
-            "data", got=f"{len(data)} samples", expected="at least 20", fix="give more of them"
-        )
+    if len(data) < LEAST:
+        got, least = f"{len(data)} samples", f"at least {LEAST}"
+        raise SpecError("data", got=got, expected=least, fix="give more of them")
     if isinstance(target, str):
         target = load_target(target)
     judge = _Judge(model, data, tolerate, samples, seed, say or (lambda line: None))
@@ -268,6 +278,84 @@ def choose(
     )
 
 
+def convert(
+    model: Model,
+    target: str | Target | Sequence[str | Target] = (),
+    data: Dataset | None = None,
+    *,
+    tolerate: float | None = None,
+    training_samples: int = SAMPLES,
+    seed: int = 0,
+    source: str = "",
+    say: Say | None = None,
+    **choices: Any,
+) -> Model:
+    """Make a trained rate model spike.
+
+    ``convert(rate, "loihi", data.train)`` chooses what suits the network and the Loihi emulator
+    by training samples (:func:`choose`); ``convert(rate, max_rate=125, settle_steps=200)`` takes
+    one's own.  With data and choices, rates and levels are fitted to the data.
+
+    Parameters
+    ----------
+    model
+        A rate model.
+    target
+        One or several; of several it is chosen for the first with a chip.
+    data
+        Training samples, never test samples.  Without them the activity that the model brings is
+        used, with fixed times: a network that feeds back on itself may then lose much.
+    tolerate, say
+        See :func:`choose`.
+    training_samples, seed
+        So many samples, drawn with the seed, where options are given.
+    source
+        Name of the model, for the record.
+    choices
+        Fields of :class:`spiking_lmu.conversion.Options` by name.
+
+    Returns
+    -------
+    The spiking model; its ``rate_graph`` is the graph that it was converted from.  Its provenance
+    has what was chosen and what is expected as ``["conversion"]["choice"]["summary"]``.
+
+    Raises
+    ------
+    SpecError
+        The model spikes already, has neurons without a spiking counterpart, or no activity is
+        known; or a choice that there is not.
+    TargetError
+        An unknown target.
+    """
+    from spiking_lmu.backends.registry import load_target
+    from spiking_lmu.backends.target import Target
+
+    given = {name: value for name, value in choices.items() if value is not None}
+    if given or data is None or len(data) < LEAST or model.rate_graph is not None:
+        return convert_for(
+            model,
+            target,
+            data,
+            training_samples=training_samples,
+            seed=seed,
+            source=source,
+            **choices,
+        )
+    several = [target] if isinstance(target, str | Target) else list(target)
+    places = [load_target(one) if isinstance(one, str) else one for one in several]
+    places.sort(key=lambda place: not place.capabilities.on_chip)
+    choice = choose(
+        model, data, places[0] if places else "reference", tolerate=tolerate, seed=seed, say=say
+    )
+    spiking = choice.convert(model, source)
+    spiking.provenance["conversion"] |= {
+        "environment": environment(),
+        "training_data": f"{data.name} {data.split}",
+        "seed": seed,
+    }
+    return spiking
+
+
 def _wants(fixed: Mapping[str, Any], code: str) -> bool:
     """Whether candidates of this code are left by what is fixed."""
     given = {name for name, value in fixed.items() if value is not None}
@@ -299,6 +387,7 @@ class _Judge:
         say: Say,
     ) -> None:
         self.model, self._say, self.tried = model, say, list[Tried]()
+        self.graph = rate_model(model).graph
         self.classifies, self.every = model.task.classifies, model.task.every
         usual = TOLERATE if self.classifies else 100 * TOLERATE_ERROR
         self.tolerate = usual if tolerate is None else tolerate
@@ -310,15 +399,14 @@ class _Judge:
         self.fit = data.subset(order[:fitted])
         self.held = data.subset(order[fitted : fitted + judged])
         self.lengths = self.held.lengths
-        self._scaled = model.scaling.apply if model.scaling is not None else (lambda x: x)
-        self.x, self.fit_x = self._scaled(self.held.x), self._scaled(self.fit.x)
-        self._plan = schedule(model.graph)
-        self._split = split_currents(model.graph, self._plan)
-        self.rate = self._run(model.graph)
+        self.x, self.fit_x = model.scaled(self.held.x), model.scaled(self.fit.x)
+        self._plan = schedule(self.graph)
+        self._split = split_currents(self.graph, self._plan)
+        self.rate = self._run(self.graph)
         self._recording: Recording | None = None
 
     def _affordable(self, data: Dataset) -> int:
-        graph = self.model.graph
+        graph = self.graph
         linear = {p.name for p in graph.populations if p.neuron.kind == "linear"}
         weights = sum(
             p.transform.connections(graph[p.pre].size)
@@ -350,7 +438,7 @@ class _Judge:
 
     def recurrence(self) -> tuple[bool, float | None]:
         """Whether the recurrence can be left out of account, and what changes without it."""
-        graph = self.model.graph
+        graph = self.graph
         kinds = {p.name: p.neuron.kind for p in graph.populations}
         back = {p.name for p in graph.projections if p.delay and kinds[p.pre] != "linear"}
         if not back:
@@ -418,7 +506,7 @@ class _Judge:
     def levels(self, target: Target, fixed: Mapping[str, Any]) -> tuple[Options, Tried] | None:
         """The fewest levels and digits that will do; the best where none will."""
         given = {k: v for k, v in fixed.items() if v is not None and k != "code"}
-        self._recording = record(self.model.graph, self.fit_x, self._plan)
+        self._recording = record(self.graph, self.fit_x, self._plan)
         best: tuple[Options, Tried] | None = None
         for count in [given["levels"]] if "levels" in given else LEVELS:
             options = Options(code="level", **{**given, "levels": count})
@@ -440,7 +528,7 @@ class _Judge:
     def _fitted(self, count: int, per_unit: bool) -> dict[str, Levels]:
         assert self._recording is not None
         return {
-            name: fit_levels(self.model.graph[name].neuron, outputs, count, per_unit=per_unit)
+            name: fit_levels(self.graph[name].neuron, outputs, count, per_unit=per_unit)
             for name, outputs in self._recording.outputs.items()
         }
 
@@ -460,9 +548,7 @@ class _Judge:
             assert self._recording is not None
             for name, largest in self._recording.drives.items():
                 if largest > 0:
-                    alter[f"{name}.current"] = _written(
-                        self.model.graph[name].gain, largest, digits
-                    )
+                    alter[f"{name}.current"] = _written(self.graph[name].gain, largest, digits)
         answers = self._run(self._split, alter)
         steps = self.x.shape[1] * self._plan.steps_per_input
         return self._judged(what, LOOP, answers, steps, None, AGREEMENT)
@@ -470,7 +556,7 @@ class _Judge:
     # -- on the target
 
     def _on_target(self, what: str, options: Options, target: Target) -> Tried:
-        spiking = convert(self.model, options, training_inputs=self.fit_x)
+        spiking = convert_with(self.model, options, training_inputs=self.fit)
         count = min(CONFIRMED, len(self.x))
         inputs = self.x.shape[1]
         with target.deploy(spiking, inputs) as deployment:
@@ -495,8 +581,7 @@ class _Judge:
     ) -> tuple[Options, Tried] | None:
         """The fewest steps with which rates will do; the best where none will."""
         weights = sum(
-            p.transform.connections(self.model.graph[p.pre].size)
-            for p in self.model.graph.projections
+            p.transform.connections(self.graph[p.pre].size) for p in self.graph.projections
         )
         best: tuple[Options, Tried] | None = None
         for what, options in self._rate_candidates(target, fixed, idle):

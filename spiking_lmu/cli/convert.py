@@ -59,14 +59,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         choices=["host", "line"],
-        default="host",
         help="where a linear memory is kept: on the host, or on the chip as a line of spikes",
     )
-    parser.add_argument("--bits", type=int, default=1, help="line: bits of an input (default 1)")
+    parser.add_argument("--bits", type=int, help="line: bits of an input (default 1)")
     parser.add_argument(
         "--line-code",
         choices=["magnitude", "sigma-delta"],
-        default="magnitude",
         help="line: each input rounded, or one bit that hands what it rounds off to the next",
     )
     parser.add_argument(
@@ -103,7 +101,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         help="calibrate: folder of finished samples (default: beside the output)",
     )
-    parser.add_argument("--data", help=f"measure activity on this training set: {DATA_NAMES}")
+    parser.add_argument(
+        "--data",
+        help="training set; with nothing else given, code, levels and timing are chosen by it, "
+        f"else activity is measured on it: {DATA_NAMES}",
+    )
+    parser.add_argument(
+        "--tolerate",
+        type=float,
+        metavar="POINTS",
+        help="--data: accuracy that may be lost (default 0.3); of a regression, %% of the spread",
+    )
     parser.add_argument("--training-samples", type=int, default=1000, help="how much of --data")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)
@@ -114,7 +122,7 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from spiking_lmu import datasets
-    from spiking_lmu.backends.convert import convert
+    from spiking_lmu.analysis.choice import convert
     from spiking_lmu.files.slmu import save
 
     from .common import require_folder, show
@@ -136,6 +144,7 @@ def run(options: Namespace) -> int:
             training_samples=options.training_samples,
             seed=options.seed,
             source=str(options.model),
+            tolerate=options.tolerate,
             **choices,
         )
     save(spiking, options.output)
@@ -147,13 +156,31 @@ def run(options: Namespace) -> int:
     if calibrated is not None:
         show(calibrated, options)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
-    timing = spiking.timing
-    Console(highlight=False, markup=False).print(
+    timing, console = spiking.timing, Console(highlight=False, markup=False)
+    choice = spiking.provenance["conversion"].get("choice")
+    if choice is not None:
+        console.print(f"chosen on training samples: {choice['summary']}", soft_wrap=True)
+    elif options.data is None and not options.calibrate and feeds_back(spiking):
+        console.print(FEEDS_BACK, soft_wrap=True)
+    console.print(
         f"{options.output}: {neurons}; {_coded(spiking)}; {timing.steps_per_input} step(s) an "
         f"input, {timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
     return 0
+
+
+#: Said where nothing was measured and much may be lost.
+FEEDS_BACK = (
+    "warning: neurons of this network feed back on themselves, and fixed times may lose much of "
+    "what they remember; name training data with --data, and the conversion is measured"
+)
+
+
+def feeds_back(spiking: Model) -> bool:
+    """Whether neurons of the rate network reach a later input."""
+    graph = spiking.rate
+    return any(p.delay and graph[p.pre].neuron.kind != "linear" for p in graph.projections)
 
 
 def chosen(options: Namespace) -> dict[str, Any]:

@@ -70,6 +70,11 @@ def fine_tune(
 ) -> Tuned:
     """Train ``model`` on with its activations rounded to ``levels`` values, or with noise on them.
 
+    ::
+
+        tuned = fine_tune(rate, data.train, noise=0.05)
+        spiking = convert(tuned.model, code="level", levels=17, data=data.train)
+
     Weights of projections that may be trained change, and the biases of all neurons and outputs.
     A tenth of ``data`` is held out to say what it brought; test data has no place here.
 

@@ -7,6 +7,7 @@ import pytest
 
 import spiking_lmu
 from spiking_lmu.analysis.choice import AGREEMENT, Choice, choose
+from spiking_lmu.analysis.choice import convert as sl_convert
 from spiking_lmu.datasets.dataset import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.lmu import LmuSpec, build
@@ -130,6 +131,20 @@ def test_the_model_scales_its_data():
     one, other = choose(rate, plain), choose(scaled, doubled)
     assert one.options == other.options
     assert one.expected.agreement == other.expected.agreement
+
+
+def test_convert_measures_where_nothing_else_is_chosen():
+    rate = model()
+    spiking = sl_convert(rate, "reference", data(rate))
+    record = spiking.provenance["conversion"]
+    assert record["options"]["code"] == "level"
+    assert record["choice"]["reached"]
+    assert "loss on training samples" in record["choice"]["summary"]
+    chosen = sl_convert(rate, "reference", data(rate), max_rate=200.0)
+    assert "choice" not in chosen.provenance["conversion"]
+    assert chosen.provenance["conversion"]["options"]["code"] == "rate"
+    few = sl_convert(rate, "reference", data(rate, 10))
+    assert "choice" not in few.provenance["conversion"]
 
 
 def test_refusals():
