@@ -13,6 +13,7 @@ from .common import command_line
 
 if TYPE_CHECKING:
     from spiking_lmu.training.online.delay import LearnedDelay
+    from spiking_lmu.training.online.delay_spec import DelaySpec
 
 PICTURES = (".svg", ".png")
 
@@ -22,6 +23,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("task", choices=["delay"], help="the input some time ago, by PES")
     parser.add_argument("--target", default="reference")
     parser.add_argument("--preset", default="published", help="published, tuned or one-second")
+    parser.add_argument(
+        "--memory",
+        choices=["host", "line"],
+        default="host",
+        help="line: the delay as a line of spikes; nothing is learned, the readout is known",
+    )
+    parser.add_argument("--bits", type=int, default=6, help="line: bits of an input, sign apart")
     parser.add_argument("--theta", type=float, help="window of the memory, seconds")
     parser.add_argument("--order", type=int, help="dimensions of the memory")
     parser.add_argument("--delay", type=float, help="seconds")
@@ -58,6 +66,8 @@ def run(options: Namespace) -> int:
             "plot", got=str(options.plot), expected=" or ".join(PICTURES), fix="name it so"
         )
     spec = choose_spec(options.preset, changes(options))
+    if options.memory == "line":
+        return _by_line(spec, options)
     online_learning(options.target)
     learned = learn_delay(spec, options.target, progress=True)
     lines = [
@@ -81,6 +91,31 @@ def run(options: Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for line in lines:
         console.print(line)
+    return 0
+
+
+def _by_line(spec: DelaySpec, options: Namespace) -> int:
+    from rich.console import Console
+
+    from spiking_lmu.compat import environment
+    from spiking_lmu.training.online.delay_line import delay_by_line
+
+    if options.plot is not None or options.freeze is not None:
+        raise SpecError(
+            "plot, freeze",
+            got="one of them with memory='line'",
+            expected="neither",
+            fix="leave them out: nothing is learned",
+        )
+    found = delay_by_line(spec, options.target, bits=options.bits)
+    if options.json is not None:
+        record = {**found.to_dict(), "command": command_line(options), "preset": options.preset}
+        _write_json(record | environment(), options.json)
+    Console(highlight=False, markup=False, soft_wrap=True).print(
+        f"{options.target}: RMSE {found.rmse:.4f}, normalised {found.nrmse:.4f}, from {spec.off:g} "
+        f"to {spec.duration:g} s; {found.neurons:,} neurons of the line, {found.spikes:,} spikes; "
+        f"{spec.steps / found.seconds:,.0f} steps/s"
+    )
     return 0
 
 
