@@ -26,7 +26,8 @@ from spiking_lmu.graph.transforms import Dense, Sparse, Transform
 from .keras_file import Layer, class_of
 
 if TYPE_CHECKING:
-    from .keras import Builder, Tensor
+    from .keras import Builder
+    from .keras_layers import Tensor
 
 Array = np.ndarray
 #: Layers with a time axis, and what they are as (layer around a cell, cell).
