@@ -185,8 +185,14 @@ def _read_live(model: Any) -> Saved:
             expected="a functional or sequential model",
             fix="build it with keras.Model(inputs, outputs) or keras.Sequential",
         ) from error
+    loss = getattr(model, "loss", None)
+    if not isinstance(loss, str | None):
+        loss = getattr(loss, "__name__", type(loss).__name__)
     with _reading(wanted):
-        return _model(parse_json(text.encode()), _Live(model), "")
+        config = parse_json(text.encode())
+        if isinstance(config, dict):
+            config = {**config, "compile_config": {"loss": loss}}
+        return _model(config, _Live(model), "")
 
 
 class _Stored:
@@ -263,11 +269,15 @@ class _Live:
         """What the layer has as its weights."""
         layer = self._layers.get(name)
         weights = () if layer is None else layer.weights
-        return _by_name(name, [(getattr(w, "path", w.name), np.array(w)) for w in weights])
+        return _by_name(name, [(getattr(w, "path", w.name), _in_memory(w)) for w in weights])
 
     def inside(self, kind: str, name: str) -> _Live:
         """Those of a model that is a layer."""
         return _Live(self._layers[name])
+
+
+def _in_memory(weight: Any) -> Array:
+    return np.array(weight.numpy() if hasattr(weight, "numpy") else weight)
 
 
 def _by_name(layer: str, arrays: Sequence[tuple[str, Array]]) -> dict[str, Array]:

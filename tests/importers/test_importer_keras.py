@@ -7,6 +7,7 @@ of their own (tests/helpers/keras_models.py).
 import io
 import json
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import spiking_lmu
+import spiking_lmu.compat
 from spiking_lmu.errors import FileError, ImportNetworkError, SpikingLmuError
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.importers.keras import from_keras
@@ -275,6 +277,48 @@ def test_files_of_another_kind(tmp_path):
         file.create_group("layers")
     with pytest.raises(FileError, match="weights without a model"):
         from_keras(tmp_path / "only.weights.h5")
+
+
+@pytest.fixture(scope="module")
+def live():
+    """A model of Keras 2 in memory."""
+    spiking_lmu.compat.import_nengo_dl()
+    keras = pytest.importorskip("tf_keras")
+    L = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            L.Conv2D(3, 3, activation="relu"),
+            L.BatchNormalization(),
+            L.DepthwiseConv2D(2, activation="relu"),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+    model.compile(loss="mse")
+    return model
+
+
+@pytest.mark.slow
+def test_a_model_in_memory_is_compared_with_the_result(live, monkeypatch):
+    assert from_keras(live).task.kind == "regression"
+    monkeypatch.setattr(
+        "spiking_lmu.importers.keras.run_reference", lambda g, x: np.ones((3, 1, 2))
+    )
+    with pytest.raises(ImportNetworkError, match="differ from Keras's"):
+        from_keras(live)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_files_of_keras_2(live, tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # .h5 is an old format
+        live.save(path)
+    x = np.random.default_rng(0).uniform(size=(3, 6, 6, 1)).astype(np.float32)
+    want = live.predict(x, verbose=0)
+    np.testing.assert_allclose(outputs(from_keras(path), x)[:, :], want, atol=1e-6)
 
 
 def test_neither_keras_nor_tensorflow_is_imported():
