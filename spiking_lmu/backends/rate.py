@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
@@ -41,7 +42,7 @@ class RateTarget(Target):
 
 
 class RateDeployment(Deployment):
-    """A rate graph; a decision needs its last output alone.
+    """A rate graph; a decision needs its last output alone, unless there is one an input.
 
     Where nothing behind the linear part remembers anything, that output follows from the last
     of what the linear part delivers: one product with its impulse response.
@@ -49,7 +50,7 @@ class RateDeployment(Deployment):
 
     def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
         graph = model.rate
-        self._graph, self._inputs = graph, inputs
+        self._graph, self._inputs, self._every = graph, inputs, model.task.every
         self._short, self._fed = last_step_alone(graph, inputs)
         self.placement = {p.name: "numpy" for p in graph.populations}
         # Inputs and outputs of every step; each population's values now and one step ago.
@@ -61,7 +62,11 @@ class RateDeployment(Deployment):
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:
         """Run ``x``; nothing spikes."""
         started = perf_counter()
-        outputs = run_reference(self._short, self._fed(check_input(self._graph, x, self._inputs)))
+        x = check_input(self._graph, x, self._inputs)
+        if self._every:
+            outputs = run_rate(self._graph, x)
+        else:
+            outputs = run_reference(self._short, self._fed(x))
         return Run(outputs, {}, perf_counter() - started)
 
 

@@ -1,0 +1,174 @@
+"""Every task, length, shape and dtype through convert and compare; reports of each."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import spiking_lmu as sl
+from spiking_lmu.analysis.fitting import out_of_range
+from spiking_lmu.analysis.metrics import value_of
+from spiking_lmu.conversion.measure import activity_on
+from spiking_lmu.datasets import from_arrays
+from spiking_lmu.errors import DatasetError, SpecError
+from spiking_lmu.graph.lmu import LmuSpec, build
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Scaling
+from spiking_lmu.report.json_report import as_json
+from spiking_lmu.report.table import rows
+
+
+def random_data(seed, task, channels, outputs, ragged, dtype):
+    """A data set of nine samples, its model untrained."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.choice([3, 6], 9) if ragged else np.full(9, 5)
+    lengths[0] = 6 if ragged else 5
+    x = [(rng.normal(size=(n, channels)) * 40 + 10).astype(dtype) for n in lengths]
+    kind, when = task.split()
+    if kind == "classification":
+        answer = lambda n: rng.integers(0, outputs, n)  # noqa: E731
+    else:
+        answer = lambda n: rng.normal(size=(n, outputs))  # noqa: E731
+    y = [answer(n) for n in lengths] if when == "every" else answer(9)
+    if kind == "classification" and when == "last":
+        y[:outputs] = np.arange(outputs)
+    elif kind == "classification":
+        y[0][:outputs] = np.arange(outputs)[: len(y[0])]
+    names = [f"n{k}" for k in range(outputs)]
+    data = from_arrays(x, y, test=(x, y), task=task, names=names)
+    spec = LmuSpec(channels, outputs, 3, 4.0, 6, memories=channels)
+    scaling = Scaling.measured(data.train.x, data.train.lengths)
+    model = sl.Model(build(spec, seed % 1000), task=data.train.task, scaling=scaling)
+    return data, sl.convert(model, data=data.train)
+
+
+TASKS = [f"{k} {w}" for k in ("classification", "regression") for w in ("last", "every")]
+
+
+@settings(deadline=None, max_examples=6)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from(TASKS),
+    st.integers(1, 3),
+    st.integers(2, 3),
+    st.booleans(),
+    st.sampled_from(["f4", "f8", "i4", "u1"]),
+)
+def test_whatever_the_data_compare_says_what_the_definition_says(
+    seed, task, channels, outputs, ragged, dtype
+):
+    data, model = random_data(seed, task, channels, outputs, ragged, dtype)
+    test = data.test
+    result = sl.compare(model, test, ["reference"], progress=False, workers=1, verify=0, traces=1)
+    (spiking,), (rate,) = result.outcomes, result.rate.values()
+    assert spiking.problem == rate.problem == ""
+    for outcome, graph, timing in (
+        (spiking, model.graph, model.timing),
+        (rate, model.rate, sl.Timing()),
+    ):
+        expected = np.zeros_like(outcome.outputs)
+        for i, n in enumerate(test.lengths):
+            # One sample by itself, cut at its own end: no padding, no batch.
+            x = model.scaling.apply(np.asarray(test.x[i : i + 1, :n], float))
+            said = run_reference(graph, x, timing)[0, timing.presentation_ends(int(n))]
+            if test.task.every:
+                expected[i, :n] = said
+            else:
+                expected[i] = said[-1]
+        np.testing.assert_allclose(outcome.outputs, expected, rtol=1e-5, atol=1e-5)
+    row = rows(result)[1]
+    assert row.accuracy.value == pytest.approx(
+        value_of(test.task, test.y, spiking.outputs, test.lengths)
+    )
+    assert row.paired.low <= row.paired.difference <= row.paired.high
+    json.dumps(as_json(result), allow_nan=False)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_its_page(task, tmp_path):
+    data, model = random_data(5, task, 2, 3, True, "f4")
+    result = sl.compare(model, data.test, ["reference"], progress=False, workers=1, verify=0)
+    page = result.to_html(tmp_path / "page.html")
+    assert "Single sequences" in page
+    assert "<img" not in page
+    assert ("What was said against what is true" in page) == task.startswith("regression")
+    assert ("Which classes are mistaken" in page) == task.startswith("classification")
+    label = result.task.metric.replace("_", " ")
+    assert label in page.lower()
+    assert label in result.to_markdown().lower()
+    assert str(result)
+
+
+def test_a_late_answer_is_said_to_be_late():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 30, 1)).cumsum(axis=1)
+    data = from_arrays(x, x, test=(x, x), task="regression every")
+    rate = sl.Model(build(LmuSpec(1, 1, 4, 8.0, 6)), task=data.train.task)
+    model = sl.convert(rate, data=data.train)
+    assert (model.timing.settle_steps, model.timing.readout_tau) == (0, 0.005)
+    result = sl.compare(model, data.test, ["reference"], progress=False, workers=1, verify=0)
+    (outcome,), (exact,) = result.outcomes, result.rate.values()
+    late = np.concatenate([np.zeros((12, 3, 1)), exact.outputs[:, :-3]], axis=1)
+    slow = replace(result, outcomes=(replace(outcome, outputs=late),))
+    row = rows(slow)[1]
+    assert row.latency == 3
+    assert "answers come 3 inputs late" in slow.to_markdown()
+    assert row.in_time.value != row.accuracy.value
+
+
+def test_data_of_another_model_are_refused():
+    data, model = random_data(1, "classification last", 2, 3, False, "f4")
+    for other in (
+        random_data(1, "classification last", 1, 3, False, "f4"),
+        random_data(1, "classification last", 2, 2, False, "f4"),
+        random_data(1, "regression last", 2, 3, False, "f4"),
+        random_data(1, "classification every", 2, 3, False, "f4"),
+    ):
+        with pytest.raises(DatasetError):
+            sl.compare(model, other[0].test, ["reference"], progress=False, workers=1)
+    x, y = data.test.x, data.test.y
+    renamed = from_arrays(x, y, test=(x, y), names=("n2", "n1", "n0"))
+    with pytest.raises(DatasetError, match="n2, n1, n0"):
+        sl.compare(model, renamed.test, ["reference"], progress=False, workers=1)
+
+
+def test_where_not_every_length_is_taken_one_line_says_so():
+    data, model = random_data(2, "classification last", 1, 2, True, "f4")
+    for refused in (
+        lambda: sl.explain(model, data.test, "reference", progress=False, workers=1),
+        lambda: sl.tradeoff(model, data.test, "reference", progress=False, workers=1),
+    ):
+        with pytest.raises((DatasetError, SpecError), match="one length"):
+            refused()
+
+
+def test_leaving_the_range_of_training_is_remarked():
+    data, model = random_data(3, "regression last", 2, 2, False, "f4")
+    assert out_of_range(model, data.train) == ""
+    far = from_arrays(data.test.x, data.test.y, test=(data.test.x * [1, 9], data.test.y)).test
+    said = out_of_range(model, far)
+    assert "in 1 of 2 channels" in said
+    assert "\n" not in said
+
+
+def test_activity_is_measured_without_padding():
+    data, model = random_data(4, "classification last", 1, 2, True, "f4")
+    rate = sl.Model(model.rate, scaling=model.scaling)
+    found = activity_on(rate, data.train)["lmu.h"].largest
+    alone = [
+        np.abs(h).max()
+        for x, n in zip(data.train.x, data.train.lengths, strict=True)
+        for h in [_hidden(rate, x[None, :n])]
+    ]
+    assert found == pytest.approx(max(alone), rel=1e-5)
+
+
+def _hidden(model, x):
+    seen = []
+    run_reference(
+        model.graph, model.scaled(x.astype(float)), observe=lambda s, v, t: seen.append(v["lmu.h"])
+    )
+    return np.array(seen)
