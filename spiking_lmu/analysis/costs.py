@@ -45,8 +45,8 @@ def energy(
     runs
         A comparison in which it ran, the JSON file of one, or counted spikes.
     data, samples
-        Samples on which it is measured how often rate neurons are zero; without them they
-        count as never zero.
+        Samples on which it is measured how often rate neurons are zero, at most so many of
+        them; without data they count as never zero.
     devices
         More devices, or other figures for those that are known: a JSON file, or all devices.
     name
@@ -70,6 +70,8 @@ def energy(
     else:
         counts = runs
     shares = (
-        {} if data is None else active_shares(model.rate, model.scaled(draw(data, samples, 0).x))
+        {}
+        if data is None
+        else active_shares(model.rate, model.scaled(draw(data, min(samples, len(data)), 0).x))
     )
     return replace(energy_report(model, counts, known, shares), model=name or name_of(model))

@@ -120,8 +120,9 @@ def test_command(files, capsys):
 
 def test_command_measures_zeros(files, monkeypatch):
     loaded = datasets.load("smnist", "test", samples=2)
-    small = replace(loaded, x=loaded.x[:, 300:310])
-    monkeypatch.setattr(datasets, "load", lambda *_, **__: small)
+    small = replace(loaded, x=loaded.x[:, 300:310], lengths=None)
+    splits = datasets.Splits("smnist", {"test": small})
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: splits)
     assert (
         main(
             [
