@@ -63,6 +63,13 @@ def convert(
     TargetError
         An unknown target.
     """
+    if isinstance(target, Options):
+        raise SpecError(
+            "target",
+            got="an Options",
+            expected="a target or its name",
+            fix="pass its fields by name, such as max_rate=125",
+        )
     several = [target] if isinstance(target, str | Target) else list(target)
     places = [load_target(one) if isinstance(one, str) else one for one in several]
     options = choose_options(model, places, choices)

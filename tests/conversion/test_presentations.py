@@ -193,3 +193,10 @@ def test_lif_neurons_never_fire_faster_than_they_can():
     # Curves that were trained as LIF's fire as they were trained.
     assert default_options(Model(filtered(hidden="lif_rate"))).neuron == "lif"
     assert rate_model(Model(filtered(hidden="lif"))).graph["h"].neuron.kind == "lif_rate"
+
+
+def test_options_in_the_place_of_a_target_are_refused():
+    import spiking_lmu
+
+    with pytest.raises(SpecError, match="target: got an Options"):
+        spiking_lmu.convert(Model(filtered()), Options())
