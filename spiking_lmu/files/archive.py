@@ -38,7 +38,7 @@ MIB = 1 << 20
 #: Entries of an archive; bytes of its list of entries; bytes of a name in it.
 MAX_ENTRIES, MAX_LIST, MAX_NAME = 10_000, 4 * MIB, 2_000
 #: Bytes of all entries: so many in any case, more only if the file is at least 1/16 of them.
-SMALL, RATIO, MAX_TOTAL = 64 * MIB, 16, 4 << 30
+SMALL, RATIO, MAX_TOTAL = 32 * MIB, 16, 4 << 30
 #: Bytes, depth, digits of one number, and numbers of values of a JSON document.
 MAX_JSON, MAX_DEPTH, MAX_DIGITS, MAX_VALUES = 3 * MIB, 100, 40, 400_000
 #: An NPY header that NumPy writes has 118 bytes; dimensions of an array.
