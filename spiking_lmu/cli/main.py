@@ -91,7 +91,8 @@ def _in_words(error: Exception) -> str:
     """One line for any error: the family's own, the system's, and those nobody foresaw."""
     if isinstance(error, SpikingLmuError):
         return str(error)
-    if isinstance(error, MemoryError):
+    # A library that does not fit is an ImportError of the dynamic linker's.
+    if isinstance(error, MemoryError) or "failed to map segment" in told(error):
         return "memory: got more work than fits, expected less; try fewer samples or smaller files"
     if isinstance(error, OSError) and error.errno is not None:
         what = one_line(str(error.filename or "standard output"))
