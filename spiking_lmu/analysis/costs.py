@@ -21,6 +21,7 @@ from .energy import (
     load_devices,
     read_counts,
 )
+from .fitting import require_one_length
 from .samples import draw, name_of
 
 
@@ -69,6 +70,9 @@ def energy(
         counts = [counts_of(outcome) for outcome in mine]
     else:
         counts = runs
+    if data is not None:
+        # How often a population is silent must not count padding.
+        require_one_length("energy", data)
     shares = (
         {}
         if data is None
