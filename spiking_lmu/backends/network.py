@@ -17,7 +17,7 @@ from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.timing import Timing
-from spiking_lmu.graph.transforms import AveragePool, Convolution, Sparse
+from spiking_lmu.graph.transforms import AveragePool, Convolution, Dense, OneToOne, Sparse
 
 Array = np.ndarray
 #: Makes an object of the given size that passes on, from each presentation's first step,
@@ -271,11 +271,20 @@ def _add_projection(
         synapse = None
     scaled = projection.transform.scaled(gain)
     held = bool(projection.delay) and synapse is None
-    if held and isinstance(scaled, Convolution) and post.name in built.ensembles:
-        # A chip takes convolutions of spikes, not of what the host holds.
-        scaled = Sparse.from_matrix(scaled.sparse(pre.size))
-    listed = isinstance(scaled, Sparse | Convolution | AveragePool)
-    if relayed and listed and pre.neuron.spiking and post.name in built.nodes:
+    if (
+        held
+        and relayed
+        and post.name in built.ensembles
+        and not isinstance(scaled, Dense | OneToOne)
+    ):
+        # A chip takes convolutions and lists of weights for spikes, not for what the host holds.
+        scaled = Dense(scaled.matrix(pre.size))
+    # nengo-loihi 1.1.0 takes one weight a neuron, on the way to the host, for one weighted sum of
+    # all (``probe.py``, ``weight_outputs``), and no lists of weights at all: the host weighs.
+    on_host = isinstance(scaled, Sparse | Convolution | AveragePool) or (
+        isinstance(scaled, OneToOne) and scaled.array is not None
+    )
+    if relayed and on_host and pre.neuron.spiking and post.name in built.nodes:
         relay = nengo.Node(size_in=pre.size, label=f"{projection.name}.spikes")
         nengo.Connection(source, relay, synapse=synapse, label=f"{projection.name}.spikes")
         source, synapse = relay, None

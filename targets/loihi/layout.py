@@ -175,7 +175,9 @@ def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ..
             continue
         weights = _weights(transform, post.size)
         if held:
-            found.append(Synapses(None, p.name, _on_off(weights), DECODE_TAU, True))
+            # Zeros among them too: nengo-loihi takes no lists of weights from the host.
+            full = weights if weights.ndim == 1 else transform.matrix(graph[p.pre].size).T
+            found.append(Synapses(None, p.name, _on_off(full), DECODE_TAU, True))
             continue
         # As nengo-loihi does it, step by step: equal rows share memory, to the last bit.
         weights = weights * (1.0 / dt) * height

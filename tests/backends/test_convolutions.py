@@ -6,9 +6,10 @@ import pytest
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.conversion import Options, convert
 from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import AveragePool, Convolution, Dense
 from spiking_lmu.targets.loihi.convolution import ConvolutionSynapses
 from spiking_lmu.targets.loihi.layout import lay_out
@@ -115,3 +116,21 @@ def test_loihi_engines_agree(images):
     for name, spikes in runs[0].spikes.items():
         np.testing.assert_array_equal(runs[1].spikes[name], spikes)
         assert spikes.sum() > 0
+
+
+@loihi
+@pytest.mark.parametrize("engine", ["stock", "batched"])
+def test_a_weight_for_each_neuron_on_the_way_to_the_host(engine):
+    """nengo-loihi itself adds all neurons up where a connection has one weight a neuron."""
+    neurons = Population("n", 3, Neuron("spiking_relu"), bias=np.array([100.0, 200.0, 500.0]))
+    into = Projection("x", "n", np.zeros((3, 1)))
+    weights = np.array([1.0, -2.0, 0.5])
+    out = Projection("n", "out", weights, name="weighed")
+    graph = Graph((Population("x", 1), neurons, Population("out", 3)), (into, out), "x", "out")
+    still = Activity(1.0, 1.0, 1.0, 1.0)
+    model = Model(graph, Timing(100), activity={"n": still})
+    with get_target("loihi").deploy(model, 1, engine=engine) as deployment:
+        run = deployment.run(np.zeros((1, 1, 1)))
+    # Spikes are 1 / dt high, and the first steps are the chip's delay.
+    np.testing.assert_allclose(run.outputs[0].sum(axis=0) * 1e-3, weights * run.spikes["n"][0])
+    assert (run.spikes["n"][0] > 5).all()
