@@ -103,13 +103,16 @@ def options_of(target: Target) -> dict[str, TargetOption]:
 
 
 def check_options(target: Target, given: Mapping[str, Any]) -> None:
-    """Refuse an option that ``target`` does not have.
+    """Refuse an option that ``target`` does not have; a ``deploy`` with ``**`` takes any.
 
     Raises
     ------
     TargetError
         With the options that it has.
     """
+    parameters = inspect.signature(target.deploy).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return
     known = options_of(target)
     for name in given:
         if name not in known:

@@ -147,6 +147,8 @@ def _pooled_convolution(pool: AveragePool, convolution: Convolution) -> Convolut
     back.
     """
     windows, taken = convolution.windows, pool.windows
+    if convolution.input_shape != pool.output_shape:  # the same numbers on other axes
+        return None
     if taken.padding_name != "valid" or set(windows.dilation) != {1}:
         return None
     if any(t > p for p, t in zip(taken.kernel, taken.strides, strict=True)):

@@ -28,7 +28,8 @@ def rate_twin(graph: Graph) -> Graph:
     'lif_rate'
     """
     changed = [
-        replace(p, neuron=replace(p.neuron, kind=RESPONSE_OF[p.neuron.kind])) for p in graph.spiking
+        replace(p, neuron=replace(p.neuron, kind=RESPONSE_OF[p.neuron.kind]), on_host=False)
+        for p in graph.spiking
     ]
     return on_presentations(graph.with_populations(changed), graph.dt)
 

@@ -64,6 +64,12 @@ def from_nir(path_or_graph: Any, *, dt: float = 0.001, task: str = "classificati
         Nodes without a counterpart, all of them in one line.
     MissingExtraError
         The package ``nir`` is not installed.
+
+    Examples
+    --------
+    ::
+
+        model = from_nir("network.nir")
     """
     nir = _nir()
     graph = path_or_graph
@@ -103,6 +109,12 @@ def to_nir(model: Model, path: str | Path | None = None) -> Any:
         steps.
     MissingExtraError
         The package ``nir`` is not installed.
+
+    Examples
+    --------
+    ::
+
+        to_nir(spiking, "network.nir")
     """
     nir = _nir()
     made = _Writer(model, nir).build()

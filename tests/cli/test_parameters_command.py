@@ -79,7 +79,10 @@ BAD = {
         "ends in .npz",
     ),
     "no network": (["inspect", "params.npz", "--network", "mine:nothing"], "returns int"),
-    "not an export": (["apply", "params.npz", "--to", "x", "-o", "y"], "without parameters.json"),
+    "not an export": (
+        ["apply", "params.npz", "--to", "x", "-o", "y"],
+        "no entry 'parameters.json'",
+    ),
     "a folder": (["inspect", "sub.npz"], "a folder"),
 }
 

@@ -183,7 +183,7 @@ HOSTILE = {
         "got",
     ),
     "NaN": (poison, "NaN"),
-    "a bomb": (bomb, "50000000 bytes"),
+    "a bomb": (bomb, "50,0.* bytes of entries in a file of"),
     "another array": (
         lambda m, e: e.update({next(iter(e)): e[next(iter(e))][:-1] + b"\1"}),
         "SHA-256",

@@ -14,9 +14,8 @@ import signal, time
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
-from spiking_lmu.runs import Setup, Shard
 from spiking_lmu.runs.processes import Processes
-from spiking_lmu.runs.shards import pack
+from spiking_lmu.runs.shards import Setup, Shard, pack
 
 model = Model(build(LmuSpec(order=2, units=2)))
 setup = Setup(get_target("reference"), pack(model), 3, 0, {}, None, {})
