@@ -88,6 +88,8 @@ class Comparison(Result):
     dt
         Seconds from one input to the next, if known.
 
+    Examples
+    --------
     ``compare(model, data)`` gives a ``Comparison(data="psmnist test", ...)``; ``print`` shows its
     table, and ``to_html("report.html")`` writes its page.
     """

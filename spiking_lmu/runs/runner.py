@@ -43,6 +43,8 @@ class Job:
         So many of the samples, drawn at random, must be identical on the backend's own
         simulator, where the target can be verified.
 
+    Examples
+    --------
     ``compare(model, data, [Job(get_target("loihi"), samples=200)])`` runs Loihi on 200 samples.
     """
 

@@ -77,3 +77,13 @@ def test_the_demonstration_is_written_on_the_api(tmp_path, monkeypatch):
     assert demo.main() == 0
     for name in ("report.html", "report.json", "report.md", "psmnist-ff-relu.slmu"):
         assert (tmp_path / name).exists()
+
+
+def test_the_site_describes_every_public_name():
+    import spiking_lmu as sl
+
+    page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"^\.\. auto(?:class|function|exception):: spiking_lmu\.(\w+)$", page, re.M)
+    )
+    assert named | {"datasets", "parameters"} == set(sl.__all__)
