@@ -79,10 +79,10 @@ def run(options: Namespace) -> int:
         require_spiking(name, model)
     settings = run_settings(options, next(iter(paths.values())).with_suffix(".journal"))
     jobs = _jobs(options)
+    data = datasets.load(options.data, folder=options.folder).test
     samples = options.samples
     if samples is None and options.until is None:
-        samples = SAMPLES
-    data = datasets.load(options.data, folder=options.folder).test
+        samples = min(SAMPLES, len(data))
     preflight(loaded, [job.target for job in jobs or ()])
     interrupted = False
     try:

@@ -413,9 +413,10 @@ def _on_sequences(
     chosen = {name: getattr(settings, name) for name in shared}
     spec = SequenceSettings(**{key: value for key, value in chosen.items() if value is not None})
     with shown(progress) as told:
-        told.start(name, 0, spec.epochs, "epochs")
 
         def report(epoch: int, epochs: int, values: dict[str, float]) -> None:
+            if epoch == 1:  # Several networks are trained where one of them is chosen.
+                told.start(name, 0, epochs, "epochs")
             told.advance(1, f"epoch {epoch}/{epochs}  loss {values['loss']:.4f}")
 
         found = fit(data, spec, report)
