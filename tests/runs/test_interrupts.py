@@ -21,8 +21,8 @@ model = Model(build(LmuSpec(order=2, units=2)))
 setup = Setup(get_target("reference"), pack(model), 3, 0, {}, None, {})
 with Processes(2).open(setup, 100) as crew:
     (result,) = crew.results([Shard()])
-    print(repr(result.problem), *(p._process.pid for p in crew._processes), flush=True)
     try:
+        print(repr(result.problem), *(p._process.pid for p in crew._processes), flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
