@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.metrics import METRIC, Metric
@@ -101,12 +102,25 @@ def as_markdown(comparison: Comparison) -> str:
         ]
         lines.append("")
     if comparison.provenance:
-        lines += ["## Provenance", ""]
-        lines += [
-            f"- {escape(key)}: {escape(value)}" for key, value in comparison.provenance.items()
-        ]
-        lines.append("")
+        lines += ["## Provenance", "", *_provenance(comparison.provenance), ""]
     return "\n".join(lines)
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[str]:
+    """A line an entry; of each model how it was trained, for the rest is in the JSON report."""
+    lines = []
+    for key, entry in provenance.items():
+        if key == "models" and isinstance(entry, Mapping):
+            for name, record in entry.items():
+                training = record.get("training") if isinstance(record, Mapping) else None
+                command = training.get("command") if isinstance(training, Mapping) else None
+                way = command or "a way unrecorded"
+                lines.append(f"- {escape(name)}: trained by {escape(way)}")
+            continue
+        if isinstance(entry, Mapping):
+            entry = ", ".join(f"{name} {part}" for name, part in entry.items())
+        lines.append(f"- {escape(key)}: {escape(entry)}")
+    return lines
 
 
 def _of_accuracy(table_rows: Iterable[Row]) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
+from spiking_lmu.report.markdown import as_markdown
 from spiking_lmu.report.traces import drawn
 from spiking_lmu.report.words import sentence
 from spiking_lmu.runs.results import Outcome, Trace
@@ -149,6 +150,25 @@ def strict(path: Path):
         raise AssertionError(text)
 
     return json.loads(path.read_bytes(), parse_constant=refuse)
+
+
+def test_markdown_says_where_a_model_comes_from_in_a_line(comparison):
+    provenance = {
+        "seed": 3,
+        "versions": {"numpy": "2.1", "nengo": "4.1"},
+        "models": {
+            "a": {"training": {"command": "train it", "curve": [{"loss": 1.0}] * 99}},
+            "b": 1,
+        },
+    }
+    text = as_markdown(dataclasses.replace(comparison, provenance=provenance))
+    lines = text.partition("## Provenance")[2].split("\n")
+    assert [line for line in lines if line] == [
+        "- seed: 3",
+        "- versions: numpy 2.1, nengo 4.1",
+        "- a: trained by train it",
+        "- b: trained by a way unrecorded",
+    ]
 
 
 def test_json_is_strict_and_complete(comparison, tmp_path):
