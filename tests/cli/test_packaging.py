@@ -1,5 +1,6 @@
 """What pyproject.toml says about the package is so."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,14 @@ def test_the_version_stands_in_one_place_and_in_the_citation():
     assert 'version = "' not in (ROOT / "pyproject.toml").read_text().partition("[tool.")[0]
     cited = (ROOT / "CITATION.cff").read_text()
     assert f"\nversion: {spiking_lmu.__version__}\n" in cited
+
+
+def test_every_extra_that_an_error_advises_exists():
+    tomllib = pytest.importorskip("tomllib", reason="the standard library has it from 3.11 on")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    sources = [*(ROOT / "spiking_lmu").rglob("*.py"), *(ROOT / "targets").rglob("*.py")]
+    calls = [re.findall(r'missing_extra\([^()]*"(\w+)"\)', p.read_text("utf-8")) for p in sources]
+    advised = {name for found in calls for name in found}
+    assert {"dl", "loihi", "parquet"} <= advised <= set(extras)
