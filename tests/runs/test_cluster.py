@@ -126,12 +126,20 @@ def test_nobody_answers(monkeypatch):
 def test_who_answers_nothing_or_nonsense_is_no_scheduler(monkeypatch, says):
     """Dask's own client waits for ever for a listener that never speaks."""
     monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    refused = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        talking = threading.Thread(target=lambda: listener.accept()[0].sendall(says), daemon=True)
+
+        def talk():
+            with listener.accept()[0] as connection:
+                connection.sendall(says)
+                refused.wait(60)  # the connection stays open until the refusal
+
+        talking = threading.Thread(target=talk, daemon=True)
         talking.start()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(SpecError, match="no answer from"):
             Cluster(address)
+        refused.set()
         talking.join()
 
 
