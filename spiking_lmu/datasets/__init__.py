@@ -9,7 +9,8 @@ from typing import overload
 from .arrays import from_arrays
 from .dataset import SPLITS, Dataset, Picture, Splits
 from .mnist import DATASETS, load_mnist, permutation
-from .sources import Request, open_data, source_names
+from .request import Request
+from .sources import open_data, source_names
 
 __all__ = [
     "DATASETS",

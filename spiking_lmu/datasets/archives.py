@@ -12,7 +12,7 @@ from spiking_lmu.errors import DatasetError, missing_extra
 
 from .arrays import from_arrays
 from .dataset import Splits
-from .sources import COMMON, Request
+from .request import COMMON, Request
 
 Array = np.ndarray
 

@@ -19,7 +19,7 @@ from spiking_lmu.files.archive import Wanted, map_npy, open_archive
 
 from .arrays import from_arrays
 from .dataset import Splits
-from .sources import COMMON, SUFFIXES, Request
+from .request import COMMON, Request
 
 Array = np.ndarray
 Pair = tuple[Any, Any]
@@ -31,6 +31,8 @@ MOST_BYTES = 2 << 30
 KINDS, RATIO = "fiubU", 100
 #: Characters of a cell or name in a table; NumPy takes the longest for all.
 MAX_CELL = 500
+#: Endings of the files that are read.
+SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
 #: Names of arrays in an NPZ archive, and of columns in a table, by what they are for.
 X_NAMES = ("x", "x_train", "train_x", "inputs")
 Y_NAMES = ("y", "y_train", "train_y", "labels", "targets")

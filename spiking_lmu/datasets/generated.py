@@ -8,7 +8,7 @@ from spiking_lmu.errors import DatasetError
 from spiking_lmu.graph.task import Task
 
 from .dataset import Dataset, Splits
-from .sources import Request
+from .request import Request
 
 Array = np.ndarray
 

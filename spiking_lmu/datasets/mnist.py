@@ -22,7 +22,7 @@ from spiking_lmu.graph.task import Task
 from .dataset import Dataset, Picture, Splits, check_whole, choose, with_digest
 from .idx import FILES, values
 from .mnist_files import find
-from .sources import Request
+from .request import Request
 
 # name -> (family of files, presented pixel by pixel?, permuted?)
 _FORMS = {

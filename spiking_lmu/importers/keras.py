@@ -10,7 +10,7 @@ neighbours where that leaves no more connections (:mod:`spiking_lmu.graph.fold`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -22,27 +22,20 @@ import numpy as np
 from spiking_lmu.errors import ImportNetworkError, SpikingLmuError
 from spiking_lmu.files.archive import Refused
 from spiking_lmu.graph.fold import cheaper, fold_linear
-from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.graph import Graph, Population
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.neurons import LINEAR, Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
-from spiking_lmu.graph.transforms import (
-    OneToOne,
-    Sparse,
-    Transform,
-)
 
 from . import keras_lmu
-from .keras_activations import Refusal, parse_activation
+from .keras_activations import Refusal
+from .keras_builder import Builder, Tensor, require_size
 from .keras_file import Layer, Saved, Source, read_saved
 from .keras_layers import (
     HANDLERS,
     PASSING,
-    Tensor,
     every,
     layer_problems,
-    require_size,
     target_shape,
     wrapped,
 )
@@ -86,7 +79,7 @@ def from_keras(path_or_model: Any, *, task: Task | str | None = None, output: st
     """
     saved = read_saved(path_or_model)
     ends = _chosen(saved, output)
-    builder = Builder(saved)
+    builder = Walk(saved)
     with _refusing(saved):
         found = list(builder.problems(saved, ends))
     if found:
@@ -159,32 +152,17 @@ def _task(task: Task | str | None, saved: Saved, graph: Graph, timed: bool, soft
     return Task("classification" if classes else "regression", "every" if timed else "last")
 
 
-class Builder:
-    """Populations and projections of one model, layer after layer.
-
-    Attributes
-    ----------
-    populations, projections
-        What there is so far.
-    notes
-        What the user should know, a sentence each.
-    steps
-        Length of sequences, if the model fixes it; 1 for a model that reads all at once.
-    """
+class Walk(Builder):
+    """Goes through a model, layer after layer, each of which adds its parts."""
 
     def __init__(self, saved: Saved) -> None:
+        super().__init__()
         self.saved = saved
-        self.populations: list[Population] = []
-        self.projections: list[Projection] = []
-        self.notes: list[str] = []
-        self.steps: int | None = None
         self.sequence = any(
             layer.kind in (*keras_lmu.LAYERS, "TimeDistributed") for layer in every(saved)
         )
-        self._softmax = False
-        #: Layers whose work is done to the data; linear populations that have a meaning.
+        #: Layers whose work is done to the data.
         self._at_entry: set[str] = set()
-        self.kept: set[str] = set()
 
     # -- what is refused ---------------------------------------------------------------------
 
@@ -213,7 +191,7 @@ class Builder:
             self.populations[0].name,
             out.population,
         )
-        return graph, out.timed, self._softmax
+        return graph, out.timed, self.softmax
 
     def _enter(self, saved: Saved) -> list[Tensor]:
         """One input population; of several inputs each is a part of it."""
@@ -239,7 +217,7 @@ class Builder:
         parts, start = [], 0
         for source, (_, shape), size in zip(saved.inputs, shapes, sizes, strict=True):
             index = np.arange(start, start + size)
-            part = self._picked(name, sum(sizes), index, source.layer)
+            part = self.picked_values(name, sum(sizes), index, source.layer)
             parts.append(Tensor(part, shape, self.sequence, self.steps))
             start += size
         names = ", ".join(source.layer for source in saved.inputs)
@@ -330,153 +308,6 @@ class Builder:
             made = self._layer(inner, [replace(x, timed=False)], name, last)
             return replace(made, timed=True, steps=x.steps)
         return HANDLERS[layer.kind](self, layer, inputs, name, last)
-
-    # -- what layers are made of -------------------------------------------------------------
-
-    def size(self, population: str) -> int:
-        """Neurons of a population."""
-        return next(p.size for p in self.populations if p.name == population)
-
-    def tensor(self, population: str) -> Tensor:
-        """The values of a population at every step, as features."""
-        return Tensor(population, (self.size(population),), True, self.steps)
-
-    def linear(
-        self, name: str, source: Tensor, transform: Transform | None, bias: Array | None = None
-    ) -> str:
-        """A linear population that reads ``source``; returns its name."""
-        made = transform if transform is not None else OneToOne()
-        size = source.size if made.shape is None else made.shape[0]
-        return self.activated(name, size, bias, None, [(source.population, made, "")]).population
-
-    def activated(
-        self,
-        name: str,
-        size: int,
-        bias: Array | None,
-        activation: Any,
-        links: Sequence[tuple[str, Transform, str]],
-    ) -> Tensor:
-        """Neurons with a Keras activation that read ``links``: (source, transform, name)."""
-        require_size(size, name)
-        kind, pieces = parse_activation(activation)
-        offset = np.zeros(size) if bias is None else np.asarray(bias, float)
-        if pieces is None:
-            self.populations.append(Population(name, size, Neuron(kind), bias=offset))
-            self.projections += [Projection(pre, name, t, name=label) for pre, t, label in links]
-            return Tensor(name, (size,), True, self.steps)
-        self.populations.append(Population(f"{name}.sum", size, LINEAR, bias=offset))
-        self.projections += [
-            Projection(pre, f"{name}.sum", t, name=label) for pre, t, label in links
-        ]
-        self.populations.append(Population(name, size))
-        for i, piece in enumerate(pieces):
-            part = f"{name}.part{i + 1}"
-            self.populations.append(
-                Population(part, size, Neuron("relu"), np.array(piece.gain), np.array(piece.bias))
-            )
-            self.projections.append(Projection(f"{name}.sum", part))
-            self.projections.append(Projection(part, name, np.full(size, piece.weight)))
-        return Tensor(name, (size,), True, self.steps)
-
-    def feed_back(self, output: Tensor, name: str, weights: Array, label: str) -> None:
-        """Let neurons read what they put out in the presentation before."""
-        into = f"{name}.sum" if any(p.name == f"{name}.sum" for p in self.populations) else name
-        self.projections.append(Projection(output.population, into, weights, delay=1, name=label))
-
-    def _picked(self, source: str, size: int, index: Array, name: str) -> str:
-        """A linear population whose value k is value ``index[k]`` of the source; 0 where -1."""
-        rows = np.flatnonzero(index.ravel() >= 0)
-        columns = index.ravel()[rows]
-        transform = Sparse((index.size, size), rows, columns, np.ones(len(rows)))
-        self.populations.append(Population(name, index.size))
-        self.projections.append(Projection(source, name, transform, trainable=False))
-        return name
-
-    def picked(self, x: Tensor, index: Array, name: str) -> Tensor:
-        """``x`` in another order or shape; ``index`` is -1 where there is nothing."""
-        require_size(index.size, name)
-        made = self._picked(x.population, x.size, index, name)
-        return replace(x, population=made, shape=index.shape, padding=())
-
-    def materialised(self, x: Tensor, name: str) -> Tensor:
-        """``x`` with its padding in a population of its own, if it has any."""
-        if not x.padding:
-            return x
-        sides = [n + a + b for n, (a, b) in zip(x.shape, x.padding, strict=False)]
-        require_size(prod(sides) * x.shape[-1], name)
-        index = np.arange(x.size).reshape(x.shape)
-        return self.picked(x, np.pad(index, (*x.padding, (0, 0)), constant_values=-1), name)
-
-    def concatenated(self, parts: Sequence[Tensor], name: str, axis: int = -1) -> Tensor:
-        """Side by side along an axis of one presentation."""
-        if len(parts) == 1:
-            return parts[0]
-        starts = np.cumsum([0, *(p.size for p in parts)])
-        numbered = [
-            np.arange(start, start + p.size).reshape(p.shape)
-            for start, p in zip(starts, parts, strict=False)
-        ]
-        order = np.concatenate(numbered, axis)
-        self.populations.append(Population(name, order.size))
-        for start, part in zip(starts, parts, strict=False):
-            flat = order.ravel() - start
-            rows = np.flatnonzero((flat >= 0) & (flat < part.size))
-            transform = Sparse((order.size, part.size), rows, flat[rows], np.ones(len(rows)))
-            label = f"{part.population}_to_{name.rpartition('.')[2]}"
-            taken = sum(p.name.startswith(label) for p in self.projections)
-            label += f"_{taken + 1}" if taken else ""
-            self.projections.append(
-                Projection(part.population, name, transform, name=label, trainable=False)
-            )
-        return replace(parts[0], population=name, shape=order.shape)
-
-    # -- arrays of a layer -------------------------------------------------------------------
-
-    def arrays(self, layer: Layer, names: Sequence[str]) -> dict[str, Array]:
-        """All arrays of a layer, which should be these, in this order."""
-        return self.named(layer, names, lambda _: True)
-
-    def named(
-        self, layer: Layer, names: Sequence[str], belongs: Callable[[str], bool]
-    ) -> dict[str, Array]:
-        """Those arrays whose path ``belongs``; by name, or by place where they have none."""
-        found = [(path, array) for path, array in layer.arrays.items() if belongs(path)]
-        last = [path.rpartition("/")[2] for path, _ in found]
-        if all(part.isdecimal() for part in last):
-            if len(found) != len(names):
-                raise Refusal(
-                    f"{len(found)} arrays in {layer.name} instead of {len(names)} "
-                    f"({', '.join(names)})",
-                    "save the model again",
-                )
-            return {name: np.asarray(a, float) for name, (_, a) in zip(names, found, strict=True)}
-        if len(set(last)) != len(last):
-            raise Refusal(f"two arrays of one name in {layer.name}", "save it as .keras")
-        by_name = {name: np.asarray(a, float) for name, (_, a) in zip(last, found, strict=True)}
-        missing = [name for name in names if name not in by_name]
-        if missing:
-            raise Refusal(f"no {missing[0]} in {layer.name}", "save the model again")
-        return {name: by_name[name] for name in names}
-
-    def check_shapes(
-        self, layer: Layer, arrays: dict[str, Array], shapes: dict[str, tuple[int, ...]]
-    ) -> None:
-        """Refuse arrays that do not fit one another."""
-        for name, array in arrays.items():
-            if array.shape != shapes[name]:
-                raise Refusal(
-                    f"{layer.name}: {name} of shape {array.shape} where its configuration says "
-                    f"{shapes[name]}",
-                    "save the model again",
-                )
-
-    def softmax_left_out(self, name: str, last: bool) -> None:
-        """Note that the softmax ``name`` is left out, which only the last one may be."""
-        if not last:
-            raise Refusal(f"a softmax at {name}, before the output", "keep it for the end")
-        self._softmax = True
-        self.notes.append(f"The softmax of {name} is left out: the largest output stays so.")
 
 
 def _compare(model: Model, keras_model: Any, steps: int | None, softmax: bool, output: str) -> None:

@@ -1,15 +1,15 @@
 """What each layer of Keras becomes: one function a layer, and what is refused.
 
-A function adds populations and projections to a :class:`.keras.Builder` and says where the
+A function adds populations and projections to a :class:`.keras_builder.Builder` and says where the
 layer's output is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,14 +26,10 @@ from spiking_lmu.graph.transforms import (
 
 from . import keras_lmu
 from .keras_activations import Piece, Refusal, activation_name, leaky, parse_activation
+from .keras_builder import Builder, Tensor, require_size
 from .keras_file import Layer, Saved, class_of
 
-if TYPE_CHECKING:
-    from .keras import Builder
-
 Array = np.ndarray
-#: Values of one layer, far above any network that could be simulated.
-MAX_VALUES = 1 << 24
 #: Layers that do nothing after training.
 PASSING = {
     "ActivityRegularization",
@@ -67,42 +63,6 @@ INSTEAD = {
     **dict.fromkeys(("Lambda", "TFOpLambda"), "use layers of Keras; code is not run"),
     **dict.fromkeys(("Embedding", "Masking"), "do that to the data before"),
 }
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What a layer gives out: a population's values.
-
-    Parameters
-    ----------
-    population
-        Its name.
-    shape
-        Of one presentation: (features,), (steps, channels), (height, width, channels).
-    timed
-        Whether there is one for each step of a sequence, and Keras's shape has a time axis.
-    steps
-        Length of the sequence, if the model fixes it.
-    padding
-        Zeros to be put around it, by axis, by the layer that reads it.
-    """
-
-    population: str
-    shape: tuple[int, ...]
-    timed: bool = False
-    steps: int | None = None
-    padding: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def size(self) -> int:
-        """Numbers in one presentation."""
-        return prod(self.shape)
-
-
-def require_size(size: int, name: str) -> None:
-    """Refuse a layer of no or more values than any network that could be simulated."""
-    if not 0 < size <= MAX_VALUES:
-        raise Refusal(f"{name} with {size:,} values", f"give it 1 to {MAX_VALUES:,}")
 
 
 def every(saved: Saved) -> Iterator[Layer]:

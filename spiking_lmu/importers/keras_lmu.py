@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +23,8 @@ from spiking_lmu.graph.graph import Population, Projection
 from spiking_lmu.graph.lmu import check_whole, continuous_matrices, memory_matrices
 from spiking_lmu.graph.transforms import Dense, Sparse, Transform
 
+from .keras_builder import Builder, Tensor
 from .keras_file import Layer, class_of
-
-if TYPE_CHECKING:
-    from .keras import Builder
-    from .keras_layers import Tensor
 
 Array = np.ndarray
 #: Layers with a time axis, and what they are as (layer around a cell, cell).

@@ -3,7 +3,8 @@
 from .html import write_html
 from .json_report import write_json
 from .markdown import write_markdown
-from .table import Row, rows, to_rich
+from .rows import Row, rows
+from .table import to_rich
 from .words import headline
 
 __all__ = ["Row", "headline", "rows", "to_rich", "write_html", "write_json", "write_markdown"]

@@ -13,7 +13,7 @@ from rich.text import Text
 from spiking_lmu.analysis.check import CheckResult
 
 from .cores import cores_table
-from .words import plain
+from .text import plain
 
 #: Kinds of problems with their words in a sentence and in the table, the worst first.
 SEVERITIES = {

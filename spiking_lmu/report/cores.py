@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .words import plain
+from .text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

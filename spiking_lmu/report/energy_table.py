@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.analysis.energy.report import RATE, EnergyReport, Entry
 
-from .words import NONE, count, plain
+from .text import NONE, count, plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,8 +13,8 @@ from .energy_table import LEFT_OUT, amount, joules
 from .ladder_plot import rate_histogram, waterfall
 from .ladder_words import MEANING, layer_cells, verdict
 from .templates import render
+from .text import points
 from .tradeoff_plot import tradeoff_plot
-from .words import points
 
 if TYPE_CHECKING:
     from markupsafe import Markup

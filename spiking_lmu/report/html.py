@@ -15,14 +15,15 @@ from spiking_lmu.analysis.statistics import confusion
 from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.runs.results import Outcome, Trace
 
-from . import words
 from .explanation import as_sections
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
+from .rows import RATE, Row, answers_of, rows_with_outcomes
 from .series import residual_plot, series_plot
-from .table import RATE, Row, answers_of, rows_with_outcomes
 from .templates import render
+from .text import NONE, column_heads
 from .traces import MAX_POPULATIONS, trace_plot
+from .words import headline, method
 
 #: Traced samples that are drawn; each takes one figure for each run.
 MAX_SAMPLES = 3
@@ -57,9 +58,9 @@ def as_html(comparison: Comparison) -> str:
         n=len(comparison.indices),
         rows=table_rows,
         models=list(dict.fromkeys(row.model for row in table_rows)),
-        headline=words.headline(table_rows),
-        method=" ".join(words.method(table_rows)),
-        dash=words.NONE,
+        headline=headline(table_rows),
+        method=" ".join(method(table_rows)),
+        dash=NONE,
         wide=Markup(accuracy_plot(table_rows, "wide")) if ran else "",
         narrow=Markup(accuracy_plot(table_rows, "narrow", narrow=True)) if ran else "",
         explanation=as_sections(comparison.explanations, comparison.tradeoffs, comparison.costs),
@@ -68,7 +69,7 @@ def as_html(comparison: Comparison) -> str:
         matrices=_matrices(comparison, pairs),
         residuals=_residuals(comparison, pairs),
         metric=METRIC[comparison.task.metric],
-        heads=words.column_heads(METRIC[comparison.task.metric]),
+        heads=column_heads(METRIC[comparison.task.metric]),
         images=bool(comparison.images),
         samples=_samples(comparison, pairs),
         undrawn=max(0, len(_traced(pairs)) - MAX_SAMPLES),
@@ -207,9 +208,7 @@ def _placements(pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
         mine = [(row, o) for row, o in pairs if row.model == model and o.placement]
         populations = dict.fromkeys(name for _, o in mine for name in o.placement)
         if populations:
-            lines = [
-                (name, [o.placement.get(name, words.NONE) for _, o in mine]) for name in populations
-            ]
+            lines = [(name, [o.placement.get(name, NONE) for _, o in mine]) for name in populations]
             found.append({"model": model, "targets": [r.target for r, _ in mine], "lines": lines})
     return found
 

@@ -15,7 +15,7 @@ from spiking_lmu.files.json_text import json_text
 from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.runs.results import Outcome
 
-from .table import Row, answers_of, rows_with_outcomes
+from .rows import Row, answers_of, rows_with_outcomes
 from .words import headline, late, method, sentence, stopping, verification
 
 SCHEMA = "spiking-lmu comparison"
@@ -67,11 +67,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]:
-    entry = asdict(row)
-    scores = {"accuracy": row.accuracy, "rate_accuracy": row.rate_accuracy, "in_time": row.in_time}
-    for key, value in scores.items():
-        if value is not None:
-            entry[key]["value"] = value.value
+    # Schema 1 calls every score an accuracy, whatever its metric.
+    scores = {"score": "accuracy", "rate_score": "rate_accuracy", "in_time": "in_time"}
+    entry = {scores.get(key, key): value for key, value in asdict(row).items()}
+    for name, key in scores.items():
+        if (score := getattr(row, name)) is not None:
+            entry[key]["value"] = score.value
     n = len(outcome.indices)
     totals = sum(outcome.spikes.values(), np.zeros(n)) if n else np.zeros(0)
     decided = outcome.decisions if n else np.zeros(0, dtype=int)

@@ -11,7 +11,7 @@ from spiking_lmu.analysis.explain.ladder import Ladder, Step
 from spiking_lmu.analysis.explain.layers import Layer
 
 from .canvas import BAND, BLUE, GREY, INK, PALE, VERMILLION, new_figure, style, to_svg
-from .words import plain, signed
+from .text import plain, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from spiking_lmu.analysis.explain.ladder import Ladder, Step
 from spiking_lmu.analysis.explain.layers import Layer
 from spiking_lmu.analysis.statistics import accuracy
 
-from .words import plain, points, signed
+from .text import plain, points, signed
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,7 +14,7 @@ from spiking_lmu.training.online.closed_form import best_readout, legendre_reado
 from spiking_lmu.training.online.delay import LearnedDelay, online_learning
 from spiking_lmu.training.train import TrainingResult
 
-from .words import duration
+from .text import duration
 
 DELAY_SCHEMA, DELAY_SCHEMA_VERSION = "spiking-lmu learned delay", 1
 

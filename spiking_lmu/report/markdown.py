@@ -12,24 +12,9 @@ from spiking_lmu.analysis.metrics import METRIC, Metric
 from spiking_lmu.analysis.statistics import Accuracy
 from spiking_lmu.files.writing import write_atomically
 
-from .table import RATE, Row, rows
-from .words import (
-    NONE,
-    column_heads,
-    count,
-    difference,
-    duration,
-    headline,
-    late,
-    method,
-    p_value,
-    plain,
-    sentence,
-    speed,
-    stopping,
-    value,
-    verification,
-)
+from .rows import RATE, Row, rows
+from .text import NONE, column_heads, count, duration, plain, speed, value
+from .words import difference, headline, late, method, p_value, sentence, stopping, verification
 
 _HEAD = (
     "Model",
@@ -124,7 +109,7 @@ def _provenance(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _of_accuracy(table_rows: Iterable[Row]) -> list[str]:
-    closed = any(isinstance(row.accuracy, Accuracy) for row in table_rows)
+    closed = any(isinstance(row.score, Accuracy) for row in table_rows)
     return ["Accuracy: with a Wilson interval."] if closed else []
 
 
@@ -139,7 +124,7 @@ def _checked(row: Row) -> str:
 
 def _cells(row: Row) -> list[str]:
     samples = f"{row.n:,} of {row.wanted:,}" + (" (partial)" if row.partial and row.n else "")
-    if row.accuracy is None:
+    if row.score is None:
         because = f"did not run: {row.problem}" if row.problem else "did not run"
         return [row.model, row.neuron, row.target, samples, because, *[NONE] * 6, row.where or NONE]
     return [
@@ -147,7 +132,7 @@ def _cells(row: Row) -> list[str]:
         row.neuron,
         row.target,
         samples,
-        value(row.accuracy),
+        value(row.score),
         difference(row),
         p_value(row),
         NONE if row.agreement is None else f"{100 * row.agreement:.1f} %",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .canvas import BAND, BLUE, GREY, INK, VERMILLION, new_figure, style, to_svg
-from .table import RATE, Row
-from .words import column_heads, plain
+from .rows import RATE, Row
+from .text import column_heads, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def accuracy_plot(rows: list[Row], name: str, *, narrow: bool = False) -> str:
     narrow
         Drawn for a phone.
     """
-    shown = [row for row in rows if row.accuracy is not None]
+    shown = [row for row in rows if row.score is not None]
     models = list(dict.fromkeys(row.model for row in shown))
     width = 3.7 if narrow else 7.6
     left = 1.25 if narrow else 2.1
@@ -86,10 +86,10 @@ def _dot(axes: Axes, row: Row, y: float) -> str:
     """Draw one row; say it in words for readers who do not see it."""
     from matplotlib.patches import Rectangle
 
-    own = row.accuracy
+    own = row.score
     assert own is not None
     factor = row.metric.factor
-    reference = own if row.target == RATE else row.rate_accuracy
+    reference = own if row.target == RATE else row.rate_score
     if reference is not None:
         low, high, middle = (factor * v for v in (reference.low, reference.high, reference.value))
         axes.add_patch(Rectangle((low, y - 0.5), high - low, 1, color=BAND, linewidth=0))

@@ -11,8 +11,8 @@ from spiking_lmu.graph.timing import Timing
 from spiking_lmu.runs.results import Trace
 
 from .canvas import BLUE, GREY, INK, PALE, VERMILLION, new_figure, style, to_svg
+from .text import plain
 from .traces import MAX_POPULATIONS, draw_raster, draw_readout
-from .words import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,20 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from . import words
+from . import text, words
 
-#: Functions of :mod:`.words` that templates use as filters.
+#: Functions that templates use as filters, by their names.
 FILTERS = (
-    "value",
-    "late",
-    "difference",
-    "p_value",
-    "count",
-    "speed",
-    "duration",
-    "sentence",
-    "stopping",
-    "verification",
+    *(text.count, text.duration, text.speed, text.value),
+    *(words.difference, words.late, words.p_value),
+    *(words.sentence, words.stopping, words.verification),
 )
 
 
@@ -30,7 +23,7 @@ def render(name: str, **values: Any) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {filter_name: getattr(words, filter_name) for filter_name in FILTERS}
+    environment.filters |= {function.__name__: function for function in FILTERS}
     folder = resources.files(__package__)
     template = folder.joinpath(name).read_text("utf-8")
     # The package's own; nothing of a user's is in it.

@@ -9,7 +9,7 @@ import numpy as np
 from spiking_lmu.runs.results import Trace
 
 from .canvas import BLUE, GREY, PALE, VERMILLION, new_figure, style, to_svg
-from .words import plain
+from .text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

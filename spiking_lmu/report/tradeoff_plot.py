@@ -9,7 +9,7 @@ from spiking_lmu.analysis.tradeoff import Point, Tradeoff, pick
 
 from .canvas import BAND, BLUE, GREY, INK, VERMILLION, style, to_svg
 from .energy_table import PREFIXES, joules
-from .words import count, plain
+from .text import count, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from spiking_lmu.analysis.tradeoff import CHOICES, Tradeoff, pareto_front, pick
 
-from .words import count, plain, points
+from .text import count, plain, points
 
 
 def tradeoff_table(tradeoff: Tradeoff) -> Table:

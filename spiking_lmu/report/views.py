@@ -36,10 +36,12 @@ from .explanation import as_sections, chip_of
 from .json_report import json_safe
 from .ladder_plot import waterfall
 from .learning_words import delay_record, delay_table, training_table
+from .rows import rows
 from .templates import render
+from .text import plain
 from .tradeoff_plot import tradeoff_plot
 from .tradeoff_table import tradeoff_rows, tradeoff_table
-from .words import headline, plain
+from .words import headline
 
 #: Characters of a line where there is no terminal.
 WIDTH = 100
@@ -189,15 +191,16 @@ def _view(result: Result) -> View:
 
 def _comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
     found = []
-    for row in table.rows(comparison):
+    for row in rows(comparison):
         values = {key: value for key, value in vars(row).items() if not hasattr(value, "n")}
-        for key, interval in (("accuracy", row.accuracy), ("points", row.paired)):
+        for key, interval in (("score", row.score), ("points", row.paired)):
             ends = (None, None) if interval is None else (interval.low, interval.high)
             values |= {f"{key}_low": ends[0], f"{key}_high": ends[1]}
-        values["accuracy"] = None if row.accuracy is None else row.accuracy.value
+        values["metric"] = row.metric.name
+        values["score"] = None if row.score is None else row.score.value
         values["points"] = None if row.paired is None else row.paired.difference
         values["p_value"] = None if row.paired is None else row.paired.p_value
-        found.append({k: v for k, v in values.items() if k not in ("paired", "rate_accuracy")})
+        found.append({k: v for k, v in values.items() if k not in ("paired", "rate_score")})
     return found
 
 
@@ -257,7 +260,7 @@ def _energy_rows(report: EnergyReport) -> list[dict[str, Any]]:
 
 VIEWS: dict[type, View] = {
     Comparison: View(
-        headline=lambda c: headline(table.rows(c)),
+        headline=lambda c: headline(rows(c)),
         parts=lambda c: [table.to_rich(c)],
         numbers=json_report.as_json,
         rows=_comparison_rows,

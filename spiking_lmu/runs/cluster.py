@@ -11,11 +11,10 @@ from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
-from spiking_lmu import __version__
 from spiking_lmu.compat.quiet import no_warnings
 from spiking_lmu.errors import SpecError, TargetError, missing_extra
 
-from .shards import Setup, Shard, ShardResult, release, work
+from .shards import Setup, Shard, ShardResult, release, versions_of, work
 
 OPTION, PACKAGE = "cluster", "spiking-lmu"
 #: Scheme, host name or IPv6 address in brackets, port.
@@ -93,13 +92,14 @@ class Cluster:
                 expected="at least one",
                 fix=f"start some: dask worker {self.address} --nthreads 1",
             )
+        here = versions_of(())["spiking-lmu"]
         for worker, theirs in found.items():
-            if theirs != __version__:
+            if theirs != here:
                 got = theirs if isinstance(theirs, str) else "none"
                 raise SpecError(
                     f"spiking-lmu on the worker {worker}",
                     got=got,
-                    expected=f"{__version__}, as here",
+                    expected=f"{here}, as here",
                     fix="install the same version on every worker",
                 )
 

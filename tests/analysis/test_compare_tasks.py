@@ -18,7 +18,7 @@ from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling
 from spiking_lmu.report.json_report import as_json
-from spiking_lmu.report.table import rows
+from spiking_lmu.report.rows import rows
 
 
 def random_data(seed, task, channels, outputs, ragged, dtype):
@@ -80,7 +80,7 @@ def test_whatever_the_data_compare_says_what_the_definition_says(
                 expected[i] = said[-1]
         np.testing.assert_allclose(outcome.outputs, expected, rtol=1e-5, atol=1e-5)
     row = rows(result)[1]
-    assert row.accuracy.value == pytest.approx(
+    assert row.score.value == pytest.approx(
         value_of(test.task, test.y, spiking.outputs, test.lengths)
     )
     assert row.paired.low <= row.paired.difference <= row.paired.high
@@ -116,7 +116,7 @@ def test_a_late_answer_is_said_to_be_late():
     row = rows(slow)[1]
     assert row.latency == 3
     assert "answers come 3 inputs late" in slow.to_markdown()
-    assert row.in_time.value != row.accuracy.value
+    assert row.in_time.value != row.score.value
 
 
 def test_data_of_another_model_are_refused():

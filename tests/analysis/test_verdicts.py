@@ -14,7 +14,7 @@ from spiking_lmu.analysis.anytime import anytime_interval
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.statistics import Paired, mcnemar, samples_needed
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
-from spiking_lmu.report.table import MARGIN_POINTS, SIGNIFICANT_P
+from spiking_lmu.report.rows import MARGIN_POINTS, SIGNIFICANT_P
 from spiking_lmu.report.words import method, p_value, sentence, stopping
 from spiking_lmu.runs.results import Outcome
 

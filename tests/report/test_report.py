@@ -34,7 +34,7 @@ def test_rows_put_the_rate_model_first_for_each_model(comparison):
     assert [r.target for r in rows(comparison)] == 2 * ["rate", *TARGETS]
     rate = rows(comparison)[0]
     assert rate.paired is None
-    assert (rate.accuracy.correct, rate.spikes_per_sample) == (N - 4, None)
+    assert (rate.score.correct, rate.spikes_per_sample) == (N - 4, None)
 
 
 def test_a_partial_outcome_is_compared_on_its_own_images(comparison):
@@ -45,7 +45,7 @@ def test_a_partial_outcome_is_compared_on_its_own_images(comparison):
     theirs = (rate.decisions == comparison.labels)[:120]
     assert row.partial
     assert (row.n, row.wanted) == (120, 200)
-    assert row.rate_accuracy.correct == theirs.sum()
+    assert row.rate_score.correct == theirs.sum()
     assert row.paired.n == 120
     assert row.paired.only_b == (theirs & ~ours).sum() > 0
     assert row.paired.difference == pytest.approx(100 * (ours.mean() - theirs.mean()))
@@ -106,7 +106,7 @@ def test_an_outcome_without_samples_says_why(comparison, tmp_path):
         problem="no module 'nengo_loihi'",
     )
     row = rows(empty)[1]
-    assert (row.verdict, row.accuracy, row.samples_per_second) == ("absent", None, None)
+    assert (row.verdict, row.score, row.samples_per_second) == ("absent", None, None)
     assert headline(rows(empty)) == "Reference did not run."
     for write in (write_html, write_markdown, write_json):
         write(empty, tmp_path / "report")

@@ -98,7 +98,7 @@ def test_an_interrupted_run_is_finished_by_other_workers(tmp_path, workers):
 
 
 def test_another_version_here_is_refused(local, monkeypatch):
-    monkeypatch.setattr(cluster, "__version__", "99.0")
+    monkeypatch.setattr(cluster, "versions_of", lambda _: {"spiking-lmu": "99.0"})
     with pytest.raises(SpecError, match=r"spiking-lmu on the worker tcp://.*expected 99\.0"):
         Cluster(local.scheduler_address)
 

@@ -1,8 +1,8 @@
 """A learning rule of one's own: one NumPy function, run by nengo's reference and by NengoDL.
 
 Nengo adds a signal *delta* to a connection's weights at the beginning of each step; a rule's
-operator computes it at the end of the step before.  That operator is here for the reference,
-and in :mod:`.rule_nengo_dl` for NengoDL.
+operator computes it at the end of the step before.  That operator is in :mod:`.rule_operators`
+for the reference, and in :mod:`.rule_nengo_dl` for NengoDL.
 
 Imports Nengo: import this module only where Nengo is wanted.
 """
@@ -20,13 +20,15 @@ from spiking_lmu.errors import SpecError
 
 nengo = import_nengo()
 
-from nengo.builder import Builder, Operator, Signal  # noqa: E402  (after import_nengo)
+from nengo.builder import Builder, Signal  # noqa: E402  (after import_nengo)
 from nengo.builder.connection import slice_signal  # noqa: E402
 from nengo.builder.learning_rules import build_or_passthrough  # noqa: E402
 from nengo.builder.operator import Reset  # noqa: E402
 from nengo.learning_rules import LearningRuleType  # noqa: E402
 from nengo.params import Default  # noqa: E402
 from nengo.synapses import Lowpass, SynapseParam  # noqa: E402
+
+from .rule_operators import SimNothing, SimRule  # noqa: E402
 
 Array = np.ndarray
 #: What a rule may read beside the activity before the connection and the weights.
@@ -133,59 +135,6 @@ class Writable(LearningRuleType):  # type: ignore[misc]
         super().__init__(size_in=0)
 
 
-class SimRule(Operator):
-    """Computes ``delta``, and the state if there is one, after all else in the step."""
-
-    def __init__(
-        self,
-        rule: LearningRule,
-        inputs: tuple[Signal, Signal, Signal],
-        delta: Signal,
-        state: Signal | None,
-    ) -> None:
-        super().__init__(tag=type(rule).__name__)
-        self.rule, self.state = rule, state
-        self.sets: list[Any] = []
-        self.incs: list[Any] = []
-        self.reads = list(inputs)
-        self.updates = [delta] if state is None else [delta, state]
-
-    def make_step(self, signals: Any, dt: float, rng: Any) -> Callable[[], None]:
-        """The reference runs one sample: a batch of one."""
-        pre, signal, weights = (_read_only(signals[one]) for one in self.reads)
-        delta = signals[self.updates[0]]
-        rule = self.rule
-        if not isinstance(rule, StatefulRule):
-
-            def change() -> None:
-                delta[...] = rule.change(pre, signal, weights, dt)[0]
-
-            return change
-        state = signals[self.updates[1]]
-        shown = _read_only(state)
-
-        def step() -> None:
-            changed, after = rule.step(pre, signal, weights, shown, dt)
-            delta[...], state[...] = changed[0], after[0]
-
-        return step
-
-
-class SimNothing(Operator):
-    """Updates a signal with what it is; without it NengoDL takes the weights for constants."""
-
-    def __init__(self, delta: Signal) -> None:
-        super().__init__(tag="Writable")
-        self.sets: list[Any] = []
-        self.incs: list[Any] = []
-        self.reads: list[Any] = []
-        self.updates = [delta]
-
-    def make_step(self, signals: Any, dt: float, rng: Any) -> Callable[[], None]:
-        """Nothing to do."""
-        return lambda: None
-
-
 @Builder.register(LearningRule)
 def build_rule(model: Any, rule_type: LearningRule, rule: Any) -> None:
     """Add the operator; what the rule reads can be probed.
@@ -286,10 +235,3 @@ def _shape_error(rule: LearningRule, what: str, got: Array, expected: tuple[Any,
         expected=f"({', '.join(map(str, expected))})",
         fix="keep the batch as the first axis: error[:, :, None] * pre[:, None, :]",
     )
-
-
-def _read_only(values: Array) -> Array:
-    """A view with a batch axis that a rule cannot write to by mistake."""
-    view = values[None]
-    view.flags.writeable = False
-    return view

@@ -1,4 +1,4 @@
-"""NengoDL's side of :mod:`.rule`: each sample of a batch has weights and state of its own.
+"""NengoDL's side of :mod:`.rule_operators`: each sample of a batch has weights of its own.
 
 Imports NengoDL: import this module only where NengoDL is wanted.
 """
@@ -14,7 +14,7 @@ import_nengo_dl()
 import tensorflow as tf  # noqa: E402  (after import_nengo_dl, which decides on its Keras)
 from nengo_dl.builder import Builder, OpBuilder  # noqa: E402
 
-from .rule import SimNothing, SimRule, StatefulRule  # noqa: E402
+from .rule_operators import SimNothing, SimRule  # noqa: E402
 
 
 @Builder.register(SimRule)
@@ -25,14 +25,13 @@ class RuleBuilder(OpBuilder):  # type: ignore[misc]
         """Find the signals; NengoDL gives an operator that does not merge one at a time."""
         super().build_pre(signals, config)
         (operator,) = self.ops
-        self.rule = operator.rule
+        self.rule, self.stateful = operator.rule, operator.state is not None
         self.inputs = [signals[signal] for signal in operator.reads]
         self.outputs = [signals[signal] for signal in operator.updates]
 
     def build_step(self, signals: Any) -> None:
         """One step of the whole batch."""
-        rule, dt = self.rule, signals.dt_val
-        stateful = isinstance(rule, StatefulRule)
+        rule, stateful, dt = self.rule, self.stateful, signals.dt_val
         values = [signals.gather(signal) for signal in self.inputs]
         values += [signals.gather(signal) for signal in self.outputs[1:]]
         on_tensors = rule.step_tf if stateful else rule.change_tf
