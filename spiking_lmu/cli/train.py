@@ -49,6 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trace-noise", type=float, default=0.0, help="fast: noise on the recurrence, s.d."
     )
+    parser.add_argument("--clip", type=float, help="fast: largest norm of a gradient (no limit)")
     parser.add_argument("--theta", type=float, help="sequences: remembered window, in inputs")
     parser.add_argument("--memories", type=int, help="sequences: memories (one a channel)")
     parser.add_argument(

@@ -32,12 +32,17 @@ class FastSchedule:
     trace_noise
         Standard deviation of the factors, drawn for each sequence and unit, on what the hidden
         layer sees of itself: on a chip that comes as spikes, and is never quite what it was.
+    clip
+        Largest norm of the gradient through time; a longer one is shortened to it.  Where no
+        warm-up made the recurrence idle, a few batches with gradients of many times the usual
+        length undo an epoch's work.
     """
 
     warm_up: int = 20
     warm_up_rate: float = 4e-3
     dropout: float = 0.2
     trace_noise: float = 0.0
+    clip: float | None = None
 
 
 def fit_fast(
@@ -164,7 +169,10 @@ class Trainer:
                 logits = cell.logits(x, 1.0 + extra.trace_noise * noise, dropped)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
             loss = tf.reduce_mean(losses)
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        gradients = tape.gradient(loss, variables)
+        if extra.clip is not None and not warm:
+            gradients, _ = tf.clip_by_global_norm(gradients, extra.clip)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         right = tf.argmax(logits, axis=1) == tf.cast(y, tf.int64)
         return loss, tf.reduce_sum(tf.cast(right, tf.int32))
 

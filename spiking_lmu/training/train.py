@@ -58,6 +58,7 @@ ONLY_IMAGES = (
     "current_tau",
     "recurrence_tau",
     "trace_noise",
+    "clip",
     "memory",
 )
 ONLY_SEQUENCES = ("theta", "memories", "gather", "patience", "balance")
@@ -90,9 +91,9 @@ class TrainingSettings:
         pixels; training images that are never trained on.
     trainer
         Recurrent: ``fast`` (TensorFlow, the memory computed at once) or ``nengo-dl``.
-    warm_up, current_tau, recurrence_tau, trace_noise
+    warm_up, current_tau, recurrence_tau, trace_noise, clip
         Fast: epochs on the memory alone, first; lowpass filters in inputs; noise on what the
-        hidden layer sees of itself, a standard deviation.
+        hidden layer sees of itself, a standard deviation; the largest norm of a gradient.
     theta, memories, gather, patience, balance
         For sequences that are not images; see
         :class:`spiking_lmu.training.sequences.SequenceSettings`.
@@ -129,6 +130,7 @@ class TrainingSettings:
     current_tau: float = 0.0
     recurrence_tau: float = 0.0
     trace_noise: float = 0.0
+    clip: float | None = None
     theta: float | None = None
     memories: int | None = None
     gather: bool | None = None
@@ -153,6 +155,7 @@ class TrainingSettings:
             "held_out": (0, TRAINING_SET - self._batch),
             "warm_up": (0, 10_000),
             "trace_noise": (0, 10),
+            "clip": (1e-6, 1e6),
             "bits": (1, 8),
             "smoothing": (0, 0.5),
         }
@@ -173,9 +176,9 @@ class TrainingSettings:
                 fix="leave it out for the default",
             )
         filtered = bool(self.current_tau or self.recurrence_tau)
-        if not self.fast and (filtered or self.trace_noise or self.warm_up):
+        if not self.fast and (filtered or self.trace_noise or self.warm_up or self.clip):
             raise SpecError(
-                "current_tau, recurrence_tau, trace_noise, warm_up",
+                "current_tau, recurrence_tau, trace_noise, warm_up, clip",
                 got=f"one of them for the {self.cell} cell and trainer={self.trainer}",
                 expected="cell=recurrent with trainer=fast",
                 fix="leave them out",
@@ -231,6 +234,7 @@ class TrainingSettings:
             warm_up=WARM_UP if self.warm_up is None else self.warm_up,
             dropout=self._dropout,
             trace_noise=self.trace_noise,
+            clip=self.clip,
         )
 
     @property

@@ -10,7 +10,7 @@ from spiking_lmu.graph.lmu import LmuSpec
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.training.fast import WEIGHTS, FastCell
-from spiking_lmu.training.fast_loop import FastSchedule, fit_fast
+from spiking_lmu.training.fast_loop import FastSchedule, Trainer, fit_fast
 from spiking_lmu.training.images import ImageEpochs
 from spiking_lmu.training.loop import Schedule
 from spiking_lmu.training.recurrent import build_trainable, write_params
@@ -159,6 +159,19 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, stop):
     assert [e["loss"] for e in again] == pytest.approx([e["loss"] for e in curve], rel=1e-5)
     for name, value in whole.weights.items():
         np.testing.assert_allclose(resumed.weights[name].numpy(), value.numpy(), atol=1e-6)
+
+
+def test_a_long_gradient_is_shortened():
+    moved = {}
+    for clip in (None, 1e-4):
+        cell = FastCell(spec("relu"), LENGTH, seed=0)
+        extra = FastSchedule(warm_up=0, dropout=0.0, clip=clip)
+        trainer = Trainer(cell, Schedule(1, len(LABELS), 1e-2), extra, steps=10, warm=False)
+        trainer.optimizer.epsilon = 1.0  # so that a step follows the gradient's length
+        before = cell.weights["lmu.h_to_h"].numpy()
+        trainer.step(SEQUENCES, LABELS, (0, 0))
+        moved[clip] = np.abs(cell.weights["lmu.h_to_h"].numpy() - before).max()
+    assert 0 < moved[1e-4] < 0.1 * moved[None]
 
 
 def test_another_network_is_refused():
