@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +34,15 @@ ARROWS["cli"] = {*ARROWS["report"], "report", "importers", "api"}
 ARROWS["api"] = set()
 #: The version, which pyproject.toml reads from there too.
 ALLOWED_OF_ALL = {"__version__"}
+#: Modules that others import by their name in a string: a result finds how it is shown.
+BY_NAME = {"spiking_lmu.runs.result": "spiking_lmu.report.views"}
+#: Where a word that is also the name of a target means something else.
+OTHER_MEANINGS = {
+    "spiking_lmu.compat": "packages, and the extras that install them",
+    "spiking_lmu.training.train": "the trainer that steps through a network with NengoDL",
+    "spiking_lmu.training.fast": "the same trainer",
+    "spiking_lmu.cli.train": "the same trainer",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -55,9 +66,14 @@ def room(module: str) -> str:
 
 
 @cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
 def imports(module: str, lazy: bool) -> frozenset[tuple[str, str]]:
     """Modules and names that a module imports from this package; ``lazy`` within functions too."""
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = parsed(module)
     package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
     found = set()
     for node in _statements(tree, lazy):
@@ -130,6 +146,54 @@ def test_no_module_is_imported_in_a_circle():
 
     for module in sorted(MODULES):
         visit(module)
+
+
+def test_imports_by_name_are_known():
+    """They would hide a circle from the test before; all else goes through entry points."""
+    found = {
+        module: text
+        for module in MODULES
+        for text in strings(module)
+        if text.count(".") > 1 and text in MODULES
+    }
+    assert found == BY_NAME
+
+
+def test_core_names_no_target():
+    """No string outside docstrings does, so that a target of somebody else's is treated alike."""
+    targets = sorted(
+        entry.name
+        for entry in entry_points(group="spiking_lmu.targets")
+        if entry.value.startswith("spiking_lmu.targets")
+    )
+    assert targets == ["loihi", "nengo-dl", "reference"]
+    word = re.compile(rf"(?<![\w.-])({'|'.join(targets)})(?![\w-])")
+    found = {
+        f"{module}: {text}"
+        for module in MODULES
+        if room(module) != "targets" and not module.startswith(tuple(OTHER_MEANINGS))
+        for text in strings(module)
+        if word.search(text)
+    }
+    assert not found
+
+
+@cache
+def strings(module: str) -> frozenset[str]:
+    """All string constants of a module but docstrings."""
+    tree = parsed(module)
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and isinstance(node.body[0], ast.Expr)
+    }
+    return frozenset(
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings
+    )
 
 
 def test_no_more_than_a_dozen_rooms_and_two_files():

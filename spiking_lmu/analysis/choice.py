@@ -194,7 +194,7 @@ class Choice:
 def choose(
     model: Model,
     data: Dataset,
-    target: Target | str = "reference",
+    target: Target | str | None = None,
     *,
     tolerate: float | None = None,
     samples: int = JUDGED,
@@ -216,6 +216,8 @@ def choose(
         A rate model.
     data
         Training samples; at least 20.
+    target
+        A target or its name; not given, the one nearest to the definition.
     tolerate
         Points of accuracy that may be lost (0.3 if not given); of a regression, percent of the
         spread of its answers (10).
@@ -232,7 +234,7 @@ def choose(
     SpecError
         Fewer than 20 samples, a spiking model, or an unknown option.
     """
-    from spiking_lmu.backends.registry import load_target
+    from spiking_lmu.backends.registry import given_target, load_target
 
     started = perf_counter()
     if model.rate_graph is not None:
@@ -245,16 +247,15 @@ def choose(
     if len(data) < LEAST:
         got, least = f"{len(data)} samples", f"at least {LEAST}"
         raise SpecError("data", got=got, expected=least, fix="give more of them")
-    if isinstance(target, str):
-        target = load_target(target)
+    place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
     judge = _Judge(model, data, tolerate, samples, seed, say or (lambda line: None))
     idle, effect = judge.recurrence()
     level = _wants(fixed, "level")
     best: tuple[Options, Tried] | None = None
     if level:
-        best = judge.levels(target, fixed)
+        best = judge.levels(place, fixed)
     if (best is None or not best[1].passed) and _wants(fixed, "rate"):
-        found = judge.rates(target, fixed, idle)
+        found = judge.rates(place, fixed, idle)
         if best is None or (found is not None and found[1].loss < best[1].loss):
             best = found or best
     if best is None:
@@ -344,9 +345,8 @@ def convert(
     several = [target] if isinstance(target, str | Target) else list(target)
     places = [load_target(one) if isinstance(one, str) else one for one in several]
     places.sort(key=lambda place: not place.capabilities.on_chip)
-    choice = choose(
-        model, data, places[0] if places else "reference", tolerate=tolerate, seed=seed, say=say
-    )
+    first = places[0] if places else None
+    choice = choose(model, data, first, tolerate=tolerate, seed=seed, say=say)
     spiking = choice.convert(model, source)
     spiking.provenance["conversion"] |= {
         "environment": environment(),

@@ -113,10 +113,11 @@ def get_target(name: str) -> Target:
     return target
 
 
-def given_target(target: str | Target | None) -> Target:
-    """``target`` itself, by its name, or else the one that changes a model most.
+def given_target(target: str | Target | None, *, nearest: bool = False) -> Target:
+    """``target`` itself, by its name, or else one that can run here.
 
-    That is the last of `find_targets` that can run here, such as a chip.
+    That is the one that changes a model most, such as a chip: the last of `find_targets`.  With
+    ``nearest`` it is the first of them, which is the nearest to the definition.
 
     Raises
     ------
@@ -127,10 +128,10 @@ def given_target(target: str | Target | None) -> Target:
         return target
     if target is not None:
         return get_target(target)
-    usable = [found.target for found in find_targets() if not found.unusable]
-    if not usable or usable[-1] is None:
+    usable = [found.target for found in find_targets() if found.target and not found.unusable]
+    if not usable:
         raise _not_here("to run on", "none")
-    return usable[-1]
+    return usable[0 if nearest else -1]
 
 
 def _not_here(name: str, problem: str) -> TargetError:

@@ -21,7 +21,7 @@ PICTURES = (".svg", ".png")
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("task", choices=["delay"], help="the input some time ago, by PES")
-    parser.add_argument("--target", default="reference")
+    parser.add_argument("--target", help="default: the one nearest to the definition")
     parser.add_argument("--preset", default="published", help="published, tuned or one-second")
     parser.add_argument(
         "--memory",
@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
     """Learn a delay; print how well, draw, and write what was asked for."""
     from rich.console import Console
 
-    from spiking_lmu.training.online.delay import choose_spec, learn_delay, online_learning
+    from spiking_lmu.training.online.delay import choose_spec, learn_delay
 
     from .common import require_folder
 
@@ -68,10 +68,9 @@ def run(options: Namespace) -> int:
     spec = choose_spec(options.preset, changes(options))
     if options.memory == "line":
         return _by_line(spec, options)
-    online_learning(options.target)
     learned = learn_delay(spec, options.target, progress=True)
     lines = [
-        f"{options.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
+        f"{learned.target}: normalised RMSE {learned.nrmse:.3f} with learning off, from "
         f"{spec.off:g} to {spec.duration:g} s; {spec.steps / learned.seconds:,.0f} steps/s"
     ]
     record = {**learned.to_dict(), "command": command_line(options), "preset": options.preset}
@@ -112,7 +111,7 @@ def _by_line(spec: DelaySpec, options: Namespace) -> int:
         record = {**found.to_dict(), "command": command_line(options), "preset": options.preset}
         _write_json(record | environment(), options.json)
     Console(highlight=False, markup=False, soft_wrap=True).print(
-        f"{options.target}: RMSE {found.rmse:.4f}, normalised {found.nrmse:.4f}, from {spec.off:g} "
+        f"{found.target}: RMSE {found.rmse:.4f}, normalised {found.nrmse:.4f}, from {spec.off:g} "
         f"to {spec.duration:g} s; {found.neurons:,} neurons of the line, {found.spikes:,} spikes; "
         f"{spec.steps / found.seconds:,.0f} steps/s"
     )

@@ -173,7 +173,7 @@ def _instead_of(kind: str) -> str:
             "and a lowpass synapse with negative weights for the adaptation"
         )
     if kind.startswith("Loihi"):
-        return "train with LIF or SpikingRectifiedLinear; the target loihi rounds them as the chip"
+        return "train with LIF or SpikingRectifiedLinear; a chip's target rounds them as the chip"
     return (
         "use RectifiedLinear, LIFRate, SoftLIFRate, Sigmoid, Tanh, LeakyReLU, their spiking "
         "kinds, or Regular-, Poisson- or StochasticSpiking of them"

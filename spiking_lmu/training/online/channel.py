@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.backends.registry import given_target
+from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import SpecError
 
@@ -105,7 +107,7 @@ def learn_channel(
     off: float,
     neurons: int = 100,
     seed: int = 0,
-    target: str = "reference",
+    target: str | Target | None = None,
 ) -> LearnedChannel:
     """Build the channel, learn for ``off`` seconds, and test until ``duration``.
 
@@ -116,11 +118,12 @@ def learn_channel(
     TargetError
         The target is unknown, cannot run here, or cannot learn while it runs.
     """
-    online = online_learning(target)
+    place = given_target(target, nearest=True)
+    online = online_learning(place)
     if not online.own_rules:
         raise SpecError(
             "the channel's target",
-            got=repr(target),
+            got=repr(place.name),
             expected="one on which rules of one's own run",
             fix="choose another",
         )

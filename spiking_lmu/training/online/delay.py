@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.backends.registry import get_target, target_names
-from spiking_lmu.backends.target import OnlineLearning
+from spiking_lmu.backends.registry import given_target, target_names
+from spiking_lmu.backends.target import OnlineLearning, Target
 from spiking_lmu.errors import SpecError, TargetError
 from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
@@ -91,7 +91,7 @@ def normalised_rmse(output: Array, ideal: Array, start: int, stop: int | None = 
 
 def learn_delay(
     spec: DelaySpec | str = "tuned",
-    target: str = "reference",
+    target: str | Target | None = None,
     *,
     progress: bool | Progress = False,
     **changes: Any,
@@ -105,7 +105,7 @@ def learn_delay(
     spec
         What is learned: a :class:`.delay_spec.DelaySpec`, or the name of a preset.
     target
-        Name of a target that can learn.
+        A target that can learn, or its name; not given, the one nearest to the definition.
     progress
         Show a bar, be silent, or tell one's own.
     changes
@@ -119,18 +119,19 @@ def learn_delay(
         The target is unknown, cannot run here, or cannot learn while it runs.
     """
     spec = choose_spec(spec, changes)
-    online = online_learning(target)
+    place = given_target(target, nearest=True)
+    online = online_learning(place)
     built = build_delay_network(spec, online.error_step)
     with online.simulator(built.network, spec.dt, spec.seed, spec.decoder_range) as simulator:
         started = perf_counter()
         with shown(progress) as told:
-            told.start(f"delay on {target}", 0, spec.steps, "steps")
+            told.start(f"delay on {place.name}", 0, spec.steps, "steps")
             for first in range(0, spec.steps, CHUNK):
                 steps = min(CHUNK, spec.steps - first)
                 simulator.run_steps(steps)
                 told.advance(steps)
         seconds = perf_counter() - started
-        return _result(spec, target, built, simulator, online, seconds)
+        return _result(spec, place.name, built, simulator, online, seconds)
 
 
 def choose_spec(spec: DelaySpec | str, changes: Mapping[str, Any]) -> DelaySpec:
@@ -154,18 +155,19 @@ def choose_spec(spec: DelaySpec | str, changes: Mapping[str, Any]) -> DelaySpec:
     return replace(spec, **changes)
 
 
-def online_learning(name: str) -> OnlineLearning:
-    """How the target called ``name`` learns.
+def online_learning(target: str | Target) -> OnlineLearning:
+    """How a target, itself or by its name, learns.
 
     Raises
     ------
     TargetError
         The target is unknown, cannot run here, or cannot learn while it runs.
     """
-    online = get_target(name).online_learning
+    place = given_target(target)
+    online = place.online_learning
     if online is None:
         raise TargetError(
-            f"target {name}",
+            f"target {place.name}",
             got="no learning while it runs",
             expected="a target with the PES rule",
             fix="choose another of " + ", ".join(target_names()),

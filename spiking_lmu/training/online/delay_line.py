@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.backends.registry import get_target
+from spiking_lmu.backends.registry import given_target
+from spiking_lmu.backends.target import Target
 from spiking_lmu.conversion.line import SHIFT, LineCode, comparator
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
@@ -123,7 +124,11 @@ def delay_model(steps: int, bits: int, span: float, dt: float = 0.001) -> Model:
 
 
 def delay_by_line(
-    spec: DelaySpec | str = "tuned", target: str = "reference", *, bits: int = 6, **changes: Any
+    spec: DelaySpec | str = "tuned",
+    target: str | Target | None = None,
+    *,
+    bits: int = 6,
+    **changes: Any,
 ) -> LineDelay:
     """Run the delay of ``spec`` as a line of spikes on a target.
 
@@ -138,10 +143,11 @@ def delay_by_line(
         The target is unknown or cannot run here.
     """
     spec = choose_spec(spec, changes)
+    place = given_target(target, nearest=True)
     span = RANGE * spec.rms
     model = delay_model(spec.delay_steps, bits, span, spec.dt)
     stimulus = white_noise(spec).run_steps(spec.steps, d=1, dt=spec.dt).ravel()
-    with get_target(target).deploy(model, spec.steps) as deployment:
+    with place.deploy(model, spec.steps) as deployment:
         started = perf_counter()
         run = deployment.run(stimulus[None, :, None])
         seconds = perf_counter() - started
@@ -149,4 +155,4 @@ def delay_by_line(
     neurons = sum(p.size for p in model.graph.on_chip)
     ideal = delayed(stimulus, spec.delay_steps)
     output = run.outputs[0, :, 0]
-    return LineDelay(spec, target, bits, stimulus, ideal, output, neurons, sent, seconds)
+    return LineDelay(spec, place.name, bits, stimulus, ideal, output, neurons, sent, seconds)
