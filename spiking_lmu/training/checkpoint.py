@@ -92,22 +92,35 @@ def restore(path: Path, checkpoint: Checkpoint, variables: Sequence[Sequence[Any
     FileError
         Another number of arrays, or another shape or kind of numbers; nothing is changed then.
     """
-    pairs = []
+    require_alike(path, checkpoint, variables)
+    for group, values in zip(variables, (checkpoint.weights, checkpoint.optimizer), strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+
+
+def require_alike(path: Path, checkpoint: Checkpoint, variables: Sequence[Sequence[Any]]) -> None:
+    """Raise unless ``checkpoint`` has arrays for these of network and optimizer.
+
+    Variables are TensorFlow's, or arrays.
+
+    Raises
+    ------
+    FileError
+        Another number of arrays, or another shape or kind of numbers.
+    """
     for part, group, values in zip(
         ("weights", "optimizer"), variables, (checkpoint.weights, checkpoint.optimizer), strict=True
     ):
         if len(group) != len(values):
             raise _wanted(path).refused(f"{len(values)} arrays of {part}, not {len(group)}")
         for i, (variable, value) in enumerate(zip(group, values, strict=True)):
-            here = tuple(variable.shape), np.dtype(variable.dtype.as_numpy_dtype)
+            kind = getattr(variable.dtype, "as_numpy_dtype", variable.dtype)
+            here = tuple(variable.shape), np.dtype(kind)
             if here != (value.shape, value.dtype):
                 raise _wanted(path).refused(
                     f"{part}_{i} of shape {value.shape} and dtype {value.dtype}, "
                     f"not {here[0]} and {here[1]}"
                 )
-            pairs.append((variable, value))
-    for variable, value in pairs:
-        variable.assign(value)
 
 
 def _numbered(archive: Archive, part: str) -> list[Array]:

@@ -13,8 +13,10 @@ network is no longer an LMU: its window has as many dimensions as it has inputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +30,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.transforms import Dense
 
+from .checkpoint import Checkpoint, load_checkpoint, require_alike, save_checkpoint
 from .tuned import Tuned
 
 if TYPE_CHECKING:
@@ -127,6 +130,8 @@ def train_line(
     augment: Augment | None = None,
     start: Graph | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> Trained:
     """Train hidden layer and readout for a line of ``spec.bits`` bits.
 
@@ -145,11 +150,19 @@ def train_line(
         :func:`build` and :func:`window` give.
     report
         Called after each epoch with its number and its entry of the curve.
+    checkpoint
+        Written after each epoch; a run that was stopped goes on from it, and ends with the same
+        weights.
+    settings
+        JSON-safe: whatever decides the run; a checkpoint of others is refused.  ``spec`` and
+        ``schedule`` if not given.
 
     Raises
     ------
     SpecError
         Data of another shape or range.
+    FileError
+        The checkpoint is damaged, or of another run.
     """
     schedule = schedule or LineSchedule()
     x, y = np.asarray(x, np.float32), np.asarray(y)
@@ -161,7 +174,11 @@ def train_line(
     layers = None if start is None else Layers.of(start, "lmu.m_to_h", "readout_weights")
     network = Network(spec.bits, schedule, response, x[: min(len(x), 5000)])
     network.begin(spec.units, spec.output_size, layers)
-    curve = network.fit(x, y, held_out, augment, report)
+    kept = None
+    if checkpoint is not None:
+        settings = settings or {**asdict(spec), **asdict(schedule), "held_out": held_out}
+        kept = Kept(Path(checkpoint), settings)
+    curve = network.fit(x, y, held_out, augment, report, kept)
     if spec.order is None:
         graph = window(spec.length, spec.units, spec.output_size)
     else:
@@ -362,6 +379,14 @@ def count_curve(max_rate: float, hold: float, settle_steps: int) -> tuple[Array,
     return activation.astype(np.float32), (spikes / per_unit).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Where a run is kept from epoch to epoch, and what decides it."""
+
+    path: Path
+    settings: dict[str, Any]
+
+
 class Network:
     """Hidden layer and readout on a line: parameters, gradients and Adam's state, float32.
 
@@ -418,23 +443,48 @@ class Network:
         held_out: int,
         augment: Augment | None,
         report: Callable[[int, dict[str, float]], None] | None,
+        kept_in: Kept | None = None,
     ) -> list[dict[str, float]]:
         """Train on all but the last ``held_out`` samples; returns the learning curve."""
         schedule, kept = self.schedule, len(x) - held_out
         epochs = _Epochs(x[:kept], y[:kept], schedule, augment)
-        curve: list[dict[str, float]] = []
-        for epoch in range(schedule.epochs):
+        curve = [] if kept_in is None else self._restore(kept_in)
+        for epoch in range(len(curve), schedule.epochs):
             self.quantised = epoch >= schedule.epochs * (1.0 - schedule.quantised)
-            seen = np.array([self.learn(*batch) for batch in epochs.batches()])
+            # From the epoch's number, so that a run that goes on draws the same.
+            self._rng = np.random.default_rng([schedule.seed, 2, epoch])
+            seen = np.array([self.learn(*batch) for batch in epochs.batches(epoch)])
             loss, share = seen.mean(axis=0)
             entry = {"loss": float(loss), "accuracy": float(share)}
             if held_out:
                 right = self.decide(x[kept:]) == y[kept:]
                 entry["held_out_accuracy"] = float(right.mean())
             curve.append(entry)
+            if kept_in is not None:
+                state = Checkpoint(kept_in.settings, curve, self._parameters, self._optimizer)
+                save_checkpoint(kept_in.path, state)
             if report is not None:
                 report(epoch, entry)
         return curve
+
+    @property
+    def _optimizer(self) -> list[Array]:
+        """Adam's moments; the batches that were learned, and the largest activation of late."""
+        counts = [np.array(self._steps, np.int64), np.array(self._top, np.float64)]
+        return [moment for pair in self._moments for moment in pair] + counts
+
+    def _restore(self, kept: Kept) -> list[dict[str, float]]:
+        """Take over what a checkpoint holds, if there is one; returns its learning curve."""
+        found = load_checkpoint(kept.path, kept.settings)
+        if found is None:
+            return []
+        require_alike(kept.path, found, (self._parameters, self._optimizer))
+        self._parameters = [np.array(a) for a in found.weights]
+        *moments, steps, top = (np.array(a) for a in found.optimizer)
+        self._moments = list(zip(moments[::2], moments[1::2], strict=True))
+        self._steps, self._top = int(steps), float(top)
+        self.quantised = found.epochs > self.schedule.epochs * (1.0 - self.schedule.quantised)
+        return list(found.curve)
 
     def _bits(self, x: Array) -> Array:
         """(samples, length, channels) → (samples, length · channels, bits)."""
@@ -544,21 +594,19 @@ class _Epochs:
 
     def __init__(self, x: Array, y: Array, schedule: LineSchedule, augment: Augment | None) -> None:
         self._x, self._y, self._schedule, self._augment = x, y, schedule, augment
-        self._rng = np.random.default_rng([schedule.seed, 1])
-        self._done = 0
 
-    def batches(self) -> Iterator[tuple[Array, Array, float]]:
+    def batches(self, epoch: int) -> Iterator[tuple[Array, Array, float]]:
         """Inputs, classes, and how far training has come, 0 to 1."""
+        rng = np.random.default_rng([self._schedule.seed, 1, epoch])
         size = min(self._schedule.batch_size, len(self._x))
         count = len(self._x) // size
-        order = self._rng.permutation(len(self._x))
+        order = rng.permutation(len(self._x))
         for i in range(count):
             chosen = order[i * size : (i + 1) * size]
             x = self._x[chosen]
             if self._augment is not None:
-                x = self._augment(x, self._rng)
-            yield x, self._y[chosen], self._done / (count * self._schedule.epochs)
-            self._done += 1
+                x = self._augment(x, rng)
+            yield x, self._y[chosen], (epoch + i / count) / self._schedule.epochs
 
 
 def _check(x: Array, y: Array, spec: LineSpec, held_out: int) -> None:

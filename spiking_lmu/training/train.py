@@ -550,6 +550,8 @@ def _line(run: _Run) -> Trained:
         held_out=settings.held_out,
         augment=moved if most else None,
         report=lambda epoch, values: run.report(epoch, 1, 1, values),
+        checkpoint=run.checkpoint,
+        settings=run.record,
     )
     return result.graph, result.curve
 

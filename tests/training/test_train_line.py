@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from spiking_lmu import datasets
 from spiking_lmu.conversion import convert
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.datasets import from_arrays
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference
@@ -94,6 +96,45 @@ def test_the_same_seed_gives_the_same_network():
     spec, schedule = LineSpec(LENGTH, None, units=4, output_size=3), LineSchedule(epochs=2)
     weights = [train_line(x, y, spec, schedule).graph.projections[2].weights for _ in range(2)]
     np.testing.assert_array_equal(*weights)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(after, tmp_path):
+    x, y = ramps(60)
+    spec = LineSpec(LENGTH, 6, units=4, output_size=3, bits=2)
+    schedule = LineSchedule(epochs=8, batch_size=10, quantised=0.5)
+    whole = train_line(x, y, spec, schedule, held_out=10)
+    path = tmp_path / "run.checkpoint.npz"
+
+    def stop(epoch, entry):
+        if epoch == after:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_line(x, y, spec, schedule, held_out=10, report=stop, checkpoint=path)
+    again = train_line(x, y, spec, schedule, held_out=10, checkpoint=path)
+    assert again.curve == whole.curve
+    for a, b in zip(again.graph.projections, whole.graph.projections, strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+
+
+def test_a_checkpoint_of_another_run_or_of_other_arrays_is_refused(tmp_path):
+    x, y = ramps(40)
+    path = tmp_path / "run.checkpoint.npz"
+    spec = LineSpec(LENGTH, None, units=4, output_size=3)
+    train_line(x, y, spec, LineSchedule(epochs=1, batch_size=10), checkpoint=path)
+    with pytest.raises(FileError, match="another epochs"):
+        train_line(x, y, spec, LineSchedule(epochs=2, batch_size=10), checkpoint=path)
+    other = replace(spec, units=5)
+    with pytest.raises(FileError, match="another units"):
+        train_line(x, y, other, LineSchedule(epochs=1, batch_size=10), checkpoint=path)
+    with pytest.raises(FileError, match=r"weights_0 of shape \(16, 4\)"):
+        settings = {**asdict(spec), **asdict(LineSchedule(epochs=1, batch_size=10)), "held_out": 0}
+        train_line(x, y, other, checkpoint=path, settings=settings)
 
 
 def test_bits_are_those_of_the_rounded_number():
