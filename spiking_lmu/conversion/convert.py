@@ -18,6 +18,7 @@ from spiking_lmu.graph.timing import Timing
 
 from .levels import DIGITS, LEVELS, code_model
 from .line import LineCode, line_memory
+from .line_levels import level_line
 from .measure import measure_activity
 from .passes import (
     add_synapses,
@@ -77,8 +78,9 @@ class Options:
         Of the line, see :class:`spiking_lmu.conversion.line.LineCode`; not used with ``host``.
     code
         ``rate``: a unit's value is how often one neuron fires.  ``level``: it is which of a few
-        neurons fire in one step (:mod:`spiking_lmu.conversion.levels`); then all of the above
-        is not used.
+        neurons fire in one step (:mod:`spiking_lmu.conversion.levels`); then of the above only
+        the memory and its line are used
+        (:mod:`spiking_lmu.conversion.line_levels`).
     levels
         Values that a level-coded unit can have, 2 to 65.
     input_bits
@@ -129,16 +131,12 @@ class Options:
             raise SpecError(
                 "memory", got=repr(self.memory), expected=" or ".join(MEMORIES), fix="choose one"
             )
-        if self.memory == "line" and self.neuron != "relu":
+        if self.memory == "line" and self.code == "rate" and self.neuron != "relu":
             raise SpecError(
                 "neuron",
                 got=f"{self.neuron!r} with memory='line'",
                 expected="relu: what a decaying current makes of it is the same at any strength",
                 fix="use neuron='relu', or memory='host'",
-            )
-        if self.memory == "line" and self.code == "level":
-            raise SpecError(
-                "memory", got="'line' with code='level'", expected="one of them", fix="choose one"
             )
         LineCode(self.bits, code=self.line_code, window=self.window)
         if self.code not in CODES:
@@ -359,6 +357,13 @@ def _line_code(options: Options, training_inputs: Any) -> LineCode:
 def _rate_coded(
     model: Model, options: Options, training_inputs: Any, lengths: Any
 ) -> tuple[Graph, Timing, dict[str, Activity]]:
+    if options.memory == "line" and model.task.every:
+        raise SpecError(
+            "memory",
+            got="'line' for a network with an answer at every input",
+            expected="one answer a sequence: the window is read once, after the last input",
+            fix="use code='level' too, whose units read the line at every input",
+        )
     activity: dict[str, Activity] = dict(model.activity)
     if training_inputs is not None:
         activity = measure_activity(model.graph, training_inputs, lengths)
@@ -375,6 +380,26 @@ def _rate_coded(
 def _level_coded(
     model: Model, options: Options, training_inputs: Any
 ) -> tuple[Graph, Timing, dict[str, Activity]]:
+    if options.memory == "line":
+        if training_inputs is None:
+            raise SpecError(
+                "training data for levels on a line",
+                got="none",
+                expected="samples that the levels are fitted to",
+                fix="name training data with data=",
+            )
+        code = LineCode(
+            options.bits, bool((training_inputs < 0).any()), options.line_code, options.window
+        )
+        graph, timing = level_line(
+            model,
+            options.levels,
+            code,
+            training_inputs,
+            digits=options.input_bits,
+            per_unit=options.per_unit,
+        )
+        return graph, timing, {}
     graph, timing = code_model(
         model,
         options.levels,

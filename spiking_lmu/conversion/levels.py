@@ -410,6 +410,7 @@ def level_code(
     *,
     digits: int = 6,
     dt: float = 0.001,
+    plan: Schedule | None = None,
 ) -> tuple[Graph, Timing]:
     """The level-coded graph of a rate graph, and how fast it can be run.
 
@@ -421,6 +422,10 @@ def level_code(
         The largest current that each takes from the host, see :func:`record`.
     digits
         Binary digits of these currents besides the sign.
+    plan
+        The schedule, if it is another than :func:`schedule` finds.  Projections that it has
+        staying on the chip, but that do not come from level-coded populations, are left out:
+        the caller delivers what they do.
 
     Raises
     ------
@@ -430,7 +435,7 @@ def level_code(
     if digits not in DIGITS:
         expected = f"{DIGITS[0]} to {DIGITS[-1]}"
         raise SpecError("input bits", got=repr(digits), expected=expected, fix="try 6")
-    plan = schedule(graph)
+    plan = plan or schedule(graph)
     missing = [p.name for p in graph.populations if p.neuron.kind != "linear"]
     missing = [name for name in missing if name not in levels]
     if missing:
@@ -476,8 +481,9 @@ class _Coder:
         populations: list[Population] = []
         links: list[Projection] = []
         spikes = f"{name}.spikes"
-        straight = [p for p in self.graph.incoming(name) if p.name in self.plan.staying]
-        if len(straight) < len(self.graph.incoming(name)):
+        staying = [p for p in self.graph.incoming(name) if p.name in self.plan.staying]
+        straight = [p for p in staying if p.pre in self.levels]
+        if len(staying) < len(self.graph.incoming(name)):
             parts, inner = input_digits(
                 name, f"{name}.current", population.gain, drive, digits, self.dt
             )

@@ -90,6 +90,24 @@ class LineCode:
         """What each bit is worth, least first, (bits,)."""
         return np.asarray(2.0 ** np.arange(self.bits) / (2**self.bits - 1))
 
+    def rounded(self, x: Array) -> Array:
+        """What the line holds of inputs (samples, inputs, channels): the same shape.
+
+        >>> LineCode(2, signed=True).rounded(np.array([[[0.3], [-0.9], [1.2]]])).ravel().tolist()
+        [0.333..., -1.0, 1.0]
+        """
+        positive = np.clip(x, 0.0, 1.0)
+        negative = np.clip(-np.asarray(x), 0.0, 1.0) if self.signed else np.zeros_like(positive)
+        return self._round(positive) - self._round(negative)
+
+    def _round(self, x: Array) -> Array:
+        if self.code == "sigma-delta":
+            # Whole spikes of a neuron that keeps what is left over.
+            whole = np.floor(np.cumsum(x, axis=1))
+            return np.diff(whole, axis=1, prepend=0.0)
+        steps = 2**self.bits - 1
+        return np.asarray(np.floor(x * steps + 0.5) / steps)
+
 
 def comparator(dt: float) -> Neuron:
     """A neuron that keeps nothing: it spikes in the steps in which its current is above 1.
@@ -171,14 +189,7 @@ class _Parts:
         yield Population("line.go", 1, unit, on_host=True)
         yield Population("line.over", 1, unit, on_host=True)
         yield Population("line.late", 1, unit, on_host=True)
-        for bit in reversed(range(code.bits)):
-            if code.code == "sigma-delta":
-                neuron = Neuron("spiking_relu")
-                yield Population("line.bit0", channels, neuron, scale=1.0 / dt, on_host=True)
-            else:
-                # Above 1 where 2^bits - 1 times the input, without higher bits, rounds up.
-                bias = np.full(channels, 1.5 - 2.0**bit)
-                yield Population(f"line.bit{bit}", channels, unit, bias=bias, on_host=True)
+        yield from bit_populations(channels, code, dt)
         for bit in range(code.bits):
             yield Population(f"line.{bit}", stages * channels, unit)
         for bit in range(code.bits):
@@ -211,7 +222,7 @@ class _Parts:
     def projections(self) -> Iterator[Projection]:
         """Of the line, then those of the graph that stay."""
         yield from self._control()
-        yield from self._bits()
+        yield from bit_projections(self.graph, self.code, over="line.over")
         for bit in range(self.code.bits):
             yield from self._stages(bit)
         yield from self._folded()
@@ -226,30 +237,11 @@ class _Parts:
         yield Projection("line.over", "line.over", two, tau=0.0, name="line.stays_over")
         yield Projection("line.go", "line.late", two, tau=0.0, name="line.go_to_late")
 
-    def _bits(self) -> Iterator[Projection]:
-        """From the input to its bits, the highest first; none once the sequence is over."""
-        size, steps = self.graph.input_size, 2.0**self.code.bits - 1.0
-        signs = np.concatenate([np.eye(size), -np.eye(size)])[: self._channels]
-        off = np.full((self._channels, 1), -(steps + 2.0))
-        for bit in reversed(range(self.code.bits)):
-            name = f"line.bit{bit}"
-            weights = signs if self.code.code == "sigma-delta" else steps * signs
-            yield Projection(self.graph.input, name, weights, name=f"{name}.x")
-            yield Projection("line.over", name, off, name=f"{name}.off")
-            for higher in range(bit + 1, self.code.bits):
-                taken = np.full(self._channels, -(2.0**higher))
-                yield Projection(f"line.bit{higher}", name, taken, name=f"{name}.without{higher}")
-
     def _stages(self, bit: int) -> Iterator[Projection]:
         """A line and its gate."""
         channels, line, gate = self._channels, f"line.{bit}", f"line.gate{bit}"
         size = len(self._response[0]) * channels
-        first, on = np.arange(channels), np.arange(size - channels)
-        enter = Sparse((size, channels), first, first, np.full(channels, SHIFT))
-        yield Projection(f"line.bit{bit}", line, enter, tau=0.0, name=f"{line}.enter")
-        if len(on):
-            shift = Sparse((size, size), on + channels, on, np.full(len(on), SHIFT))
-            yield Projection(line, line, shift, tau=0.0, name=f"{line}.shift")
+        yield from stage_projections(bit, len(self._response[0]), channels)
         empty, opened = np.full((size, 1), EMPTY), np.full((size, 1), OPEN)
         yield Projection("line.go", line, empty, tau=0.0, name=f"{line}.empty")
         yield Projection(line, gate, np.full(size, OPEN), tau=0.0, name=f"{gate}.stage")
@@ -299,6 +291,45 @@ class _Parts:
             else:
                 weights = wanted[:, None] * activation / spike
                 yield Projection("line.late", population.name, weights, name=name)
+
+
+def bit_populations(channels: int, code: LineCode, dt: float) -> Iterator[Population]:
+    """Neurons on the host that write inputs as bits, the highest first."""
+    for bit in reversed(range(code.bits)):
+        if code.code == "sigma-delta":
+            neuron = Neuron("spiking_relu")
+            yield Population("line.bit0", channels, neuron, scale=1.0 / dt, on_host=True)
+        else:
+            # Above 1 where 2^bits - 1 times the input, without higher bits, rounds up.
+            bias = np.full(channels, 1.5 - 2.0**bit)
+            yield Population(f"line.bit{bit}", channels, comparator(dt), bias=bias, on_host=True)
+
+
+def bit_projections(graph: Graph, code: LineCode, over: str = "") -> Iterator[Projection]:
+    """From the input to its bits, the highest first; none once ``over`` spikes."""
+    size, steps = graph.input_size, 2.0**code.bits - 1.0
+    signs = np.concatenate([np.eye(size), -np.eye(size)])[: size * (2 if code.signed else 1)]
+    off = np.full((len(signs), 1), -(steps + 2.0))
+    for bit in reversed(range(code.bits)):
+        name = f"line.bit{bit}"
+        weights = signs if code.code == "sigma-delta" else steps * signs
+        yield Projection(graph.input, name, weights, name=f"{name}.x")
+        if over:
+            yield Projection(over, name, off, name=f"{name}.off")
+        for higher in range(bit + 1, code.bits):
+            taken = np.full(len(signs), -(2.0**higher))
+            yield Projection(f"line.bit{higher}", name, taken, name=f"{name}.without{higher}")
+
+
+def stage_projections(bit: int, stages: int, channels: int) -> Iterator[Projection]:
+    """Into a line and along it: a spike moves one stage a step."""
+    line, size = f"line.{bit}", stages * channels
+    first, on = np.arange(channels), np.arange(size - channels)
+    enter = Sparse((size, channels), first, first, np.full(channels, SHIFT))
+    yield Projection(f"line.bit{bit}", line, enter, tau=0.0, name=f"{line}.enter")
+    if len(on):
+        shift = Sparse((size, size), on + channels, on, np.full(len(on), SHIFT))
+        yield Projection(line, line, shift, tau=0.0, name=f"{line}.shift")
 
 
 def _front_end(graph: Graph) -> FrontEnd:

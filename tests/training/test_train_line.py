@@ -132,8 +132,8 @@ def test_a_checkpoint_of_another_run_or_of_other_arrays_is_refused(tmp_path):
     other = replace(spec, units=5)
     with pytest.raises(FileError, match="another units"):
         train_line(x, y, other, LineSchedule(epochs=1, batch_size=10), checkpoint=path)
+    settings = {**asdict(spec), **asdict(LineSchedule(epochs=1, batch_size=10)), "held_out": 0}
     with pytest.raises(FileError, match=r"weights_0 of shape \(16, 4\)"):
-        settings = {**asdict(spec), **asdict(LineSchedule(epochs=1, batch_size=10)), "held_out": 0}
         train_line(x, y, other, checkpoint=path, settings=settings)
 
 
