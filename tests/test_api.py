@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,11 +88,39 @@ def test_every_result_shows_itself(dense, compared):
         assert result.to_html().startswith("<!DOCTYPE html>")
         assert result.to_markdown().startswith("# ")
         assert str(result)
+        assert repr(result) == str(result)
         assert "\x1b" not in str(result)
     for result in (compared.explanations[0], compared.tradeoffs[0]):
         assert result.to_svg().startswith("<svg xmlns")
     with pytest.raises(SpecError, match="something to draw"):
         results[3].to_svg()
+
+
+def test_a_notebook_shows_ladders_and_spikes_as_pictures(compared):
+    pictures = 'alt="([^"]+)" src="data:image/svg'
+    (raster,) = re.findall(pictures, compared._repr_html_())
+    assert "reference, sample 3577: 33 spikes in 21 steps" in raster
+    (ladder,) = re.findall(pictures, compared.explanations[0]._repr_html_())
+    assert "rate model" in ladder
+
+
+def test_parts_of_a_model_show_themselves_without_their_numbers(dense):
+    rate, spiking, data = dense
+    assert repr(data) == (
+        "Dataset('mnist test': 10,000 samples of 1 input, 784 channels; "
+        "classification at the last step, 10 outputs)"
+    )
+    assert repr(rate).startswith("rate model for classification at the last step\nTiming(")
+    assert repr(spiking.graph).splitlines() == [
+        "Graph from x to readout",
+        "  x        784 linear",
+        "  hidden   128 spiking_relu",
+        "  readout  10 linear",
+        "  x -> hidden: 128 × 784",
+        "  hidden -> readout: 10 × 128",
+    ]
+    slow = sl.convert(rate, neuron="lif", settle_steps=5).graph
+    assert "array(" not in repr(slow)
 
 
 def test_results_are_data_frames(compared):

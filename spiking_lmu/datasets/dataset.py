@@ -95,6 +95,16 @@ class Dataset:
     #: What was taken out of which; decides the digest.
     _whole: Dataset | str = field(default="", init=False, repr=False)
 
+    def __repr__(self) -> str:
+        """Its shape and task, without its numbers."""
+        shortest, longest = int(self.lengths.min()), int(self.lengths.max())
+        inputs = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+        many = "" if longest == 1 else "s"
+        return (
+            f"Dataset({self.what!r}: {len(self):,} samples of {inputs} input{many}, "
+            f"{self.channels:,} channels; {self.task}, {self.outputs:,} outputs)"
+        )
+
     def __post_init__(self) -> None:
         x = self.x if isinstance(self.x, np.memmap) else _float32(self.x, self.what)
         if x.ndim != 3 or 0 in x.shape:

@@ -198,6 +198,19 @@ class Graph:
     output: str
     dt: float = DEFAULT_DT
 
+    def __repr__(self) -> str:
+        """Its parts, a line each, without their numbers."""
+        wide = max(len(p.name) for p in self.populations)
+        lines = [f"Graph from {self.input} to {self.output}"]
+        for p in self.populations:
+            where = " on the host" if p.on_host else ""
+            lines.append(f"  {p.name:{wide}}  {p.size:,} {p.neuron.kind}{where}")
+        for q in self.projections:
+            late = ", one input late" if q.delay else ""
+            slow = "" if q.tau is None else f", lowpass of {1000 * q.tau:g} ms"
+            lines.append(f"  {q.pre} -> {q.post}: {q.transform}{late}{slow}")
+        return "\n".join(lines)
+
     def __post_init__(self) -> None:
         if not (np.isfinite(self.dt) and 1e-7 <= self.dt <= 10):
             raise _spec("the graph's dt", repr(self.dt), "seconds from 1e-7 to 10")

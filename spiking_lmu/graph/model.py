@@ -76,6 +76,11 @@ class Model:
     provenance: dict[str, Any] = field(default_factory=dict)
     scaling: Scaling | None = None
 
+    def __repr__(self) -> str:
+        """What it is for, how it is timed, and its graph, without their numbers."""
+        kind = "spiking" if self.graph.spiking else "rate"
+        return f"{kind} model for {self.task}\n{self.timing}\n{self.graph}"
+
     def __post_init__(self) -> None:
         if self.timing is ONE_STEP and self.graph.dt != ONE_STEP.dt:
             object.__setattr__(self, "timing", Timing(dt=self.graph.dt))

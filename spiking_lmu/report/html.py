@@ -79,6 +79,13 @@ def as_html(comparison: Comparison) -> str:
     )
 
 
+def first_sample(comparison: Comparison) -> list[str]:
+    """Spikes and answers of the first traced sample, on each target: elements for `as_file`."""
+    pairs = rows_with_outcomes(comparison)
+    found = _samples(comparison, pairs, samples=1)
+    return [str(figure["svg"]) for sample in found for figure in sample["figures"]]
+
+
 def _matrices(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
@@ -121,13 +128,15 @@ def _traced(pairs: tuple[Pair, ...]) -> list[int]:
     return list(dict.fromkeys(trace.index for _, outcome in pairs for trace in outcome.traces))
 
 
-def _samples(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str, Any]]:
+def _samples(
+    comparison: Comparison, pairs: tuple[Pair, ...], samples: int = MAX_SAMPLES
+) -> list[dict[str, Any]]:
     """For each drawn sample its picture, class, and a figure for each run that traced it."""
     from markupsafe import Markup
 
     truth = dict(zip(comparison.indices.tolist(), comparison.labels, strict=True))
     found = []
-    for index in [i for i in _traced(pairs) if i in truth][:MAX_SAMPLES]:
+    for index in [i for i in _traced(pairs) if i in truth][:samples]:
         figures = []
         for k, (row, outcome) in enumerate(pairs):
             trace = next((t for t in outcome.traces if t.index == index), None)

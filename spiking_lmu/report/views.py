@@ -6,6 +6,7 @@ A result finds this module by name (:mod:`spiking_lmu.runs.result`).  A kind of 
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -66,6 +67,8 @@ class View:
         The body of its page, where that has more than the parts.
     picture
         As an SVG file; empty where there is nothing to draw.
+    drawn
+        What a notebook's cell shows besides, as SVG files; the picture if not given.
     """
 
     headline: Callable[[Any], str]
@@ -74,6 +77,13 @@ class View:
     rows: Callable[[Any], list[dict[str, Any]]]
     page: Callable[[Any], Any] | None = None
     picture: Callable[[Any], str] | None = None
+    drawn: Callable[[Any], Sequence[str]] | None = None
+
+    def figures(self, result: Any) -> list[str]:
+        """What a notebook's cell shows under the tables."""
+        if self.drawn is not None:
+            return list(self.drawn(result))
+        return list(filter(None, [self.picture(result)])) if self.picture else []
 
 
 def as_rich(result: Result) -> Group | Table:
@@ -152,8 +162,21 @@ def as_fragment(result: Result) -> str:
     """For a notebook's cell."""
     from markupsafe import Markup
 
-    head = Markup("<p><strong>{}</strong></p>").format(_view(result).headline(result))
-    return f'<div class="spiking-lmu">{head}{_tables(result)}</div>'
+    view = _view(result)
+    head = Markup("<p><strong>{}</strong></p>").format(view.headline(result))
+    figures = "".join(_image(svg) for svg in view.figures(result))
+    return f'<div class="spiking-lmu">{head}{_tables(result)}{figures}</div>'
+
+
+def _image(svg: str) -> str:
+    """A picture in an element of its own: nothing in it meets the page's names or colours."""
+    code = base64.b64encode(svg.encode()).decode()
+    label = re.search(r'aria-label="([^"]*)"', svg)
+    style = "background: white; max-width: 100%; margin: 0.5em 0.5em 0 0; padding: 0.3em"
+    return (
+        f'<img style="{style}" alt="{label[1] if label else ""}"'
+        f' src="data:image/svg+xml;base64,{code}">'
+    )
 
 
 def _tables(result: Result) -> Any:
@@ -264,6 +287,7 @@ VIEWS: dict[type, View] = {
         parts=lambda c: [table.to_rich(c)],
         numbers=json_report.as_json,
         rows=_comparison_rows,
+        drawn=lambda c: [as_file(svg) for svg in html.first_sample(c)],
     ),
     Explanation: View(
         headline=lambda e: ladder_words.verdict(e.ladder),

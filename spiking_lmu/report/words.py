@@ -156,12 +156,16 @@ def headline(table_rows: Iterable[Row]) -> str:
         return "No spiking run to compare yet."
     group = {v: [r for r in spiking if r.verdict == v] for v in {r.verdict for r in spiking}}
     metric = spiking[0].metric
-    verbs = (("lost", "loses"), ("gained", "gains"))
+    verbs = (("lost", "loses", "lose"), ("gained", "gains", "gain"))
     if not metric.points:
-        verbs = (("lost", "is worse by"), ("gained", "is better by"))
+        verbs = (
+            ("lost", "is worse by", "are worse by"),
+            ("gained", "is better by", "are better by"),
+        )
     clauses = [
-        f"{_who(part, spiking)} {verb} {_points(part)} {metric.unit}"
-        for verdict, verb in verbs
+        f"{_who(part, spiking)} {several if _plural(part, spiking) else one} "
+        f"{_points(part)} {metric.unit}"
+        for verdict, one, several in verbs
         for part in _by_target(group.get(verdict, []))
     ]
     if kept := group.get("kept"):
@@ -204,3 +208,9 @@ def _who(part: list[Row], spiking: list[Row]) -> str:
         names += [f"{target} ({row.neuron if unique else row.model})" for row in target_rows]
     names += whole
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _plural(part: list[Row], spiking: list[Row]) -> bool:
+    """Whether `_who` names several runs of one target: "both runs", not the target itself."""
+    siblings = [row for row in spiking if row.target == part[0].target]
+    return len(part) > 1 and (len(part) == len(spiking) or len(part) < len(siblings))

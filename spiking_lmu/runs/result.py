@@ -17,8 +17,14 @@ VIEWS = "spiking_lmu.report.views"
 class Result:
     """A result that shows itself; the base of all that the API returns.
 
-    The last line of a notebook's cell shows it, as ``print`` does in a terminal.
+    The last line of a notebook's cell shows it, as its name does at Python's prompt and
+    ``print`` everywhere.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A dataclass would write out all arrays; it leaves what is there already.
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]
 
     def to_rich(self) -> Any:
         """For a terminal: something that rich prints."""
@@ -76,6 +82,9 @@ class Result:
     def _repr_html_(self) -> str:
         found: str = import_module(VIEWS).as_fragment(self)
         return found
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __rich__(self) -> Any:
         return self.to_rich()

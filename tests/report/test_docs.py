@@ -68,15 +68,24 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_demonstration_is_written_on_the_api(tmp_path, monkeypatch):
+def test_the_demonstration_is_written_on_the_api(tmp_path, monkeypatch, capfd):
     from spiking_lmu.cli import demo
 
-    monkeypatch.setattr(demo, "EXPLAINED", 2)
     monkeypatch.setattr(demo, "MODELS", {"psmnist-ff-relu": {"settle_steps": 5}})
-    monkeypatch.setattr("sys.argv", ["demo", "--samples", "2", "--output", str(tmp_path)])
+    tiny = demo.Size(models=1, samples=2, line=1, dense=30, climbed=4, explained=0)
+    monkeypatch.setattr(demo, "QUICK", tiny)
+    monkeypatch.setattr(demo, "cores", lambda: 1)
+    monkeypatch.setattr("sys.argv", ["demo", "--output", str(tmp_path)])
     assert demo.main() == 0
-    for name in ("report.html", "report.json", "report.md", "psmnist-ff-relu.slmu"):
-        assert (tmp_path / name).exists()
+    for name in ("report", "on-chip", "repair"):
+        for kind in ("html", "json", "md"):
+            assert (tmp_path / f"{name}.{kind}").exists()
+    assert 'id="h-ladder"' in (tmp_path / "repair.html").read_text("utf-8")
+    said = capfd.readouterr()
+    assert "spikes instead of rates" in said.out
+    assert "repair.html" in said.out
+    for noise in ("cuInit", "oneDNN", "WARNING", "Warning", "TF-TRT", "absl"):
+        assert noise not in said.out + said.err
 
 
 def test_the_site_describes_every_public_name():

@@ -87,6 +87,19 @@ def test_verdicts_follow_from_the_numbers(wrong, n, verdict, says):
     ).replace("No", "no")
 
 
+def test_several_runs_lose_and_one_loses():
+    labels, n = np.zeros(100, dtype=int), 100
+    right = np.tile([1.0, 0.0], (n, 1))
+    worse = right.copy()
+    worse[:20] = [0.0, 1.0]
+    rate = Outcome("a", "r", "rate", np.arange(n), right, {}, {}, 1.0, 1, n)
+    both = tuple(Outcome("a", kind, "t", np.arange(n), worse, {}, {}, 1.0, 1, n) for kind in "su")
+    made = Comparison("d", n, np.arange(n), labels, {}, ("0", "1"), {"a": rate}, both)
+    assert headline(rows(made)).startswith("Both runs lose 20.0 points")
+    made = dataclasses.replace(made, outcomes=both[:1])
+    assert headline(rows(made)).startswith("T loses 20.0 points")
+
+
 def test_headline_names_what_lost_first(comparison):
     text = headline(rows(comparison))
     assert text.startswith("Loihi loses ")
