@@ -20,6 +20,7 @@ place: see :mod:`spiking_lmu.cli.flags`.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 #: Characters of each of the four parts of an error, at most.
@@ -106,6 +107,25 @@ def missing_extra(what: str, module: str, extra: str) -> MissingExtraError:
         expected=f"the extra [{extra}]",
         fix=f"run: pip install 'spiking-lmu[{extra}]'",
     )
+
+
+def require_whole(
+    what: str, value: Any, least: int, most: int, kind: type[SpikingLmuError] | None = None
+) -> None:
+    """Raise a SpecError, or one of ``kind``, unless ``value`` is a whole number in a range.
+
+    >>> require_whole("order", 0, 1, 4096)
+    Traceback (most recent call last):
+    spiking_lmu.errors.SpecError: order: got 0, expected a whole number from 1 to 4096; choose one
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (whole and least <= value <= most):
+        raise (kind or SpecError)(
+            what,
+            got=repr(value),
+            expected=f"a whole number from {least} to {most}",
+            fix="choose one",
+        )
 
 
 def require_at_least(parameter: str, value: int, least: int) -> None:

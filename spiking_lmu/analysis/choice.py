@@ -78,7 +78,7 @@ TARGET_BUDGET = 2e11
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """One candidate.
 
     Parameters
@@ -151,9 +151,9 @@ class Choice:
 
     options: Options
     fit: Dataset
-    expected: Tried
+    expected: Candidate
     recurrence: float | None
-    tried: tuple[Tried, ...]
+    tried: tuple[Candidate, ...]
     reached: bool
     advice: str
     seconds: float
@@ -251,7 +251,7 @@ def choose(
     judge = _Judge(model, data, tolerate, samples, seed, say or (lambda line: None))
     idle, effect = judge.recurrence()
     level = _wants(fixed, "level")
-    best: tuple[Options, Tried] | None = None
+    best: tuple[Options, Candidate] | None = None
     if level:
         best = judge.levels(place, fixed)
     if (best is None or not best[1].passed) and _wants(fixed, "rate"):
@@ -365,7 +365,7 @@ def _wants(fixed: Mapping[str, Any], code: str) -> bool:
     return not (given - of_levels) if code == "level" else not given & of_levels
 
 
-def _advice(options: Options, expected: Tried, judge: _Judge) -> str:
+def _advice(options: Options, expected: Candidate, judge: _Judge) -> str:
     tune = "fine_tune(model, data, noise=0.05) makes it sturdier"
     if not expected.passed:
         return f"Nothing that was tried stays within {judge.tolerate:g} {judge.unit}; {tune}"
@@ -386,7 +386,7 @@ class _Judge:
         seed: int,
         say: Say,
     ) -> None:
-        self.model, self._say, self.tried = model, say, list[Tried]()
+        self.model, self._say, self.tried = model, say, list[Candidate]()
         self.graph = rate_model(model).graph
         self.classifies, self.every = model.task.classifies, model.task.every
         usual = TOLERATE if self.classifies else 100 * TOLERATE_ERROR
@@ -471,7 +471,7 @@ class _Judge:
 
     def _judged(
         self, what: str, where: str, answers: Array, steps: int, spikes: float | None, alike: float
-    ) -> Tried:
+    ) -> Candidate:
         n = len(answers)
         if self.classifies:
             decided, rate = answers.argmax(axis=1), self.rate[:n].argmax(axis=1)
@@ -486,7 +486,7 @@ class _Judge:
             loss, share = self._error(answers), None
             low, high = self._error_interval(answers)
             passed = loss <= self.tolerate
-        tried = Tried(what, where, n, share, loss, low, high, steps, spikes, passed)
+        tried = Candidate(what, where, n, share, loss, low, high, steps, spikes, passed)
         self.tried.append(tried)
         self._say(str(tried))
         return tried
@@ -503,11 +503,11 @@ class _Judge:
 
     # -- level coding
 
-    def levels(self, target: Target, fixed: Mapping[str, Any]) -> tuple[Options, Tried] | None:
+    def levels(self, target: Target, fixed: Mapping[str, Any]) -> tuple[Options, Candidate] | None:
         """The fewest levels and digits that will do; the best where none will."""
         given = {k: v for k, v in fixed.items() if v is not None and k != "code"}
         self._recording = record(self.graph, self.fit_x, self._plan)
-        best: tuple[Options, Tried] | None = None
+        best: tuple[Options, Candidate] | None = None
         for count in [given["levels"]] if "levels" in given else LEVELS:
             options = Options(code="level", **{**given, "levels": count})
             fitted = self._fitted(count, options.per_unit)
@@ -534,7 +534,7 @@ class _Judge:
 
     def _digits(
         self, options: Options, fitted: dict[str, Levels], given: Mapping[str, Any]
-    ) -> tuple[Options, Tried]:
+    ) -> tuple[Options, Candidate]:
         for digits in [given["input_bits"]] if "input_bits" in given else DIGITS:
             options = replace(options, input_bits=digits)
             found = self._loop(f"{options.levels} levels, {digits} bits in", fitted, digits)
@@ -542,7 +542,7 @@ class _Judge:
                 break
         return options, found
 
-    def _loop(self, what: str, fitted: dict[str, Levels], digits: int | None) -> Tried:
+    def _loop(self, what: str, fitted: dict[str, Levels], digits: int | None) -> Candidate:
         alter: dict[str, Callable[[Array], Array]] = dict(rounding(fitted))
         if digits is not None:
             assert self._recording is not None
@@ -555,7 +555,7 @@ class _Judge:
 
     # -- on the target
 
-    def _on_target(self, what: str, options: Options, target: Target) -> Tried:
+    def _on_target(self, what: str, options: Options, target: Target) -> Candidate:
         spiking = convert_with(self.model, options, training_inputs=self.fit)
         count = min(CONFIRMED, len(self.x))
         inputs = self.x.shape[1]
@@ -578,12 +578,12 @@ class _Judge:
 
     def rates(
         self, target: Target, fixed: Mapping[str, Any], idle: bool
-    ) -> tuple[Options, Tried] | None:
+    ) -> tuple[Options, Candidate] | None:
         """The fewest steps with which rates will do; the best where none will."""
         weights = sum(
             p.transform.connections(self.graph[p.pre].size) for p in self.graph.projections
         )
-        best: tuple[Options, Tried] | None = None
+        best: tuple[Options, Candidate] | None = None
         for what, options in self._rate_candidates(target, fixed, idle):
             steps = options.steps_per_input * self.x.shape[1] + options.settle_steps
             if best is not None and steps * weights * CONFIRMED > TARGET_BUDGET:

@@ -33,7 +33,7 @@ class Feeding(Protocol):
         """For ``x`` (batch, inputs, size), of which input ``shown[t]`` is there at step t."""
 
 
-class Plain:
+class PlainFeeding:
     """The whole graph and its input as it is."""
 
     sample_bytes = 0
@@ -46,7 +46,7 @@ class Plain:
         return Presented(x, shown)
 
 
-class Convolved:
+class ConvolvedFeeding:
     """What is left of a graph without its linear front end.
 
     Parameters
@@ -69,7 +69,7 @@ def plan_feeding(graph: Graph, inputs: int) -> Feeding:
     """The front end taken out of ``graph`` where that saves multiplications."""
     front = split(graph)
     if front is None:
-        return Plain(graph)
+        return PlainFeeding(graph)
     if multiplications(inputs, front.size, graph.input_size) >= front.weights:
-        return Plain(graph)
-    return Convolved(front, inputs)
+        return PlainFeeding(graph)
+    return ConvolvedFeeding(front, inputs)

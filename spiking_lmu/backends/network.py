@@ -218,7 +218,7 @@ def _add_current(nengo: Any, built: BuiltNetwork, population: Population, scale:
 
 def _neuron_type(nengo: Any, population: Population) -> Any:
     neuron = population.neuron
-    amplitude = neuron.amplitude / population.scale
+    amplitude = population.amplitude
     at_rest = {"voltage": nengo.dists.Choice([0])}
     lif = {"tau_rc": neuron.tau_rc, "tau_ref": neuron.tau_ref, "amplitude": amplitude}
     makers: dict[str, Callable[[], Any]] = {

@@ -147,31 +147,3 @@ def _no_network(got: str) -> SpecError:
         expected="module:function that returns a nengo.Network",
         fix="check the name, and run from the folder of that module",
     )
-
-
-def load_spiking(name: str) -> Model:
-    """A spiking model for classification, from a file or a shipped name.
-
-    Raises
-    ------
-    SpecError
-        A rate model, or one whose answer is not a class.
-    """
-    from spiking_lmu.files.zoo import load_model
-
-    model = load_model(name)
-    if not model.graph.spiking:
-        raise SpecError(
-            name,
-            got="a rate model",
-            expected="a spiking model",
-            fix=f"run: spiking-lmu convert {name} -o {Path(name).stem}-spiking.slmu",
-        )
-    if model.task.identity != "classification":
-        raise SpecError(
-            name,
-            got=f"a model for {model.task}",
-            expected="classification",
-            fix="accuracies need classes; use spiking_lmu.run_reference for regression",
-        )
-    return model

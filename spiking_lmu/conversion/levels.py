@@ -32,7 +32,7 @@ import numpy as np
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
-from spiking_lmu.graph.neurons import LINEAR, Neuron, response
+from spiking_lmu.graph.neurons import FIRES_ABOVE, LINEAR, Neuron, comparator, response
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import Sparse
 
@@ -42,10 +42,6 @@ Array = np.ndarray
 
 #: Levels that a unit can have, and binary digits of what comes from the host.
 LEVELS, DIGITS = range(2, 66), range(1, 13)
-#: A comparator's membrane time constant in steps; its voltage after a step of current J is
-#: J · (1 - exp(-1 / DECAY)), and it spikes where that is more than 1.
-DECAY = 0.1
-FIRES_ABOVE = float(1.0 / -np.expm1(-1.0 / DECAY))
 #: Values looked at for the levels of one layer, and of one unit.
 MAX_VALUES, MAX_UNIT_VALUES = 200_000, 20_000
 #: Rounds of Lloyd's algorithm.
@@ -56,11 +52,6 @@ LEAST_CURRENT = 1e-3
 LEAST_GAP = 1e-6
 #: Room above the largest current from the host in training.
 HEADROOM = 1.0
-
-
-def comparator(dt: float) -> Neuron:
-    """A neuron that spikes in a step of ``dt`` seconds if its current is above ``FIRES_ABOVE``."""
-    return Neuron("lif", amplitude=dt, tau_rc=DECAY * dt, tau_ref=0.0)
 
 
 @dataclass(frozen=True, eq=False)

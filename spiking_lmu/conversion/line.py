@@ -19,7 +19,7 @@ import numpy as np
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.front_end import FrontEnd, split
 from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.neurons import Neuron, comparator
 from spiking_lmu.graph.timing import Timing, lowpass_decay
 from spiking_lmu.graph.transforms import Sparse
 
@@ -107,14 +107,6 @@ class LineCode:
             return np.diff(whole, axis=1, prepend=0.0)
         steps = 2**self.bits - 1
         return np.asarray(np.floor(x * steps + 0.5) / steps)
-
-
-def comparator(dt: float) -> Neuron:
-    """A neuron that keeps nothing: it spikes in the steps in which its current is above 1.
-
-    An ordinary LIF neuron whose voltage follows its current within a step.  A spike puts out 1.
-    """
-    return Neuron("lif", amplitude=dt, tau_rc=dt / 10, tau_ref=0.0)
 
 
 def line_memory(graph: Graph, code: LineCode, timing: Timing, hold: float) -> Graph:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.errors import DatasetError
+from spiking_lmu.errors import DatasetError, require_whole
 from spiking_lmu.graph.task import Task
 
-from .dataset import Dataset, Splits, check_whole, padded
+from .dataset import Dataset, Splits, padded
 
 Array = np.ndarray
 Pair = tuple[Any, Any]
@@ -300,7 +300,7 @@ def _split(whole: dict[str, Dataset], share: float, seed: int) -> dict[str, Data
     """Split a test part off the training part."""
     if not 0 < share < 1:
         raise _wrong("test_share", repr(share), "a share between 0 and 1")
-    check_whole("seed", seed, 0, 2**63 - 1)
+    require_whole("seed", seed, 0, 2**63 - 1, DatasetError)
     data = whole["train"]
     if len(data) == 1:
         first, last = split_in_time(data, share)

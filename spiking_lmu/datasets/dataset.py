@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.errors import DatasetError
+from spiking_lmu.errors import DatasetError, require_whole
 from spiking_lmu.graph.task import Task
 
 Array = np.ndarray
@@ -205,7 +205,7 @@ class Dataset:
             More samples than there are, or a seed that is not a whole number.
         """
         if seed is not None:
-            check_whole("sample seed", seed, 0, 2**63 - 1)
+            require_whole("sample seed", seed, 0, 2**63 - 1, DatasetError)
         if samples is None:
             return self
         order = choose(self.what, len(self), samples, seed)
@@ -306,23 +306,11 @@ def with_digest(data: Dataset, digest: str) -> Dataset:
 
 def choose(what: str, total: int, samples: int, seed: int | None) -> Array:
     """Places of ``samples`` of ``total`` samples, as :meth:`Dataset.draw` takes them."""
-    check_whole(f"samples of {what}", samples, 1, total)
+    require_whole(f"samples of {what}", samples, 1, total, DatasetError)
     if seed is None:
         return np.arange(samples, dtype=np.int64)
-    check_whole("sample seed", seed, 0, 2**63 - 1)
+    require_whole("sample seed", seed, 0, 2**63 - 1, DatasetError)
     return np.random.default_rng(seed).permutation(total)[:samples].astype(np.int64)
-
-
-def check_whole(what: str, value: Any, low: int, high: int) -> None:
-    """Raise a DatasetError unless ``value`` is a whole number from ``low`` to ``high``."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not (whole and low <= value <= high):
-        raise DatasetError(
-            what,
-            got=repr(value),
-            expected=f"an integer from {low} to {high}",
-            fix="choose a number in that range",
-        )
 
 
 def _float32(x: Any, what: str) -> Array:

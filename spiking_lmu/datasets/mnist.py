@@ -17,9 +17,10 @@ from functools import partial
 
 import numpy as np
 
+from spiking_lmu.errors import DatasetError, require_whole
 from spiking_lmu.graph.task import Task
 
-from .dataset import Dataset, Picture, Splits, check_whole, choose, with_digest
+from .dataset import Dataset, Picture, Splits, choose, with_digest
 from .idx import FILES, values
 from .mnist_files import find
 from .request import Request
@@ -78,7 +79,7 @@ def load_mnist(
     family, sequential, permuted = _FORMS[name]
     files = FILES[family, split]
     total = files[0].shape[0]
-    check_whole("permutation seed", permutation_seed, 0, 2**32 - 1)
+    require_whole("permutation seed", permutation_seed, 0, 2**32 - 1, DatasetError)
     what = f"{name} {split}"
     indices = choose(what, total, total if samples is None else samples, seed if samples else None)
     (images, labels), source = find(family, split, folder)

@@ -30,13 +30,13 @@ def block_length(steps: int, channels: int) -> int:
 
 
 def multiplications(steps: int, outputs: int, channels: int) -> int:
-    """How many a :class:`Convolution` of this size takes for each step of one sequence."""
+    """How many a :class:`InputConvolution` of this size takes for each step of one sequence."""
     length = block_length(steps, channels)
     # Each complex product is four; half of the response has been reached on average.
     return outputs * (2 * channels * ceil(steps / length) + length + 1)
 
 
-class Convolution:
+class InputConvolution:
     """``y[t] = Σ_s response[s] · x[t - s]`` for sequences no longer than the response.
 
     Parameters
@@ -108,7 +108,7 @@ class Convolution:
 class Convolved:
     """One batch, convolved as far as it is asked for; holds the arrays of one block."""
 
-    def __init__(self, convolution: Convolution, x: Array) -> None:
+    def __init__(self, convolution: InputConvolution, x: Array) -> None:
         self._convolution = convolution
         batch, rows = len(x), convolution.transfer.shape[1]
         self._tiles = [slice(start, start + TILE) for start in range(0, batch, TILE)]

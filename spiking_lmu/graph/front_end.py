@@ -6,7 +6,7 @@ output is the input convolved with its impulse response, so a whole sequence can
 at once, before any neuron runs.  In a feedforward Legendre Memory Unit this is the memory,
 by far the largest part of the arithmetic.
 
-:func:`split` divides a graph in two; :class:`Convolution` computes what the linear part
+:func:`split` divides a graph in two; :class:`InputConvolution` computes what the linear part
 delivers to the rest.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .convolution import Convolution
+from .convolution import InputConvolution
 from .graph import Graph, Population, Projection
 from .reference import check_input, run_reference
 from .transforms import as_transform
@@ -108,14 +108,14 @@ class FrontEnd:
         response = np.moveaxis(without.deliver(impulses), 0, -1)
         return response, self.deliver(np.zeros((1, inputs, self.linear.input_size)))[0]
 
-    def convolution(self, inputs: int) -> tuple[Convolution, Array]:
+    def convolution(self, inputs: int) -> tuple[InputConvolution, Array]:
         """:meth:`deliver` for sequences of up to ``inputs`` inputs, at once.
 
         Returns the convolution, and what the biases alone deliver, (inputs, size), to be
         added to it.
         """
         response, constant = self.impulse_response(inputs)
-        return Convolution(response), constant
+        return InputConvolution(response), constant
 
 
 def split(graph: Graph, keep: Collection[str] = ()) -> FrontEnd | None:

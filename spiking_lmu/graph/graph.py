@@ -93,6 +93,11 @@ class Population:
         if self.pulse is not None:
             _check_pulse(self)
 
+    @property
+    def amplitude(self) -> float:
+        """What a rate is multiplied by: the neuron's amplitude, divided by ``scale``."""
+        return self.neuron.amplitude / self.scale
+
     def spike_size(self, dt: float) -> float:
         """What one spike in one step of ``dt`` seconds puts out: amplitude / (dt · scale).
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import SpecError, require_whole
 
 from .graph import Graph, Population, Projection
 from .neurons import Neuron
@@ -84,7 +84,7 @@ class LmuSpec:
             "memories": 4096,
         }
         for name, most in limits.items():
-            check_whole(f"LMU {name.replace('_', ' ')}", getattr(self, name), 1, most)
+            require_whole(f"LMU {name.replace('_', ' ')}", getattr(self, name), 1, most)
         if not (np.isfinite(self.theta) and 0 < self.theta <= 1e9):
             raise SpecError(
                 "LMU theta",
@@ -115,17 +115,6 @@ class LmuSpec:
             )
 
 
-def check_whole(what: str, value: object, least: int, most: int) -> None:
-    """Raise a SpecError unless ``value`` is a whole number from ``least`` to ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise SpecError(
-            what,
-            got=repr(value),
-            expected=f"a whole number from {least} to {most}",
-            fix=f"choose at least {least}",
-        )
-
-
 def continuous_matrices(order: int, theta: float) -> tuple[Array, Array]:
     """A (order, order) and B (order, 1) of the delay's state space, per input.
 
@@ -135,7 +124,7 @@ def continuous_matrices(order: int, theta: float) -> tuple[Array, Array]:
     >>> a.tolist(), b.ravel().tolist()
     ([[-1.0, -1.0], [3.0, -3.0]], [1.0, -3.0])
     """
-    check_whole("LMU order", order, 1, 4096)
+    require_whole("LMU order", order, 1, 4096)
     degree = np.arange(order, dtype=float)
     scale = (2.0 * degree + 1.0)[:, None] / theta
     row, column = np.meshgrid(degree, degree, indexing="ij")

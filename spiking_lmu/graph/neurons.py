@@ -75,9 +75,21 @@ RATE = ("linear", "relu", "lif_rate", "soft_lif", "tanh", "sigmoid")
 SPIKING = ("spiking_relu", "lif")
 KINDS = RATE + SPIKING
 LINEAR = Neuron("linear")
+#: A comparator's membrane time constant in steps.  Its voltage after a step of current J is
+#: J · (1 - exp(-1 / DECAY)), and it spikes where that is more than 1.
+DECAY = 0.1
+FIRES_ABOVE = float(1.0 / -np.expm1(-1.0 / DECAY))
 
 #: What a spiking neuron fires at, as a rate neuron: its response curve.
 RESPONSE_OF = {"spiking_relu": "relu", "lif": "lif_rate"}
+
+
+def comparator(dt: float) -> Neuron:
+    """A neuron that keeps nothing from one step to the next, and whose spike puts out 1.
+
+    It spikes in each step of ``dt`` seconds in which its current is above ``FIRES_ABOVE``.
+    """
+    return Neuron("lif", amplitude=dt, tau_rc=DECAY * dt, tau_ref=0.0)
 
 
 def response(neuron: Neuron, current: Array) -> Array:

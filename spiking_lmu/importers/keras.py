@@ -30,7 +30,7 @@ from spiking_lmu.graph.task import Task
 from . import keras_lmu
 from .keras_activations import Refusal
 from .keras_builder import Builder, Tensor, require_size
-from .keras_file import Layer, Saved, Source, read_saved
+from .keras_file import CallOutput, Layer, Saved, read_saved
 from .keras_layers import (
     HANDLERS,
     PASSING,
@@ -127,14 +127,14 @@ def _refused(saved: Saved, found: Sequence[str]) -> ImportNetworkError:
     )
 
 
-def _chosen(saved: Saved, output: str) -> Source:
+def _chosen(saved: Saved, output: str) -> CallOutput:
     names = [end.layer for end in saved.outputs]
     if output:
         if output not in {layer.name for layer in saved.layers}:
             raise ImportNetworkError(
                 "output", got=repr(output), expected="a layer", fix="one of: " + ", ".join(names)
             )
-        return Source(output, 0, 0)
+        return CallOutput(output, 0, 0)
     if len(names) != 1:
         raise ImportNetworkError(
             f"Keras model {saved.source or saved.name}",
@@ -166,7 +166,7 @@ class Walk(Builder):
 
     # -- what is refused ---------------------------------------------------------------------
 
-    def problems(self, saved: Saved, end: Source) -> Iterator[str]:
+    def problems(self, saved: Saved, end: CallOutput) -> Iterator[str]:
         """A line for each thing in the configuration that has no counterpart."""
         for layer in every(saved):
             try:
@@ -178,7 +178,7 @@ class Walk(Builder):
 
     # -- building ----------------------------------------------------------------------------
 
-    def build(self, end: Source) -> tuple[Graph, bool, bool]:
+    def build(self, end: CallOutput) -> tuple[Graph, bool, bool]:
         """The graph, whether its output has a time axis, and whether a softmax was left out."""
         entries = self._enter(self.saved)
         results = self._run(self.saved, entries, "", end)
@@ -225,7 +225,7 @@ class Walk(Builder):
         return parts
 
     def _entering_shape(
-        self, saved: Saved, source: Source, shape: tuple[int | None, ...]
+        self, saved: Saved, source: CallOutput, shape: tuple[int | None, ...]
     ) -> tuple[int | None, tuple[int, ...]]:
         """Steps, and the shape of one presentation, of an input with this shape in Keras."""
         if self.sequence:
@@ -237,7 +237,7 @@ class Walk(Builder):
         return steps, tuple(int(n) for n in rest if n)
 
     def _reshaped_entry(
-        self, saved: Saved, source: Source, shape: tuple[int | None, ...]
+        self, saved: Saved, source: CallOutput, shape: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
         """What a Reshape or Permute right behind the input makes of its shape.
 
@@ -260,18 +260,18 @@ class Walk(Builder):
                 shape = tuple(shape[int(n) - 1] for n in reader.config["dims"])
                 self.notes.append(f"{reader.name} is done to the data: swap axes, shape {shape}.")
             self._at_entry.add(reader.name)
-            source = Source(reader.name, 0, 0)
+            source = CallOutput(reader.name, 0, 0)
 
     def _run(
-        self, saved: Saved, entries: Sequence[Tensor], prefix: str, end: Source | None
-    ) -> dict[Source, Tensor]:
+        self, saved: Saved, entries: Sequence[Tensor], prefix: str, end: CallOutput | None
+    ) -> dict[CallOutput, Tensor]:
         """All outputs of the layers that can be computed from ``entries``."""
         known = dict(zip(saved.inputs, entries, strict=True))
         waiting = [
             (layer, call, sources)
             for layer in saved.layers
             for call, sources in enumerate(layer.calls)
-            if Source(layer.name, call, 0) not in known
+            if CallOutput(layer.name, call, 0) not in known
         ]
         while waiting:
             ready = [w for w in waiting if all(s in known for s in w[2])]
@@ -282,7 +282,7 @@ class Walk(Builder):
                 name = f"{prefix}{layer.name}" + (f"_{call + 1}" if call else "")
                 inputs = [known[s] for s in sources]
                 last = end is not None and layer.name == end.layer
-                known[Source(layer.name, call, 0)] = self._layer(layer, inputs, name, last)
+                known[CallOutput(layer.name, call, 0)] = self._layer(layer, inputs, name, last)
         if end is not None and end not in known:
             raise Refusal("layers that are connected in a loop", "connect each to those before")
         return known

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from .pieces import Piece, leaky
 
 #: Rate neurons by name of the activation.
 NEURONS = {"linear": "linear", "relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
@@ -15,25 +16,6 @@ class Refusal(Exception):
     def __init__(self, got: str, fix: str) -> None:
         super().__init__(got)
         self.got, self.fix = got, fix
-
-
-@dataclass(frozen=True)
-class Piece:
-    """``weight · max(gain · x + bias, 0)``, one straight piece of an activation."""
-
-    gain: float
-    bias: float
-    weight: float
-
-
-def leaky(slope: float, largest: float | None = None) -> tuple[Piece, ...]:
-    """``max(x, 0) + slope · min(x, 0)``, and no more than ``largest``."""
-    pieces = [Piece(1.0, 0.0, 1.0)]
-    if largest is not None:
-        pieces.append(Piece(1.0, -largest, -1.0))
-    if slope:
-        pieces.append(Piece(-1.0, 0.0, -slope))
-    return tuple(pieces)
 
 
 def parse_activation(value: Any) -> tuple[str, tuple[Piece, ...] | None]:

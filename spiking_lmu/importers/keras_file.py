@@ -50,7 +50,7 @@ MAX_LAYERS = 5_000
 FILTERS = {1, 2, 3}
 
 
-class Source(NamedTuple):
+class CallOutput(NamedTuple):
     """What one input of a layer is: an output of another call, or a number."""
 
     layer: str
@@ -83,7 +83,7 @@ class Layer:
     kind: str
     name: str
     config: dict[str, Any]
-    calls: tuple[tuple[Source, ...], ...] = ()
+    calls: tuple[tuple[CallOutput, ...], ...] = ()
     arrays: dict[str, Array] = field(default_factory=dict)
     inner: Saved | None = None
 
@@ -97,8 +97,8 @@ class Saved:
 
     name: str
     layers: tuple[Layer, ...]
-    inputs: tuple[Source, ...]
-    outputs: tuple[Source, ...]
+    inputs: tuple[CallOutput, ...]
+    outputs: tuple[CallOutput, ...]
     source: str = ""
     #: Name of the loss that it was compiled with, in small letters without underscores; "" if
     #: that is not known.
@@ -371,13 +371,13 @@ def _sequential(name: str, layers: tuple[Layer, ...], source: str, loss: str) ->
         layers = (entry, *layers)
     linked = [Layer(layers[0].kind, layers[0].name, layers[0].config, ((),))]
     for before, layer in pairwise(layers):
-        calls = ((Source(before.name, 0, 0),),)
+        calls = ((CallOutput(before.name, 0, 0),),)
         linked.append(Layer(layer.kind, layer.name, layer.config, calls, layer.arrays, layer.inner))
-    first, last = Source(layers[0].name, 0, 0), Source(layers[-1].name, 0, 0)
+    first, last = CallOutput(layers[0].name, 0, 0), CallOutput(layers[-1].name, 0, 0)
     return Saved(name, tuple(linked), (first,), (last,), source, loss)
 
 
-def _call(node: Any) -> tuple[Source, ...]:
+def _call(node: Any) -> tuple[CallOutput, ...]:
     """The inputs of one call: Keras 3 writes a dictionary, Keras 2 a list of lists."""
     if isinstance(node, dict):
         found = list(_tensors(node.get("args")))
@@ -385,7 +385,7 @@ def _call(node: Any) -> tuple[Source, ...]:
     return tuple(_ends(node))
 
 
-def _tensors(value: Any) -> Iterator[Source]:
+def _tensors(value: Any) -> Iterator[CallOutput]:
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             yield from _ends([value["config"]["keras_history"]])
@@ -396,7 +396,7 @@ def _tensors(value: Any) -> Iterator[Source]:
             yield from _tensors(item)
 
 
-def _ends(value: Any) -> Iterator[Source]:
+def _ends(value: Any) -> Iterator[CallOutput]:
     """``[["name", 0, 0], …]`` or a single ``["name", 0, 0]``, with more behind it in Keras 2."""
     if not isinstance(value, list):
         raise Refused("layers that are connected in an unknown way")
@@ -405,7 +405,7 @@ def _ends(value: Any) -> Iterator[Source]:
     for item in value:
         if not (isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str)):
             raise Refused("layers that are connected in an unknown way")
-        yield Source(item[0], int(item[1]), int(item[2]))
+        yield CallOutput(item[0], int(item[1]), int(item[2]))
 
 
 def _require(value: Any, key: str, kind: type) -> Any:

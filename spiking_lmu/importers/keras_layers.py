@@ -25,9 +25,10 @@ from spiking_lmu.graph.transforms import (
 )
 
 from . import keras_lmu
-from .keras_activations import Piece, Refusal, activation_name, leaky, parse_activation
+from .keras_activations import Refusal, activation_name, parse_activation
 from .keras_builder import Builder, Tensor, require_size
 from .keras_file import Layer, Saved, class_of
+from .pieces import Piece, leaky
 
 Array = np.ndarray
 #: Layers that do nothing after training.

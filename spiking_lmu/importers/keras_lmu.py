@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.errors import require_whole
 from spiking_lmu.graph.graph import Population, Projection
-from spiking_lmu.graph.lmu import check_whole, continuous_matrices, memory_matrices
+from spiking_lmu.graph.lmu import continuous_matrices, memory_matrices
 from spiking_lmu.graph.transforms import Dense, Sparse, Transform
 
 from .keras_builder import Builder, Tensor
@@ -92,7 +93,7 @@ def add(builder: Builder, layer: Layer, x: Tensor, name: str) -> Tensor:
 
 def _lmu(builder: Builder, layer: Layer, config: dict[str, Any], x: Tensor, name: str) -> Tensor:
     for key in ("memory_d", "order"):
-        check_whole(f"{key} of {name}", config.get(key), 1, 4096)
+        require_whole(f"{key} of {name}", config.get(key), 1, 4096)
     memory_d, order = int(config["memory_d"]), int(config["order"])
     size = memory_d * order
     hidden = hidden_of(config)

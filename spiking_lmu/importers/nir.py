@@ -517,7 +517,7 @@ class _Writer:
                 fix="convert the model first",
             )
         self.nodes[name] = node
-        self.nodes[f"{name}_spikes"] = nir.Scale(ones * p.neuron.amplitude / p.scale)
+        self.nodes[f"{name}_spikes"] = nir.Scale(ones * p.amplitude)
         self.edges.append((name, f"{name}_spikes"))
 
     def _out(self, p: Population) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spiking_lmu.analysis.explain.ladder import Ladder, Step
-from spiking_lmu.analysis.explain.layers import Layer
+from spiking_lmu.analysis.explain.layers import HiddenLayer
 
 from .canvas import BAND, BLUE, GREY, INK, PALE, VERMILLION, new_figure, style, to_svg
 from .text import plain, signed
@@ -127,7 +127,7 @@ def _text(step: Step) -> str:
     return share if step.step is None else f"{share}  {signed(step.step.difference, step.step.n)}"
 
 
-def rate_histogram(layer: Layer, name: str) -> str:
+def rate_histogram(layer: HiddenLayer, name: str) -> str:
     """Neurons × samples by firing rate on one rung; counts on a scale of logarithms."""
     from matplotlib.ticker import NullLocator
 

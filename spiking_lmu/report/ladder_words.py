@@ -8,7 +8,7 @@ import numpy as np
 
 from spiking_lmu.analysis.explain.advice import Advice
 from spiking_lmu.analysis.explain.ladder import Ladder, Step
-from spiking_lmu.analysis.explain.layers import Layer
+from spiking_lmu.analysis.explain.layers import HiddenLayer
 from spiking_lmu.analysis.statistics import accuracy
 
 from .text import plain, points, signed
@@ -88,7 +88,7 @@ def layer_tables(ladder: Ladder) -> list[Table]:
     return tables
 
 
-def layer_cells(step: Step, layer: Layer) -> list[str]:
+def layer_cells(step: Step, layer: HiddenLayer) -> list[str]:
     """A row of the table of layers, as text."""
     return [
         plain(step.name),

@@ -5,7 +5,7 @@ noise of the size that a rate read from few spikes has is added.  Backwards, rou
 it were not there, with the slope of the activation itself (the straight-through estimator;
 Bengio, Léonard & Courville, 2013, arXiv 1308.3432).  The gradient is that of backpropagation
 through time (Werbos, 1990, *Backpropagation through time: what it does and how to do it*), the
-optimizer Adam (Kingma & Ba, 2015).
+optimizer Adam (:mod:`.adam`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.transforms import Dense, OneToOne
 
+from .adam import Adam, clipped
 from .line import tune_line
-from .tuned import Tuned
+from .tuned import FineTuningResult
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -34,8 +35,10 @@ Array = np.ndarray
 #: Told after each batch: batches done, batches in all, loss.
 Progress = Callable[[int, int, float], None]
 
-#: Adam's constants, and the norm at which a gradient is cut off.
-BETA_1, BETA_2, EPSILON, MAX_NORM = 0.9, 0.999, 1e-8, 1.0
+#: Norm at which a gradient is cut off.
+MAX_NORM = 1.0
+#: Added to the root in Adam.
+EPSILON = 1e-8
 #: Batches after which levels are fitted to the activations anew.
 REFIT = 50
 #: Share of the samples that is held out, and how many of them at most.
@@ -67,7 +70,7 @@ def fine_tune(
     learning_rate: float = 1e-3,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Tuned:
+) -> FineTuningResult:
     """Train ``model`` on with its activations rounded to ``levels`` values, or with noise on them.
 
     ::
@@ -139,7 +142,8 @@ def fine_tune(
     change = _Change(levels, noise, rng)
     change.fit(model.graph, scaled(np.asarray(data.x[first], np.float32)))
     network = _Unrolled(model.graph, change)
-    adam = _Adam(network.parameters, learning_rate, batches)
+    names = list(network.parameters)
+    adam = Adam([network.parameters[name] for name in names], epsilon=EPSILON)
     before = _score(model, kept, scaled, change), _score(model, kept, scaled, None)
     losses: list[float] = []
     queue = np.zeros(0, np.int64)
@@ -150,7 +154,11 @@ def fine_tune(
         x = scaled(np.asarray(data.x[chosen], np.float32))
         outputs = network.forward(x)
         loss, slope = _loss(model.task, outputs, data.y[chosen], data.lengths[chosen])
-        adam.step(network.backward(slope))
+        gradient = network.backward(slope)
+        adam.step(
+            clipped([gradient[name] for name in names], MAX_NORM),
+            learning_rate * (1.0 - batch / batches),
+        )
         losses.append(loss)
         if (batch + 1) % REFIT == 0:
             change.refit(network)
@@ -177,7 +185,7 @@ def fine_tune(
     )
     change.fit(graph, sample)
     after = _score(tuned, kept, scaled, change), _score(tuned, kept, scaled, None)
-    return Tuned(tuned, before[0], after[0], before[1], after[1], held, tuple(losses))
+    return FineTuningResult(tuned, before[0], after[0], before[1], after[1], held, tuple(losses))
 
 
 def _check(
@@ -390,37 +398,6 @@ class _Unrolled:
             for p in self.graph.populations
         ]
         return replace(self.graph, populations=tuple(populations), projections=tuple(projections))
-
-
-class _Adam:
-    """Adam on arrays that are changed in place, with a rate that falls to zero."""
-
-    def __init__(self, parameters: dict[str, Array], rate: float, steps: int) -> None:
-        self._parameters, self._rate, self._steps, self._done = parameters, rate, steps, 0
-        self._mean = {name: np.zeros_like(value) for name, value in parameters.items()}
-        self._square = {name: np.zeros_like(value) for name, value in parameters.items()}
-
-    def step(self, gradient: dict[str, Array]) -> None:
-        """One step down."""
-        norm = np.sqrt(sum(float((g.astype(float) ** 2).sum()) for g in gradient.values()))
-        if not np.isfinite(norm):
-            raise SpecError(
-                "training",
-                got="a gradient that is not finite",
-                expected="finite numbers",
-                fix="lower learning_rate",
-            )
-        factor = np.float32(min(1.0, MAX_NORM / max(norm, 1e-12)))
-        rate = self._rate * (1.0 - self._done / self._steps)
-        self._done += 1
-        for name, value in self._parameters.items():
-            g = gradient[name] * factor
-            mean, square = self._mean[name], self._square[name]
-            mean += np.float32(1 - BETA_1) * (g - mean)
-            square += np.float32(1 - BETA_2) * (g * g - square)
-            unbiased = mean / np.float32(1 - BETA_1**self._done)
-            size = np.sqrt(square / np.float32(1 - BETA_2**self._done)) + np.float32(EPSILON)
-            value -= np.float32(rate) * unbiased / size
 
 
 def _loss(task: Any, outputs: Array, answers: Array, lengths: Array) -> tuple[float, Array]:

@@ -30,8 +30,9 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.transforms import Dense
 
+from .adam import Adam
 from .checkpoint import Checkpoint, load_checkpoint, require_alike, save_checkpoint
-from .tuned import Tuned
+from .tuned import FineTuningResult
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -105,7 +106,7 @@ class LineSchedule:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedLine:
     """A trained network and its learning curve.
 
     Parameters
@@ -132,7 +133,7 @@ def train_line(
     report: Callable[[int, dict[str, float]], None] | None = None,
     checkpoint: str | PathLike[str] | None = None,
     settings: dict[str, Any] | None = None,
-) -> Trained:
+) -> TrainedLine:
     """Train hidden layer and readout for a line of ``spec.bits`` bits.
 
     Parameters
@@ -183,7 +184,7 @@ def train_line(
         graph = window(spec.length, spec.units, spec.output_size)
     else:
         graph = build(LmuSpec(1, spec.output_size, spec.order, float(theta), spec.units))
-    return Trained(network.layers().put_into(graph, "lmu.m_to_h", "readout_weights"), curve)
+    return TrainedLine(network.layers().put_into(graph, "lmu.m_to_h", "readout_weights"), curve)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +233,7 @@ def tune_line(
     learning_rate: float = 1e-3,
     seed: int = 0,
     progress: Callable[[int, int, float], None] | None = None,
-) -> Tuned:
+) -> FineTuningResult:
     """Train the hidden layer and the readout of a trained network on a line's spikes.
 
     See :func:`spiking_lmu.training.fine_tune.fine_tune`, which calls this for ``memory="line"``.
@@ -301,7 +302,7 @@ def tune_line(
     exact.append(_exact(tuned, x[-held:], y[-held:]))
     losses = tuple(entry["loss"] for entry in curve)
     after = curve[-1]["held_out_accuracy"]
-    return Tuned(tuned, before, after, exact[0], exact[1], held, losses)
+    return FineTuningResult(tuned, before, after, exact[0], exact[1], held, losses)
 
 
 def _trainable(model: Model) -> tuple[FrontEnd, Projection, Projection]:
@@ -388,7 +389,7 @@ class Kept:
 
 
 class Network:
-    """Hidden layer and readout on a line: parameters, gradients and Adam's state, float32.
+    """Hidden layer and readout on a line: parameters and gradients, float32.
 
     Parameters
     ----------
@@ -416,7 +417,7 @@ class Network:
             self._mean = features.mean(axis=0)
             self._deviation = features.std(axis=0) + np.float32(1e-6)
         self._parameters: list[Array] = []
-        self._steps = 0
+        self._adam = Adam(())
 
     def begin(self, units: int, outputs: int, layers: Layers | None = None) -> None:
         """With random weights, or those of ``layers``."""
@@ -434,7 +435,7 @@ class Network:
             bias = layers.bias + layers.into @ self._mean
             given = (scaled, bias, layers.out.T, layers.offset)
             self._parameters = [np.array(p, np.float32) for p in given]
-        self._moments = [(np.zeros_like(p), np.zeros_like(p)) for p in self._parameters]
+        self._adam = Adam(self._parameters)
 
     def fit(
         self,
@@ -469,9 +470,8 @@ class Network:
 
     @property
     def _optimizer(self) -> list[Array]:
-        """Adam's moments; the batches that were learned, and the largest activation of late."""
-        counts = [np.array(self._steps, np.int64), np.array(self._top, np.float64)]
-        return [moment for pair in self._moments for moment in pair] + counts
+        """Adam's state, and the largest activation of late."""
+        return [*self._adam.state, np.array(self._top, np.float64)]
 
     def _restore(self, kept: Kept) -> list[dict[str, float]]:
         """Take over what a checkpoint holds, if there is one; returns its learning curve."""
@@ -480,9 +480,8 @@ class Network:
             return []
         require_alike(kept.path, found, (self._parameters, self._optimizer))
         self._parameters = [np.array(a) for a in found.weights]
-        *moments, steps, top = (np.array(a) for a in found.optimizer)
-        self._moments = list(zip(moments[::2], moments[1::2], strict=True))
-        self._steps, self._top = int(steps), float(top)
+        *state, top = (np.array(a) for a in found.optimizer)
+        self._adam, self._top = Adam(self._parameters, state=state), float(top)
         self.quantised = found.epochs > self.schedule.epochs * (1.0 - self.schedule.quantised)
         return list(found.curve)
 
@@ -518,7 +517,8 @@ class Network:
             hidden.T @ error,
             error.sum(axis=0),
         ]
-        self._adam(gradients, progress)
+        rate = schedule.learning_rate * 0.5 * (1.0 + np.cos(np.pi * progress))
+        self._adam.step(gradients, rate)
         loss = -np.mean(np.log(share[np.arange(len(y)), y] + 1e-12))
         return float(loss), float(np.mean(share.argmax(axis=1) == y))
 
@@ -556,18 +556,6 @@ class Network:
         scale = np.float32(max(self._top, 1e-6))
         spikes = np.interp(activation / scale, *self._curve).astype(np.float32)
         return spikes * scale
-
-    def _adam(self, gradients: list[Array], progress: float) -> None:
-        """Kingma & Ba (2015), algorithm 1."""
-        self._steps += 1
-        rate = np.float32(self.schedule.learning_rate * 0.5 * (1.0 + np.cos(np.pi * progress)))
-        first = np.float32(1.0 / (1.0 - 0.9**self._steps))
-        second = np.float32(1.0 / (1.0 - 0.999**self._steps))
-        updates = zip(self._parameters, gradients, self._moments, strict=True)
-        for parameter, gradient, (mean, square) in updates:
-            mean += np.float32(0.1) * (gradient - mean)
-            square += np.float32(0.001) * (gradient * gradient - square)
-            parameter -= rate * (mean * first) / (np.sqrt(square * second) + np.float32(1e-7))
 
     def decide(self, x: Array) -> Array:
         """Classes of (samples, length, 1)."""

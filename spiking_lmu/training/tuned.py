@@ -8,7 +8,7 @@ from spiking_lmu.graph.model import Model
 
 
 @dataclass(frozen=True)
-class Tuned:
+class FineTuningResult:
     """What fine-tuning gave.
 
     Parameters

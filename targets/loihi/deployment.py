@@ -12,7 +12,7 @@ it by the largest current seen in training, and the chip multiplies it back.
 from __future__ import annotations
 
 from spiking_lmu.backends.engines import EngineDeployment, Makers
-from spiking_lmu.backends.feeding import Plain, plan_feeding
+from spiking_lmu.backends.feeding import PlainFeeding, plan_feeding
 from spiking_lmu.backends.network import Presenter, build_network
 from spiking_lmu.backends.rounding import rounding_margin
 from spiking_lmu.compat import import_nengo, import_nengo_loihi
@@ -71,7 +71,9 @@ def deploy(
         makers=Makers(
             stock=lambda: StockEngine(built(model.graph)),
             batched=batched,
-            strict=lambda: BatchedEngine(built(model.graph), Plain(model.graph), strict=True),
+            strict=lambda: BatchedEngine(
+                built(model.graph), PlainFeeding(model.graph), strict=True
+            ),
         ),
     )
 

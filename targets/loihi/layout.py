@@ -163,7 +163,7 @@ def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ..
         if not graph[p.pre].neuron.spiking:
             continue
         transform = p.transform.scaled(post.scale * post.gain)
-        height = graph[p.pre].neuron.amplitude / graph[p.pre].scale
+        height = graph[p.pre].amplitude
         source = p.pre if p.pre in on_chip else None
         held = held_on_host(model, p)
         convolution = None if held else on_chip_convolution(transform)

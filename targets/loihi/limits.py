@@ -281,7 +281,7 @@ def _ranges(model: Model) -> Iterator[Problem]:
     for q in graph.projections:
         pre = graph[q.pre]
         if pre.neuron.spiking and graph[q.post].neuron.spiking and held_on_host(model, q):
-            height = pre.neuron.amplitude / pre.scale / model.timing.dt
+            height = pre.spike_size(model.timing.dt)
             if height > 1:
                 got, fix = f"spikes of height {height:.3g} over the host", "convert the model again"
                 yield Problem(q.name, got, "1, or they are cut off", fix, "warning", DYNAMICS)

@@ -74,7 +74,7 @@ class ReferenceTarget(Target):
             An unknown engine, or neurons that Nengo does not have.
         """
         from spiking_lmu.backends.engines import EngineDeployment, Makers
-        from spiking_lmu.backends.feeding import Plain, plan_feeding
+        from spiking_lmu.backends.feeding import PlainFeeding, plan_feeding
         from spiking_lmu.backends.rounding import rounding_margin
 
         from .engines import BatchedEngine, Built, StockEngine
@@ -98,7 +98,9 @@ class ReferenceTarget(Target):
             makers=Makers(
                 stock=lambda: StockEngine(built(model.graph)),
                 batched=batched,
-                strict=lambda: BatchedEngine(built(model.graph), Plain(model.graph), strict=True),
+                strict=lambda: BatchedEngine(
+                    built(model.graph), PlainFeeding(model.graph), strict=True
+                ),
             ),
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spiking_lmu.backends.batched import BatchedSimulator, Unsupported, extract
-from spiking_lmu.backends.batched.chip.learning import Learner
+from spiking_lmu.backends.batched.chip.learning import LearningState
 from spiking_lmu.backends.batched.chip.noise import draw
 from spiking_lmu.backends.batched.links import ErrorLinks
 from spiking_lmu.backends.batched.simulator import engine_class
@@ -174,7 +174,7 @@ def test_rounding_of_another_seed_is_noticed(learning):
 
 def test_errors_add_up_and_are_rounded_and_samples_near_half_a_unit_are_named(learning):
     """Two senders; 30.5 units and a little, exactly 30, too many, and 30.5 where margins are 0."""
-    learner = Learner(extract(learning[3].model).learning[0], 4)
+    learner = LearningState(extract(learning[3].model).learning[0], 4)
     rule, parts = learner.rule, np.array([[[0.2, 0.2, 5.0, 0.2]], [[0.105, 0.1, 5.0, 0.105]]])
     parts[0, 0, 0] += 1e-9
     target = SimpleNamespace(error_target="probe")

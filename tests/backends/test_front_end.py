@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiking_lmu.backends.rate import RATE
-from spiking_lmu.graph.convolution import Convolution
+from spiking_lmu.graph.convolution import InputConvolution
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
@@ -82,7 +82,7 @@ def test_convolution_is_the_sum_over_all_earlier_inputs(steps, outputs, channels
     response = rng.normal(size=(steps, outputs, channels))
     shorter = data.draw(st.integers(1, steps))
     x = rng.normal(size=(batch, shorter, channels))
-    got = convolve(Convolution(response), x)
+    got = convolve(InputConvolution(response), x)
     want = np.zeros((batch, shorter, outputs))
     for t in range(shorter):
         for earlier in range(t + 1):

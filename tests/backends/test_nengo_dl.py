@@ -53,7 +53,7 @@ def test_counted_spikes_are_those_in_the_trains(neuron, monkeypatch):
         )
         recorded = deployment.run(x, raster=True)
         train = trains["all"][minibatch._built.spikes["lmu.h"]]
-    unit = model.graph["lmu.h"].scale * model.timing.dt / model.graph["lmu.h"].neuron.amplitude
+    unit = 1 / model.graph["lmu.h"].spike_size(model.timing.dt)
     expected = np.rint(train.sum(axis=1, dtype=float) * unit)
     assert expected.sum() > 0
     np.testing.assert_array_equal(counted.spikes["lmu.h"], expected)

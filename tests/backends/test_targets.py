@@ -92,9 +92,7 @@ class TestReference(TwoEngines):
 
             def count(step, values, totals, model=model, counts=counts):
                 unit = model.graph["lmu.h"]
-                counts += np.rint(
-                    values["lmu.h"] * unit.scale * model.timing.dt / unit.neuron.amplitude
-                )
+                counts += np.rint(values["lmu.h"] / unit.spike_size(model.timing.dt))
 
             outputs = run_reference(model.graph, x, model.timing, observe=count)
             run = self.deploy_and_run(model, x)

@@ -58,7 +58,7 @@ class Deployed(Deployment):
     def run(self, x, *, raster=False):
         self.target.before(x)
         graph, timing = self.model.graph, self.model.timing
-        unit = graph["lmu.h"].neuron.amplitude / (graph["lmu.h"].scale * timing.dt)
+        unit = graph["lmu.h"].spike_size(timing.dt)
         trains = []
         outputs = run_reference(
             graph, x, timing, lambda step, values, totals: trains.append(values["lmu.h"] / unit)

@@ -3,6 +3,6 @@
 from .advice import Advice, advise
 from .explanation import Explanation, explain
 from .ladder import Ladder, Step, climb
-from .layers import Layer
+from .layers import HiddenLayer
 
-__all__ = ["Advice", "Explanation", "Ladder", "Layer", "Step", "advise", "climb", "explain"]
+__all__ = ["Advice", "Explanation", "HiddenLayer", "Ladder", "Step", "advise", "climb", "explain"]

@@ -11,7 +11,7 @@ import numpy as np
 from spiking_lmu.graph.model import Model
 
 from .ladder import Ladder, Step
-from .layers import Layer
+from .layers import HiddenLayer
 from .rungs import RESPONSE, SPIKES, TIMING
 
 #: Neurons whose period is a whole number of steps resolve rates up to about this share of the
@@ -168,7 +168,7 @@ def _unknown(step: Step) -> Advice:
     )
 
 
-def _hertz(model: Model, layer: Layer) -> float | None:
+def _hertz(model: Model, layer: HiddenLayer) -> float | None:
     """Rate in Hz for an activation of one; None where a layer became several neurons a unit."""
     population = model.graph[layer.name]
     if population.neuron.kind != "spiking_relu" or layer.name not in model.activity:
@@ -176,13 +176,13 @@ def _hertz(model: Model, layer: Layer) -> float | None:
     return population.scale / population.neuron.amplitude
 
 
-def _usual_rate(model: Model, layer: Layer) -> float | None:
+def _usual_rate(model: Model, layer: HiddenLayer) -> float | None:
     """Hz at the 99.9th percentile of activation in training."""
     hertz = _hertz(model, layer)
     return None if hertz is None else hertz * model.activity[layer.name].p999
 
 
-def _largest_wanted(model: Model, layer: Layer) -> float:
+def _largest_wanted(model: Model, layer: HiddenLayer) -> float:
     """Hz at which the layer's most active neuron would fire if nothing bounded it."""
     hertz = _hertz(model, layer)
     if hertz is None:

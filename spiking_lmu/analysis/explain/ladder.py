@@ -21,7 +21,7 @@ from spiking_lmu.runs.service import RunService
 
 from ..fitting import require_one_length
 from ..statistics import Paired, mcnemar, relative_error
-from .layers import Layer, layers, sources
+from .layers import HiddenLayer, layers, sources
 from .reading import LayerReading, Reading, hidden
 from .rungs import CHANGES, RATE_MODEL, RungTarget
 
@@ -57,7 +57,7 @@ class Step:
     step: Paired | None
     total: Paired | None
     error: float
-    layers: tuple[Layer, ...]
+    layers: tuple[HiddenLayer, ...]
 
     @property
     def accuracy(self) -> float:

@@ -25,7 +25,7 @@ HUGE = 1e9
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class HiddenLayer:
     """One hidden layer of the rate network as a rung sees it.
 
     Parameters
@@ -59,8 +59,8 @@ class Layer:
 
 def layers(
     model: Model, cells: Cells, rate: dict[str, Array], reading: Reading
-) -> tuple[Layer, ...]:
-    """A `Layer` for each hidden population of the rate network."""
+) -> tuple[HiddenLayer, ...]:
+    """A `HiddenLayer` for each hidden population of the rate network."""
     return tuple(
         _layer(
             name, wanted, _decoded(model.graph, name, reading), _rates(model, cells, name, reading)
@@ -100,11 +100,11 @@ def _rates(model: Model, cells: Cells, name: str, reading: Reading) -> tuple[Arr
     return rates, highest if highest < HUGE / 2 else np.inf
 
 
-def _layer(name: str, wanted: Array, got: Array, rates: tuple[Array, float]) -> Layer:
+def _layer(name: str, wanted: Array, got: Array, rates: tuple[Array, float]) -> HiddenLayer:
     hertz, ceiling = rates
     near = (hertz >= NEAR_CEILING * ceiling).mean(axis=0)
     histogram, edges = np.histogram(hertz, BINS, (0.0, max(float(hertz.max()), 1.0)))
-    return Layer(
+    return HiddenLayer(
         name=name,
         correlation=_correlation(wanted.ravel(), got.ravel()),
         relative_error=relative_error(got, wanted),

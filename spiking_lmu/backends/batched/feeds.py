@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from spiking_lmu.errors import TargetError
-from spiking_lmu.graph.convolution import Convolution
+from spiking_lmu.graph.convolution import InputConvolution
 
 Array = np.ndarray
 
@@ -91,7 +91,9 @@ class FrontEndFeed(Presented):
 
     exact = False
 
-    def __init__(self, x: Array, shown: Array, convolution: Convolution, constant: Array) -> None:
+    def __init__(
+        self, x: Array, shown: Array, convolution: InputConvolution, constant: Array
+    ) -> None:
         super().__init__(x, shown)
         self.size = convolution.outputs
         self._convolved = convolution.apply(x)

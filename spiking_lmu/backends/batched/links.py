@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .chip.engine import Engine
-from .chip.learning import Learner
+from .chip.engine import ChipEngine
+from .chip.learning import LearningState
 from .chip.probes import ChipReader
 from .host import BatchedHost
 from .unsupported import unsupported
@@ -29,7 +29,7 @@ class Receiver:
         self.reader, self._buffer = reader, buffer
         self._weigh = reader.weigh_one_by_one if strict else reader.weigh
 
-    def pass_on(self, engine: Engine) -> None:
+    def pass_on(self, engine: ChipEngine) -> None:
         """Read the chip and set what the process outputs in the host's next step."""
         self.set(self._weigh(self.reader.read(engine)))
 
@@ -47,10 +47,12 @@ class ErrorLinks:
         An error for weights that are not one synapse on the chip.
     """
 
-    def __init__(self, model: Any, host: BatchedHost | None, learners: Iterable[Learner]) -> None:
+    def __init__(
+        self, model: Any, host: BatchedHost | None, learners: Iterable[LearningState]
+    ) -> None:
         self._host, self._scale = host, model.pes_error_scale
         by_synapse = {learner.rule.synapse: learner for learner in learners}
-        self._parts: dict[Learner, list[Array]] = {}
+        self._parts: dict[LearningState, list[Array]] = {}
         for sender, to in model.host2chip_pes_senders.items():
             connection = model.nengo_probe_conns[to.error_target]
             synapse = model.objs[connection]["decoders"]

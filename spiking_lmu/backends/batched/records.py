@@ -10,7 +10,7 @@ import numpy as np
 
 from spiking_lmu.errors import TargetError
 
-from .chip.engine import Engine
+from .chip.engine import ChipEngine
 from .chip.probes import ChipReader
 from .host import BatchedHost
 
@@ -110,7 +110,7 @@ class CountRecorder:
         self._reader, self._kept = reader, record.steps(steps)
         self._counts: list[Array] | None = None
 
-    def add(self, step: int, engine: Engine) -> None:
+    def add(self, step: int, engine: ChipEngine) -> None:
         """Take the spikes of ``step``, counted from 0."""
         spikes = self._reader.look(engine)
         if self._counts is None:
@@ -147,7 +147,7 @@ class ChipRecorder:
         self._raw: list[list[Array]] = []
         self._filter: Callable[..., Array] | None = None
 
-    def add(self, step: int, engine: Engine) -> None:
+    def add(self, step: int, engine: ChipEngine) -> None:
         """Take the state of ``step``, counted from 0."""
         filtered = self._reader.probe.synapse is not None
         if self._whole:
@@ -178,7 +178,7 @@ class ChipRecorder:
         return np.stack(runs)[:, self._record.keep or slice(None)]
 
 
-def record_step(step: int, host: Any, chip: Any, engine: Engine) -> None:
+def record_step(step: int, host: Any, chip: Any, engine: ChipEngine) -> None:
     """Let recorders of the host and of the chip, by probe, take the values of ``step``."""
     for recorder in host.values():
         recorder.add(step)

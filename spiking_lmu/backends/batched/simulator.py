@@ -10,7 +10,7 @@ import numpy as np
 
 from spiking_lmu.errors import TargetError, missing_extra
 
-from .chip.engine import Engine, NumpyEngine
+from .chip.engine import ChipEngine, NumpyEngine
 from .chip.probes import ChipReader
 from .chip.program import ChipProgram, extract
 from .chip.real import RealEngine, RealProgram
@@ -91,7 +91,7 @@ class BatchedSimulator:
             raise unsupported("network that learns", "weights of a run", "a new simulator")
         self.program = program or extract(self._model)
         kind = engine_class(engine)
-        self.engine: Engine
+        self.engine: ChipEngine
         if isinstance(self.program, RealProgram):
             self.engine = RealEngine(self.program, self.batch)
         else:

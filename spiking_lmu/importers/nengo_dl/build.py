@@ -21,8 +21,8 @@ from spiking_lmu.graph.transforms import Convolution, Sparse, Transform, as_tran
 from .fold import fold_layers, unfold_pieces
 from .functions import Computation, unrolled
 from .names import Unique
-from .plan import ALL_INPUTS, Plan, owner_of
-from .save_params import Trained
+from .plan import ALL_INPUTS, ImportPlan, owner_of
+from .save_params import TrainedParameters
 
 Array = np.ndarray
 Weights = Array | Transform | None
@@ -42,7 +42,12 @@ class _Link:
 
 
 def build_graph(
-    plan: Plan, trained: Trained, nengo: Any, *, dt: float = DEFAULT_DT, redrawn: bool = False
+    plan: ImportPlan,
+    trained: TrainedParameters,
+    nengo: Any,
+    *,
+    dt: float = DEFAULT_DT,
+    redrawn: bool = False,
 ) -> Graph:
     """Build the graph.
 
@@ -92,7 +97,7 @@ def build_graph(
     return Graph(tuple(populations), tuple(projections), entry, output, dt)
 
 
-def _input(plan: Plan, populations: list[Population], links: list[_Link]) -> str:
+def _input(plan: ImportPlan, populations: list[Population], links: list[_Link]) -> str:
     """Name of the input population; one that hands each of several inputs its channels."""
     entries = [plan.parts[node].name for node in plan.inputs]
     if len(entries) == 1:
@@ -107,7 +112,7 @@ def _input(plan: Plan, populations: list[Population], links: list[_Link]) -> str
     return ALL_INPUTS
 
 
-def _node(plan: Plan, trained: Trained, node: Any) -> list[Population]:
+def _node(plan: ImportPlan, trained: TrainedParameters, node: Any) -> list[Population]:
     part = plan.parts[node]
     bias: Array = np.zeros(()) if part.constant is None else part.constant
     computation = part.computation
@@ -119,7 +124,7 @@ def _node(plan: Plan, trained: Trained, node: Any) -> list[Population]:
 
 
 def _ensemble(
-    plan: Plan, trained: Trained, ensemble: Any, direct: list[_Link], encoded: bool
+    plan: ImportPlan, trained: TrainedParameters, ensemble: Any, direct: list[_Link], encoded: bool
 ) -> tuple[list[Population], list[_Link], Array | None]:
     """Populations, the link with the encoders, and the gain to fold into direct links.
 
@@ -154,7 +159,7 @@ def _with_gain(link: _Link, gain: Array | None, post: str) -> _Link:
     return _Link(link.pre, post, new, link.synapse, link.label, link.trainable)
 
 
-def _link(plan: Plan, trained: Trained, connection: Any, nengo: Any) -> _Link:
+def _link(plan: ImportPlan, trained: TrainedParameters, connection: Any, nengo: Any) -> _Link:
     pre, post = connection.pre_obj, connection.post_obj
     decoded = isinstance(pre, nengo.Ensemble)
     to_ensemble = isinstance(post, nengo.Ensemble)
@@ -190,7 +195,7 @@ def _link(plan: Plan, trained: Trained, connection: Any, nengo: Any) -> _Link:
     )
 
 
-def _weights(trained: Trained, connection: Any, nengo: Any) -> Weights:
+def _weights(trained: TrainedParameters, connection: Any, nengo: Any) -> Weights:
     """What a connection multiplies by, with the trained weights in it."""
     weights, transform = trained.weights(connection), connection.transform
     if isinstance(transform, nengo.Sparse):
@@ -259,7 +264,7 @@ def expanded(weights: Weights, pre: Array, post: Array, pre_size: int, post_size
     return matrix
 
 
-def _through_layer(trained: Trained, computation: Computation, weights: Weights) -> Array:
+def _through_layer(trained: TrainedParameters, computation: Computation, weights: Weights) -> Array:
     kernel = unrolled(trained.layer(computation.layer)[0], computation.repeats)
     if weights is None:
         return kernel
@@ -269,8 +274,8 @@ def _through_layer(trained: Trained, computation: Computation, weights: Weights)
 
 
 def _output(
-    plan: Plan,
-    trained: Trained,
+    plan: ImportPlan,
+    trained: TrainedParameters,
     populations: list[Population],
     links: list[_Link],
     nengo: Any,
@@ -322,7 +327,7 @@ def _projections(links: list[_Link]) -> list[Projection]:
 
 
 def _require_seed(
-    name: str, what: str, ensemble: Any, trained: Trained, nengo: Any, part: Any = None
+    name: str, what: str, ensemble: Any, trained: TrainedParameters, nengo: Any, part: Any = None
 ) -> None:
     """Raise unless ``what`` is given, or drawn from a seed: no parameter file holds it."""
     if ensemble is not None:

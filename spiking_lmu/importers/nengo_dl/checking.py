@@ -18,7 +18,7 @@ from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.rate_twin import rate_twin
 from spiking_lmu.graph.reference import run_reference
 
-from .plan import Plan
+from .plan import ImportPlan
 from .save_params import rebuilt_simulator
 
 Array = np.ndarray
@@ -30,7 +30,9 @@ STEPS, DRAWS = 12, 2
 TOLERANCE = 1e-3
 
 
-def check_import(network: Any, simulator: Any, plan: Plan, graph: Graph, nengo_dl: Any) -> None:
+def check_import(
+    network: Any, simulator: Any, plan: ImportPlan, graph: Graph, nengo_dl: Any
+) -> None:
     """Raise unless ``graph`` computes what ``simulator`` does.
 
     The simulator starts from its initial state and gets its state back.
@@ -62,7 +64,7 @@ def check_import(network: Any, simulator: Any, plan: Plan, graph: Graph, nengo_d
     )
 
 
-def _agree(simulator: Any, probe: Any, plan: Plan, graph: Graph, network: Any) -> bool:
+def _agree(simulator: Any, probe: Any, plan: ImportPlan, graph: Graph, network: Any) -> bool:
     for draw in range(DRAWS):
         by, largest = _difference(simulator, probe, plan, graph, network, draw)
         if by <= TOLERANCE * largest:
@@ -71,7 +73,7 @@ def _agree(simulator: Any, probe: Any, plan: Plan, graph: Graph, network: Any) -
 
 
 def _difference(
-    simulator: Any, probe: Any, plan: Plan, graph: Graph, network: Any, draw: int = 0
+    simulator: Any, probe: Any, plan: ImportPlan, graph: Graph, network: Any, draw: int = 0
 ) -> tuple[float, float]:
     """Largest difference of the outputs, and the largest output."""
     x = random_inputs(plan, simulator, draw)
@@ -81,7 +83,7 @@ def _difference(
 
 
 def _different(
-    simulator: Any, probes: dict[str, Any], plan: Plan, graph: Graph, network: Any
+    simulator: Any, probes: dict[str, Any], plan: ImportPlan, graph: Graph, network: Any
 ) -> tuple[str, float, float] | None:
     """The first population, in the order of computation, that differs on every draw."""
     found: dict[str, tuple[float, float]] = {}
@@ -109,7 +111,7 @@ def _different(
     return next(((name, *found[name]) for name in graph.order if name in found), None)
 
 
-def random_inputs(plan: Plan, simulator: Any, draw: int) -> Array:
+def random_inputs(plan: ImportPlan, simulator: Any, draw: int) -> Array:
     """Normal inputs (minibatch, steps, size), some samples larger than others."""
     unroll = simulator.unroll
     steps = -(-STEPS // unroll) * unroll
@@ -120,7 +122,7 @@ def random_inputs(plan: Plan, simulator: Any, draw: int) -> Array:
     return x.astype(np.float32).astype(float)
 
 
-def run_simulator(simulator: Any, plan: Plan, x: Array, network: Any) -> dict[Any, Array]:
+def run_simulator(simulator: Any, plan: ImportPlan, x: Array, network: Any) -> dict[Any, Array]:
     """What each probe of ``simulator`` shows when ``x`` is fed to the plan's inputs."""
     batch, steps, _ = x.shape
     fed, start = {}, 0

@@ -16,7 +16,7 @@ from spiking_lmu.graph.graph import Population, Projection
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.transforms import OneToOne
 
-from .functions import Piece
+from ..pieces import Piece
 
 
 def fold_layers(

@@ -16,6 +16,8 @@ import numpy as np
 
 from spiking_lmu.graph.neurons import LINEAR, Neuron
 
+from ..pieces import Piece
+
 _HOMES = ("tensorflow", "keras", "tf_keras")
 #: Largest matrix that a Dense layer on the last of several axes is unrolled to, in numbers.
 MAX_UNROLLED = 1 << 28
@@ -27,15 +29,6 @@ class NoCounterpart(Exception):
     def __init__(self, why: str, instead: str) -> None:
         self.why, self.instead = why, instead
         super().__init__(f"{why}; {instead}")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A rectified linear part of a function: ``weight · max(gain · x + bias, 0)``."""
-
-    gain: float
-    bias: float
-    weight: float
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from spiking_lmu.graph.rate_twin import on_presentations
 
 from .build import build_graph
 from .checking import check_import
-from .plan import Plan, make_plan
-from .save_params import Trained, loaded_simulator
+from .plan import ImportPlan, make_plan
+from .save_params import TrainedParameters, loaded_simulator
 
 
 def from_nengo_dl(
@@ -116,14 +116,16 @@ def from_nengo_dl(
 def _imported(
     network: Any,
     simulator: Any,
-    plan: Plan,
+    plan: ImportPlan,
     nengo: Any,
     nengo_dl: Any,
     *,
     check: bool,
     redrawn: bool = False,
 ) -> Graph:
-    graph = build_graph(plan, Trained(simulator), nengo, dt=float(simulator.dt), redrawn=redrawn)
+    graph = build_graph(
+        plan, TrainedParameters(simulator), nengo, dt=float(simulator.dt), redrawn=redrawn
+    )
     if check:
         check_import(network, simulator, plan, graph, nengo_dl)
     return graph if plan.spiking else on_presentations(graph, graph.dt)

@@ -50,7 +50,7 @@ class Output:
 
 
 @dataclass
-class Plan:
+class ImportPlan:
     """Everything that :func:`~.build.build_graph` needs but the weights.
 
     ``inputs`` are the Nodes that data are fed to, in the order of their channels.
@@ -87,7 +87,7 @@ class Problems:
 
 def make_plan(
     network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any, *, spiking: bool = False
-) -> Plan:
+) -> ImportPlan:
     """Look at the whole network.
 
     Raises
@@ -102,9 +102,9 @@ def make_plan(
 
 def survey(
     network: Any, input: Any, output: Any, nengo: Any, nengo_dl: Any, *, spiking: bool = False
-) -> tuple[Plan, Problems]:
+) -> tuple[ImportPlan, Problems]:
     """The plan of any network, and what of it could not be imported."""
-    problems, plan = Problems(), Plan(Names(network), spiking=spiking)
+    problems, plan = Problems(), ImportPlan(Names(network), spiking=spiking)
     plan.output = _choose_output(network, output, plan.names, problems, nengo)
     objects = _leading_to(network, plan.output)
     plan.inputs = _choose_inputs(network, input, objects, plan.names, problems, nengo)
@@ -127,7 +127,7 @@ def lif_smoothing(network: Any, nengo: Any) -> float | None:
     return getattr(network.config[nengo.Network], "lif_smoothing", None)
 
 
-def add_rest(plan: Plan, network: Any, nengo: Any, nengo_dl: Any) -> None:
+def add_rest(plan: ImportPlan, network: Any, nengo: Any, nengo_dl: Any) -> None:
     """Add what does not lead to the output; last, so that what does keeps its names."""
     for part in (*network.all_nodes, *network.all_ensembles):
         if part not in plan.parts:
@@ -302,7 +302,7 @@ def _described(nodes: list[Any], names: Names) -> str:
 
 
 def _add_part(
-    plan: Plan,
+    plan: ImportPlan,
     part: Any,
     problems: Problems,
     nengo: Any,
@@ -346,7 +346,7 @@ def _add_part(
         problems.add(name, trouble.why, trouble.instead)
 
 
-def _check_connection(connection: Any, plan: Plan, problems: Problems, nengo: Any) -> None:
+def _check_connection(connection: Any, plan: ImportPlan, problems: Problems, nengo: Any) -> None:
     parts = (owner_of(connection.pre_obj), owner_of(connection.post_obj))
     ends = [
         plan.parts[end].name if end in plan.parts else plan.names.describe(end) for end in parts

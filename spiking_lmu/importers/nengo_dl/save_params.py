@@ -23,7 +23,7 @@ Array = np.ndarray
 EXPECTED = "an intact file that NengoDL's save_params wrote"
 
 
-class Trained:
+class TrainedParameters:
     """The parameters that a simulator computes with.
 
     Source: ``nengo_dl/simulator.py`` and ``nengo/builder/connection.py``.  Connection weights,

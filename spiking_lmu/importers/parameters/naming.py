@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..nengo_dl.names import Unique
-from ..nengo_dl.plan import Plan, add_rest, owner_of, survey
+from ..nengo_dl.plan import ImportPlan, add_rest, owner_of, survey
 
 READOUT = "readout"
 
@@ -106,7 +106,7 @@ class NetworkNames:
         ]
 
 
-def _in_order(plan: Plan) -> Iterator[Any]:
+def _in_order(plan: ImportPlan) -> Iterator[Any]:
     """Sources first, then what they lead to; loops are entered where they are met."""
     targets: dict[int, list[Any]] = {}
     fed = set()

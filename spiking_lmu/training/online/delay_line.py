@@ -15,9 +15,10 @@ import numpy as np
 
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Target
-from spiking_lmu.conversion.line import SHIFT, LineCode, comparator
+from spiking_lmu.conversion.line import SHIFT, LineCode
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import comparator
 from spiking_lmu.graph.task import Task
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import Sparse

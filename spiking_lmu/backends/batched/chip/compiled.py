@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from .engine import NumpyEngine
-from .learning import Learner
+from .learning import LearningState
 from .program import DECAY_BITS, Q_BITS, U_BITS
 
 Array = np.ndarray
@@ -19,8 +19,8 @@ _SHIFT, _MASK = np.int32(DECAY_BITS), np.int32(2**DECAY_BITS - 1)
 _Q_LIMIT, _U_LIMIT = np.int32(2**Q_BITS), np.int32(2**U_BITS)
 
 
-class CompiledLearner(Learner):
-    """Same state and results as :class:`Learner`."""
+class CompiledLearningState(LearningState):
+    """Same state and results as :class:`LearningState`."""
 
     def _add(self, sums: Array) -> None:
         _add_weights(sums, self._arrived, self.weights)
@@ -81,7 +81,7 @@ class NumbaEngine(NumpyEngine):
     """Same state and results as :class:`NumpyEngine`; current and voltage are int32."""
 
     name = "numba"
-    learner = CompiledLearner
+    learner = CompiledLearningState
 
     def _make_state(self, shape: tuple[int, int]) -> None:
         self.current, self.voltage = np.zeros(shape, np.int32), np.zeros(shape, np.int32)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .learning import Learner
+from .learning import LearningState
 from .noise import draw
 from .program import DECAY_BITS, Q_BITS, U_BITS, ChipProgram
 from .wiring import InputSums
@@ -18,7 +18,7 @@ from .wiring import InputSums
 Array = np.ndarray
 
 
-class Engine(Protocol):
+class ChipEngine(Protocol):
     """The state of a chip for a batch of samples; every array is (neurons, batch)."""
 
     name: str
@@ -27,7 +27,7 @@ class Engine(Protocol):
     spiked: Array
     current: Array
     voltage: Array
-    learners: list[Learner]
+    learners: list[LearningState]
 
     def step(self, input_spikes: Array) -> None:
         """Advance by one step; bool (inputs, batch) is what the host sent the step before."""
@@ -60,7 +60,7 @@ class NumpyEngine:
 
     name = "numpy"
     number: type = np.int32
-    learner: type[Learner] = Learner
+    learner: type[LearningState] = LearningState
 
     def __init__(self, program: ChipProgram, batch: int, seed: int = 0) -> None:
         self.program, self.batch = program, batch

@@ -144,7 +144,7 @@ def _read(synapse: Any, place: slice, arrivals: list[Arrival]) -> LearningSynaps
     )
 
 
-class Learner:
+class LearningState:
     """The state of a learning synapse for a batch of samples.
 
     Attributes

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..unsupported import unsupported
-from .engine import Engine
+from .engine import ChipEngine
 from .places import Places
 
 Array = np.ndarray
@@ -36,12 +36,12 @@ class ChipReader:
         #: are arrays, as those of neurons in several blocks are.)
         self.size = probe.weights[0].shape[1] if probe.is_transformed else sum(sizes)
 
-    def read(self, engine: Engine) -> list[Array]:
+    def read(self, engine: ChipEngine) -> list[Array]:
         """For each block probed, a copy (batch, size): bool for spikes, else the chip's numbers."""
         kind = bool if self.probe.key == "spiked" else engine.number
         return [np.array(values.T, kind, order="C") for values in self.look(engine)]
 
-    def look(self, engine: Engine) -> list[Array]:
+    def look(self, engine: ChipEngine) -> list[Array]:
         """As :meth:`read`, but (size, batch), in the engine's numbers, and maybe no copies."""
         state = getattr(engine, self.probe.key)
         return [

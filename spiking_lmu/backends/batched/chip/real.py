@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..unsupported import unsupported
-from .learning import Learner
+from .learning import LearningState
 from .places import Places, find_places
 from .wiring import InputSums, Wiring, arrivals_at_synapses, wire
 
@@ -143,7 +143,7 @@ class RealEngine:
     adds them in another order.  Sums, and then voltages, differ by some units of 2**-24, so a
     spike can differ where a voltage comes that near to its threshold.
 
-    Attributes are those of :class:`~spiking_lmu.backends.batched.chip.engine.Engine`.
+    Attributes are those of :class:`~spiking_lmu.backends.batched.chip.engine.ChipEngine`.
     """
 
     name = "real"
@@ -152,7 +152,7 @@ class RealEngine:
     def __init__(self, program: RealProgram, batch: int) -> None:
         self.program, self.batch = program, batch
         shape = (program.neurons, batch)
-        self.learners: list[Learner] = []
+        self.learners: list[LearningState] = []
         self.current, self.voltage = np.zeros((2, *shape), np.float32)
         self.spiked, self._wait = np.zeros(shape, bool), np.zeros(shape, np.int32)
         self._inputs = InputSums(program, program.wiring, batch, np.float32)

@@ -18,7 +18,7 @@ import numpy as np
 from ..feeds import Feed, as_feed
 from ..unsupported import unsupported
 from .neurons import neuron_step
-from .plan import Plan, Sum
+from .plan import HostPlan, Sum
 from .processes import fed_step, process_step
 from .state import HostState, Signals
 from .terms import Term, convolved, copied, scaled, sum_step, weighted
@@ -63,7 +63,7 @@ class BatchedHost(HostState):
             if probe.sample_every is not None:
                 raise unsupported(f"probe {probe}", "sample_every", "one sample every step")
         operators = simulator._step_order
-        plan = Plan([] if strict else operators)
+        plan = HostPlan([] if strict else operators)
         fed = {
             self.model.sig[node]["out"]: as_feed(data)
             for node, data in feeds.items()

@@ -23,7 +23,7 @@ class Sum:
     terms: list[Any] = field(default_factory=list)
 
 
-class Plan:
+class HostPlan:
     """What to do with the operators of a simulator, in their order.
 
     Attributes
@@ -144,7 +144,7 @@ def _resets_to_zero(operator: Any) -> bool:
     return _kind(operator) == "Reset" and not np.any(operator.value)
 
 
-def _starts(operator: Any, plan: Plan) -> bool:
+def _starts(operator: Any, plan: HostPlan) -> bool:
     """Whether it sets a whole signal to a constant."""
     if _kind(operator) == "Reset":
         return True
