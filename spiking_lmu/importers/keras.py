@@ -27,7 +27,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
 
-from . import keras_lmu
+from . import keras_lmu, keras_ops, keras_spiking
 from .keras_activations import Refusal
 from .keras_builder import Builder, Tensor, require_size
 from .keras_file import CallOutput, Layer, Saved, read_saved
@@ -159,7 +159,8 @@ class Walk(Builder):
         super().__init__()
         self.saved = saved
         self.sequence = any(
-            layer.kind in (*keras_lmu.LAYERS, "TimeDistributed") for layer in every(saved)
+            layer.kind in (*keras_lmu.LAYERS, *keras_spiking.LAYERS, "TimeDistributed")
+            for layer in every(saved)
         )
         #: Layers whose work is done to the data.
         self._at_entry: set[str] = set()
@@ -293,8 +294,14 @@ class Walk(Builder):
         if layer.name in self._at_entry or layer.kind in PASSING:
             return inputs[0]
         if layer.inner is not None:
-            results = self._run(layer.inner, inputs, f"{name}.", layer.inner.outputs[0])
-            return results[layer.inner.outputs[0]]
+            end = layer.inner.outputs[0]
+            if layer.kind != "TimeDistributed":
+                return self._run(layer.inner, inputs, f"{name}.", end)[end]
+            # One step after the other; what is in time is one presentation of the model inside.
+            made = self._run(
+                layer.inner, [replace(x, timed=False) for x in inputs], f"{name}.", end
+            )
+            return replace(made[end], timed=True, steps=inputs[0].steps)
         if layer.kind in keras_lmu.LAYERS:
             x = self.materialised(inputs[0], f"{name}.padded")
             if not x.timed or len(x.shape) != 1:
@@ -305,9 +312,32 @@ class Walk(Builder):
         if layer.kind == "TimeDistributed":
             inner = wrapped(layer)
             x = inputs[0]
-            made = self._layer(inner, [replace(x, timed=False)], name, last)
-            return replace(made, timed=True, steps=x.steps)
+            step = self._layer(inner, [replace(x, timed=False)], name, last)
+            return replace(step, timed=True, steps=x.steps)
+        if layer.kind in keras_spiking.LAYERS:
+            x = self.materialised(inputs[0], f"{name}.padded")
+            return keras_spiking.add(self, layer, x, name)
+        if layer.kind.startswith("ops."):
+            return keras_ops.add(self, layer, inputs, name, HANDLERS, last)
+        if layer.config.get("data_format") == "channels_first" and len(inputs[0].shape) > 1:
+            return self._channels_first(layer, inputs[0], name, last)
         return HANDLERS[layer.kind](self, layer, inputs, name, last)
+
+    def _channels_first(self, layer: Layer, x: Tensor, name: str, last: bool) -> Tensor:
+        """Channels to the end, what the layer does, and channels back to the front."""
+        if x.timed:
+            raise Refusal(f"{name} along time with channels first", "train with channels last")
+        x = self.materialised(x, f"{name}.padded")
+        axes = len(x.shape)
+        index = np.arange(x.size).reshape(x.shape)
+        x = self.picked(x, np.moveaxis(index, 0, -1), f"{name}.channels_last")
+        made = self.materialised(
+            HANDLERS[layer.kind](self, layer, [x], name, last), f"{name}.padding"
+        )
+        if len(made.shape) != axes:
+            return made
+        index = np.arange(made.size).reshape(made.shape)
+        return self.picked(made, np.moveaxis(index, -1, 0), f"{name}.channels_first")
 
 
 def _compare(model: Model, keras_model: Any, steps: int | None, softmax: bool, output: str) -> None:
@@ -319,10 +349,11 @@ def _compare(model: Model, keras_model: Any, steps: int | None, softmax: bool, o
     want = np.asarray(keras_model.predict(x, verbose=0), float).reshape(3, -1)
     inputs = 1 if steps == 1 else (steps or shape[0])
     got = run_reference(model.graph, x.reshape(3, inputs, -1))
-    got = (got if model.task.every else got[:, -1]).reshape(3, -1)
+    got = got if model.task.every else got[:, -1]
     if softmax:
-        powers = np.exp(got - got.max(axis=1, keepdims=True))
-        got = powers / powers.sum(axis=1, keepdims=True)
+        powers = np.exp(got - got.max(axis=-1, keepdims=True))
+        got = powers / powers.sum(axis=-1, keepdims=True)
+    got = got.reshape(3, -1)
     difference = float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-12))
     if difference > TOLERANCE:
         raise ImportNetworkError(

@@ -19,7 +19,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,10 @@ MAX_FILE, MAX_ARRAY, MAX_TOTAL, MAX_GROUPS, MAX_DEPTH = 2 << 30, 1 << 30, 2 << 3
 RATIO = 16
 #: Layers of a model, with those of models inside of it.
 MAX_LAYERS = 5_000
+#: Packages whose classes are known by their name alone.
+KNOWN_PACKAGES = ("keras", "keras_lmu", "keras_spiking", "tf_keras", "builtins")
+#: Classes of models whose structure is in their configuration.
+MODELS = ("Functional", "Sequential", "Model")
 #: Filters that are part of HDF5: deflate, shuffle, checksum.  Others are loaded as plug-ins.
 FILTERS = {1, 2, 3}
 
@@ -65,7 +69,7 @@ class Layer:
     Parameters
     ----------
     kind
-        Its class: ``"Dense"``.
+        Its class: ``"Dense"``; of a function of ``keras.ops`` ``"ops.Relu"``.
     name
         Unique in the model that it belongs to.
     config
@@ -77,7 +81,9 @@ class Layer:
         the last part of a name where the file has names, ``"0"`` where it has none, and
         ``"cell/0"`` for those of an inner layer.
     inner
-        The model inside, for a layer that is a model.
+        The model inside, for a layer that is a model or ``TimeDistributed`` around one.
+    arguments
+        Of a function of ``keras.ops`` what it is called with, numbers beside the inputs included.
     """
 
     kind: str
@@ -86,6 +92,7 @@ class Layer:
     calls: tuple[tuple[CallOutput, ...], ...] = ()
     arrays: dict[str, Array] = field(default_factory=dict)
     inner: Saved | None = None
+    arguments: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,8 +224,9 @@ class _Stored:
         return dict(sorted(found.items(), key=lambda item: _numbered(item[0])))
 
     def inside(self, kind: str, name: str) -> _Stored:
-        """Those of a model that is a layer."""
-        return _Stored(self._arrays, self._next(kind))
+        """Those of a model that is a layer, or in a wrapper."""
+        below = "layer/" if kind == "TimeDistributed" else ""
+        return _Stored(self._arrays, self._next(kind) + below)
 
     def _next(self, kind: str) -> str:
         snake = to_snake_case(kind)
@@ -272,8 +280,9 @@ class _Live:
         return _by_name(name, [(getattr(w, "path", w.name), _in_memory(w)) for w in weights])
 
     def inside(self, kind: str, name: str) -> _Live:
-        """Those of a model that is a layer."""
-        return _Live(self._layers[name])
+        """Those of a model that is a layer, or in a wrapper."""
+        layer = self._layers[name]
+        return _Live(layer.layer if kind == "TimeDistributed" else layer)
 
 
 def _in_memory(weight: Any) -> Array:
@@ -299,7 +308,7 @@ def _by_name(layer: str, arrays: Sequence[tuple[str, Array]]) -> dict[str, Array
 def _model(config: Any, stored: Any, source: str) -> Saved:
     """From ``{"class_name": …, "config": {"layers": […]}}``."""
     kind, inside = _require(config, "class_name", str), _require(config, "config", dict)
-    if kind not in ("Functional", "Sequential", "Model"):
+    if kind not in MODELS:
         raise ImportNetworkError(
             f"Keras model {source}".strip(),
             got=f"a model of the class {kind}, whose structure is in its code",
@@ -317,14 +326,34 @@ def _model(config: Any, stored: Any, source: str) -> Saved:
         raise Refused("two layers of the same name")
     if kind == "Sequential":
         return _sequential(name, layers, source, loss)
-    return Saved(
-        name,
-        layers,
-        tuple(_ends(inside.get("input_layers"))),
-        tuple(_ends(inside.get("output_layers"))),
-        source,
-        loss,
-    )
+    ends = {key: tuple(_ends(inside.get(f"{key}_layers"))) for key in ("input", "output")}
+    return Saved(name, *_counted(layers, ends["input"], ends["output"]), source, loss)
+
+
+def _counted(
+    layers: tuple[Layer, ...], inputs: tuple[CallOutput, ...], outputs: tuple[CallOutput, ...]
+) -> tuple[tuple[Layer, ...], tuple[CallOutput, ...], tuple[CallOutput, ...]]:
+    """The same with calls counted from 0 in this model.
+
+    Keras 2 also counts calls from before a layer became part of the model: a model inside
+    another was called once when it was made.
+    """
+    named = {layer.name: len(layer.calls) for layer in layers}
+    seen: dict[str, set[int]] = {}
+    for source in (*inputs, *outputs, *(s for layer in layers for c in layer.calls for s in c)):
+        seen.setdefault(source.layer, set()).add(source.call)
+    number = {
+        (name, call): i
+        for name, calls in seen.items()
+        if len(calls) == named.get(name)
+        for i, call in enumerate(sorted(calls))
+    }
+
+    def counted(ends: tuple[CallOutput, ...]) -> tuple[CallOutput, ...]:
+        return tuple(s._replace(call=number.get((s.layer, s.call), s.call)) for s in ends)
+
+    again = tuple(replace(layer, calls=tuple(map(counted, layer.calls))) for layer in layers)
+    return again, counted(inputs), counted(outputs)
 
 
 def _loss(compiled: Any) -> str:
@@ -341,9 +370,17 @@ def _layer(spec: Any, stored: Any) -> Layer:
     if not 0 < len(name) <= 200:
         raise Refused("a layer without a name")
     calls = tuple(_call(node) for node in spec.get("inbound_nodes") or ())
-    if kind in ("Functional", "Sequential", "Model"):
+    if kind in MODELS:
         inner = _model(spec, stored.inside(kind, name), name)
         return Layer(kind, name, config, calls, {}, inner)
+    if kind == "TimeDistributed" and class_of(config.get("layer")) in MODELS:
+        inner = _model(config["layer"], stored.inside(kind, name), name)
+        return Layer(kind, name, config, calls, {}, inner)
+    if "module" not in spec and kind not in (*MODELS, "InputLayer"):
+        # In an .h5 file of Keras 3 a function is told from a layer by what every layer has.
+        kind = kind if {"dtype", "trainable"} & set(config) else f"ops.{kind}"
+    if kind.startswith("ops."):
+        return Layer(kind, name, config, calls, arguments=_arguments(spec))
     return Layer(kind, name, config, calls, stored.of(kind, name))
 
 
@@ -357,8 +394,10 @@ def class_of(spec: Any) -> str:
     if isinstance(registered, str) and ">" in registered:
         package = registered.rpartition(">")[0]
     module = spec.get("module")
+    if not package and isinstance(module, str) and re.fullmatch(r"keras(\.src)?\.ops\.\w+", module):
+        return f"ops.{name}"
     if not package and isinstance(module, str):
-        known = module.split(".")[0] in ("keras", "keras_lmu", "tf_keras", "builtins")
+        known = module.split(".")[0] in KNOWN_PACKAGES
         package = "" if known else module
     return name if package in ("", "keras-lmu") else f"{package}>{name}"
 
@@ -385,6 +424,18 @@ def _call(node: Any) -> tuple[CallOutput, ...]:
     return tuple(_ends(node))
 
 
+def _arguments(spec: Any) -> tuple[Any, ...]:
+    """Arguments of the one call of a function, None where there is an input."""
+    nodes = spec.get("inbound_nodes") or [{}]
+    if len(nodes) != 1 or not isinstance(nodes[0], dict):
+        raise Refused("a function that is called more than once")
+    given = (nodes[0].get("args") or [], nodes[0].get("kwargs") or {})
+    if not (isinstance(given[0], list) and isinstance(given[1], dict)):
+        raise Refused("layers that are connected in an unknown way")
+    values = [*given[0], *given[1].values()]
+    return tuple(None if list(_tensors(value)) else value for value in values)
+
+
 def _tensors(value: Any) -> Iterator[CallOutput]:
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
@@ -397,7 +448,12 @@ def _tensors(value: Any) -> Iterator[CallOutput]:
 
 
 def _ends(value: Any) -> Iterator[CallOutput]:
-    """``[["name", 0, 0], …]`` or a single ``["name", 0, 0]``, with more behind it in Keras 2."""
+    """``[["name", 0, 0], …]`` or a single ``["name", 0, 0]``, with more behind it in Keras 2.
+
+    Keras 3 writes inputs with names as a dictionary, and feeds them in the order of the names.
+    """
+    if isinstance(value, dict) and value:
+        value = [value[name] for name in sorted(value)]
     if not isinstance(value, list):
         raise Refused("layers that are connected in an unknown way")
     if len(value) >= 3 and isinstance(value[0], str):

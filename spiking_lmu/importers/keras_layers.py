@@ -24,10 +24,11 @@ from spiking_lmu.graph.transforms import (
     Windows,
 )
 
-from . import keras_lmu
+from . import keras_lmu, keras_ops, keras_spiking
 from .keras_activations import Refusal, activation_name, parse_activation
 from .keras_builder import Builder, Tensor, require_size
 from .keras_file import Layer, Saved, class_of
+from .keras_maxima import extreme, max_pool
 from .pieces import Piece, leaky
 
 Array = np.ndarray
@@ -38,21 +39,15 @@ PASSING = {
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
+    "Identity",
     "InputLayer",
     "SpatialDropout1D",
     "SpatialDropout2D",
 }
 #: Layers that are refused, and what to use instead.
 INSTEAD = {
-    **dict.fromkeys(
-        ("MaxPooling1D", "MaxPooling2D", "MaxPooling3D"),
-        "train with AveragePooling, or a convolution with strides; a maximum of rates is no sum "
-        "of spikes",
-    ),
-    **dict.fromkeys(
-        ("GlobalMaxPooling1D", "GlobalMaxPooling2D"), "train with GlobalAveragePooling"
-    ),
     **dict.fromkeys(keras_lmu.GATED, keras_lmu.RETRAIN + "; gates multiply activities"),
+    "Bidirectional": "train with one direction; the other can only begin at the end of a sequence",
     **dict.fromkeys(
         ("Attention", "AdditiveAttention", "MultiHeadAttention", "Multiply", "Dot"),
         "use layers without products of activities",
@@ -72,7 +67,7 @@ def every(saved: Saved) -> Iterator[Layer]:
         yield layer
         if layer.inner is not None:
             yield from every(layer.inner)
-        if layer.kind == "TimeDistributed":
+        elif layer.kind == "TimeDistributed":
             yield wrapped(layer)
 
 
@@ -101,11 +96,16 @@ def layer_problems(layer: Layer, last: bool) -> Iterator[tuple[str, str]]:
         return
     if layer.kind == "TimeDistributed" or layer.kind in PASSING:
         return
+    if layer.kind in keras_spiking.LAYERS:
+        yield from keras_spiking.problems(layer)
+        yield from _activation_problems(layer.config.get("activation"), False)
+        return
+    if layer.kind.startswith("ops."):
+        yield from keras_ops.problems(layer)
+        return
     if layer.kind not in HANDLERS:
         yield "no counterpart", "use one of: " + ", ".join(sorted(HANDLERS))
         return
-    if layer.config.get("data_format") == "channels_first":
-        yield "channels first", "train with data_format='channels_last'"
     if layer.kind not in ("LeakyReLU", "ReLU", "PReLU"):
         yield from _activation_problems(layer.config.get("activation"), last)
     if layer.kind == "ReLU" and layer.config.get("threshold"):
@@ -384,7 +384,7 @@ def _batch_norm(
 ) -> Tensor:
     config = layer.config
     x = builder.materialised(inputs[0], f"{name}.padded")
-    _require_last_axis(config.get("axis", -1), x, name)
+    axis = _axis(config.get("axis", -1), x, name)
     names = [
         *(["gamma"] if config.get("scale", True) else []),
         *(["beta"] if config.get("center", True) else []),
@@ -392,12 +392,14 @@ def _batch_norm(
         "moving_variance",
     ]
     arrays = builder.arrays(layer, names)
-    channels = (x.shape[-1],)
+    channels = (x.shape[axis],)
     builder.check_shapes(layer, arrays, dict.fromkeys(names, channels))
     variance = arrays["moving_variance"] + float(config.get("epsilon", 1e-3))
     gain = arrays.get("gamma", np.ones(channels)) / np.maximum(_deviation(variance, name), 1e-30)
     offset = arrays.get("beta", np.zeros(channels)) - gain * arrays["moving_mean"]
-    return _affine(builder, x, gain, offset, name)
+    along = [1] * len(x.shape)
+    along[axis] = -1
+    return _affine(builder, x, gain.reshape(along), offset.reshape(along), name)
 
 
 def _rescaling(
@@ -415,8 +417,8 @@ def _normalization(
     config = layer.config
     x = builder.materialised(inputs[0], f"{name}.padded")
     axis = config.get("axis", -1)
-    if axis not in (None, [], ()):
-        _require_last_axis(axis, x, name)
+    if axis not in (None, [], ()) and _axis(axis, x, name) != len(x.shape) - 1:
+        raise Refusal(f"{name} along axis {axis}", "normalise the channels, axis=-1")
     if config.get("mean") is not None:
         mean, variance = (np.asarray(config[key], float).ravel() for key in ("mean", "variance"))
     else:
@@ -454,6 +456,8 @@ def _activation(
         value: Any = config.get("activation")
         made = builder.activated(name, x.size, None, value, [(x.population, OneToOne(), "")])
         return replace(x, population=made.population)
+    if layer.kind == "PReLU":
+        return _in_pieces(builder, x, leaky(_own_slopes(builder, layer, x)), name)
     if layer.kind == "LeakyReLU":
         pieces = leaky(float(config.get("negative_slope", config.get("alpha", 0.3))))
     else:
@@ -462,6 +466,20 @@ def _activation(
             float(config.get("negative_slope") or 0.0), None if largest is None else float(largest)
         )
     return _in_pieces(builder, x, pieces, name)
+
+
+def _own_slopes(builder: Builder, layer: Layer, x: Tensor) -> Array:
+    """The slope below zero of each value; axes that share one are of length 1."""
+    slopes = builder.arrays(layer, ["alpha"])["alpha"]
+    if x.timed:
+        if slopes.ndim != len(x.shape) + 1 or slopes.shape[0] != 1:
+            raise Refusal(f"{layer.name} with slopes for each step", "train with shared_axes=[1]")
+        slopes = slopes[0]
+    if slopes.ndim != len(x.shape) or any(
+        n not in (1, m) for n, m in zip(slopes.shape, x.shape, strict=False)
+    ):
+        raise Refusal(f"{layer.name} with slopes of shape {slopes.shape}", "save the model again")
+    return np.broadcast_to(slopes, x.shape).ravel()
 
 
 def _in_pieces(builder: Builder, x: Tensor, pieces: tuple[Piece, ...], name: str) -> Tensor:
@@ -475,14 +493,31 @@ def _in_pieces(builder: Builder, x: Tensor, pieces: tuple[Piece, ...], name: str
             Population(part, x.size, Neuron("relu"), np.array(piece.gain), np.array(piece.bias))
         )
         builder.projections.append(Projection(x.population, part))
-        builder.projections.append(Projection(part, name, np.full(x.size, piece.weight)))
+        weights = np.broadcast_to(piece.weight, (x.size,)).copy()
+        builder.projections.append(Projection(part, name, weights))
     return replace(x, population=name)
 
 
-def _sum(builder: Builder, layer: Layer, inputs: list[Tensor], name: str, last: bool) -> Tensor:
+def _max_pool(
+    builder: Builder, layer: Layer, inputs: list[Tensor], name: str, last: bool
+) -> Tensor:
+    return max_pool(builder, layer, builder.materialised(inputs[0], f"{name}.padded"), name)
+
+
+def _extreme(builder: Builder, layer: Layer, inputs: list[Tensor], name: str, last: bool) -> Tensor:
+    return extreme(builder, layer, _alike(builder, inputs, name), name)
+
+
+def _alike(builder: Builder, inputs: Sequence[Tensor], name: str) -> list[Tensor]:
+    """Inputs of one shape."""
     parts = [builder.materialised(x, f"{name}.padded{i}") for i, x in enumerate(inputs)]
     if len({(p.shape, p.timed) for p in parts}) != 1:
         raise Refusal(f"{name} of different shapes", "give all the same shape")
+    return parts
+
+
+def _sum(builder: Builder, layer: Layer, inputs: list[Tensor], name: str, last: bool) -> Tensor:
+    parts = _alike(builder, inputs, name)
     weights = [1.0] * len(parts)
     if layer.kind == "Subtract":
         weights = [1.0, -1.0]
@@ -511,11 +546,14 @@ def _concatenate(
     return builder.concatenated(parts, name, axis)
 
 
-def _require_last_axis(axis: Any, x: Tensor, name: str) -> None:
+def _axis(axis: Any, x: Tensor, name: str) -> int:
+    """The place in the shape of one presentation of an axis of Keras's."""
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-    rank = len(x.shape) + (2 if x.timed else 1)
-    if not isinstance(axis, int) or axis not in (-1, rank - 1):
+    before = 2 if x.timed else 1
+    rank = len(x.shape) + before
+    if not isinstance(axis, int) or not before <= axis % rank < rank or not -rank <= axis < rank:
         raise Refusal(f"{name} along axis {axis}", "normalise the channels, axis=-1")
+    return axis % rank - before
 
 
 def _numbers(value: Any, count: int) -> tuple[int, ...]:
@@ -562,8 +600,15 @@ HANDLERS: dict[str, Handler] = {
     "Flatten": _flatten,
     "GlobalAveragePooling1D": _average,
     "GlobalAveragePooling2D": _average,
+    "GlobalMaxPooling1D": _max_pool,
+    "GlobalMaxPooling2D": _max_pool,
     "LeakyReLU": _activation,
+    "MaxPooling1D": _max_pool,
+    "MaxPooling2D": _max_pool,
+    "Maximum": _extreme,
+    "Minimum": _extreme,
     "Normalization": _normalization,
+    "PReLU": _activation,
     "Permute": _flatten,
     "ReLU": _activation,
     "Rescaling": _rescaling,

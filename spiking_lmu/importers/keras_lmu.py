@@ -31,7 +31,7 @@ Array = np.ndarray
 #: Layers with a time axis, and what they are as (layer around a cell, cell).
 LAYERS = ("LMU", "LMUFeedforward", "SimpleRNN", "RNN")
 #: Gated cells: products of activities, which no projection computes.
-GATED = ("LSTM", "GRU", "LSTMCell", "GRUCell", "ConvLSTM1D", "ConvLSTM2D", "Bidirectional")
+GATED = ("LSTM", "GRU", "LSTMCell", "GRUCell", "ConvLSTM1D", "ConvLSTM2D")
 RETRAIN = "train with a SimpleRNNCell, a Dense layer or None as the hidden cell"
 
 

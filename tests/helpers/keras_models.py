@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 #: Those that are saved in the format of Keras 2 as well.
-OLD_FORMAT = ("dense", "nested", "depthwise", "stacked", "lmu-everything")
+OLD_FORMAT = (
+    "dense",
+    "nested",
+    "depthwise",
+    "stacked",
+    "lmu-everything",
+    "activations",
+    "functions",
+    "frames-of-models",
+)
 
 
 def functional(keras: Any, shape: tuple[int | None, ...], *layers: Any) -> Any:
@@ -173,6 +182,69 @@ def models(keras: Any, keras_lmu: Any) -> dict[str, Callable[[], Any]]:
             L.Dense(2),
         )
 
+    def maxima() -> Any:
+        entry = keras.Input((9, 8, 2))
+        x = L.Conv2D(4, 3, activation="relu")(entry)
+        x = L.MaxPooling2D(2, padding="same")(x)
+        x = L.Conv2D(4, 2, padding="same")(x)
+        x = L.MaxPooling2D(3, strides=1)(x)
+        y = L.Conv2D(4, 2, strides=2)(entry)
+        y = L.GlobalMaxPooling2D()(y)
+        z = L.Dense(4)(L.Flatten()(x))
+        return keras.Model(entry, L.Dense(3)(L.Minimum()([L.Maximum()([y, z, L.ReLU()(y)]), y])))
+
+    def channels_first() -> Any:
+        first = {"data_format": "channels_first"}
+        return functional(
+            keras,
+            (2, 7, 6),
+            L.Conv2D(4, 3, activation="relu", **first),
+            L.BatchNormalization(axis=1),
+            L.AveragePooling2D(2, padding="same", **first),
+            L.ZeroPadding2D(1, **first),
+            L.Conv2D(3, 2, activation="relu", **first),
+            L.Flatten(**first),
+            L.Dense(3),
+        )
+
+    def functions() -> Any:
+        ops = keras.ops
+        entry = keras.Input((6, 5, 2))
+        x = 0.5 - entry / 0.25
+        x = L.Conv2D(4, 2, activation="relu")(0.5 * x + 1.0 - 0.25)
+        y = ops.mean(x, axis=(1, 2))
+        z = ops.reshape(x[:, 1:3, :, 2:], (-1, 16))
+        z = ops.relu6(L.Dense(4)(z)) - y
+        both = ops.concatenate([ops.tanh(z), ops.maximum(y, z), -y], axis=-1)
+        return keras.Model(entry, L.Dense(3)(ops.relu(L.Dense(5)(both + 1.5))))
+
+    def activations() -> Any:
+        return functional(
+            keras,
+            (6, 5, 2),
+            L.Conv2D(3, 2, activation=L.ReLU(max_value=1.2)),
+            L.PReLU(shared_axes=[1, 2]),
+            L.Identity(),
+            L.Conv2D(3, 2, activation=L.LeakyReLU(negative_slope=0.4)),
+            L.Flatten(),
+            L.Dense(6, activation="leaky_relu"),
+            L.PReLU(),
+            L.Dense(4, activation=L.ReLU(negative_slope=0.3)),
+            L.Dense(2),
+        )
+
+    def frames_of_models() -> Any:
+        inner = functional(keras, (6, 6, 1), L.Conv2D(2, 3, activation="relu"), L.MaxPooling2D(2))
+        entry = keras.Input((5, 6, 6, 1))
+        x = L.TimeDistributed(keras.Sequential([inner, L.Flatten(), L.Dense(4)]))(entry)
+        x = keras_lmu.LMU(1, 4, 5.0, L.Dense(6, activation="relu"), return_sequences=True)(x)
+        return keras.Model(entry, L.Dense(2)(x[:, -1]))
+
+    def named_inputs() -> Any:
+        entries = {"b": keras.Input((3,), name="b"), "a": keras.Input((2,), name="a")}
+        both = L.Concatenate()([L.Dense(4, activation="relu")(entries["a"]), entries["b"]])
+        return keras.Model(entries, L.Dense(2)(both))
+
     everything = {
         "hidden_to_memory": True,
         "memory_to_memory": True,
@@ -187,6 +259,12 @@ def models(keras: Any, keras_lmu: Any) -> dict[str, Callable[[], Any]]:
         "one-dimension": one_dimension,
         "nested": nested,
         "two-inputs": two_inputs,
+        "maxima": maxima,
+        "channels-first": channels_first,
+        "functions": functions,
+        "activations": activations,
+        "frames-of-models": frames_of_models,
+        "named-inputs": named_inputs,
         "simple-rnn": simple_rnn,
         "frames": frames,
         "reshaped": reshaped,
@@ -243,7 +321,10 @@ def write(folder: Any, names: list[str] | None = None) -> None:
             rng.uniform(-1, 1, (4, *tuple(entry.shape)[1:])).astype(np.float32)
             for entry in model.inputs
         ]
-        y = model.predict(x if len(x) > 1 else x[0], verbose=0)
+        fed: Any = x
+        if name == "named-inputs":
+            fed = {entry.name: value for entry, value in zip(model.inputs, x, strict=True)}
+        y = model.predict(fed if len(x) > 1 else x[0], verbose=0)
         model.compile(loss="sparse_categorical_crossentropy" if name == "lmu-rnn" else "mse")
         model.save(folder / f"{name}.keras")
         if name in OLD_FORMAT:

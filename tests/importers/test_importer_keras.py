@@ -71,6 +71,23 @@ def test_the_loss_says_what_outputs_are():
     assert from_keras(FILES / "lmu-feedforward.keras").task.every
 
 
+def test_a_number_added_to_an_input_is_not_lost():
+    """``x + 1`` and an Add layer have the same class, in files of Keras 3 with the same name."""
+    for name in ("functions.keras", "functions.h5"):
+        model = from_keras(FILES / name)
+        assert any(p.bias.any() for p in model.graph.populations if p.neuron.kind != "linear")
+
+
+def test_a_pool_of_largest_values_is_neurons_and_still_a_convolution_behind_it():
+    graph = from_keras(FILES / "maxima.keras").graph
+    greater = [p for p in graph.populations if ".greater" in p.name]
+    assert all(p.neuron.kind == "relu" for p in greater)
+    kinds = {
+        type(p.transform).__name__ for p in graph.projections if p.pre in {g.name for g in greater}
+    }
+    assert kinds <= {"OneToOne", "Convolution", "Sparse", "Dense"}
+
+
 def test_rescaling_and_normalisation_are_folded_away():
     names = [p.name for p in from_keras(FILES / "convolution.keras").graph.populations]
     assert not any("rescaling" in n or "batch_normalization" in n for n in names)
@@ -97,10 +114,32 @@ def layer(layers, kind):
 
 
 REFUSED = {
-    "max pooling": (
-        "convolution",
-        lambda ls, c: layer(ls, "AveragePooling2D").update(class_name="MaxPooling2D"),
-        "AveragePooling, or a convolution with strides",
+    "the largest of many": (
+        "maxima",
+        lambda ls, c: layer(ls, "MaxPooling2D")["config"].update(pool_size=[5, 5]),
+        "the largest of 25 values",
+    ),
+    "a number by an input": (
+        "functions",
+        lambda ls, c: layer(ls, "TrueDivide")["inbound_nodes"][0]["args"].reverse(),
+        "a number by an input",
+    ),
+    "a step in the middle": (
+        "frames-of-models",
+        lambda ls, c: layer(ls, "GetItem")["inbound_nodes"][0]["args"].__setitem__(
+            1, [{"class_name": "__slice__", "config": {}}, 2]
+        ),
+        "take the last",
+    ),
+    "an unknown function": (
+        "functions",
+        lambda ls, c: layer(ls, "Tanh").update(class_name="Erf"),
+        "use layers of Keras",
+    ),
+    "an activation that two Keras compute differently": (
+        "dense",
+        lambda ls, c: layer(ls, "Dense")["config"].update(activation="hard_sigmoid"),
+        "differently",
     ),
     "a gated cell": (
         "lmu-rnn",
@@ -141,11 +180,6 @@ REFUSED = {
         "simple-rnn",
         lambda ls, c: layer(ls, "SimpleRNN")["config"].update(go_backwards=True),
         "go_backwards",
-    ),
-    "channels first": (
-        "convolution",
-        lambda ls, c: layer(ls, "Conv2D")["config"].update(data_format="channels_first"),
-        "channels first",
     ),
     "a model that is a class": (
         "dense",
@@ -292,6 +326,9 @@ def live():
             L.BatchNormalization(),
             L.DepthwiseConv2D(2, activation="relu"),
             L.Flatten(),
+            # Counted as called twice: once when it was made.
+            keras.Sequential([keras.Input((27,)), L.Dense(4, activation="relu")]),
+            L.Dense(3, activation=L.LeakyReLU(alpha=0.4)),
             L.Dense(2),
         ]
     )
