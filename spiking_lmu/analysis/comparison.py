@@ -493,4 +493,5 @@ def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
         until_reached=ended,
         verified=sum(sample.verified for sample in done),
         timing=task.model.timing,
+        host_spikes=runner.host_spikes(),
     )

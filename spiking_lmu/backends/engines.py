@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -44,13 +44,14 @@ class EngineRun:
 
     ``totals`` are (batch, size); ``trains`` (batch, steps, size), or None if not asked for.
     ``near`` are the samples, bool (batch,), in which a spike could hinge on rounding; None for
-    an engine whose every sum is upstream's.
+    an engine whose every sum is upstream's.  ``host_spikes`` are (batch,), by connection.
     """
 
     outputs: Array
     totals: dict[str, Array]
     trains: dict[str, Array] | None
     near: Array | None = None
+    host_spikes: dict[str, Array] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -178,7 +179,12 @@ class EngineDeployment(Deployment):
             {name: raster_of(train[i]) for name, train in trains.items()} for i in range(len(x))
         )
         return Run(
-            result.outputs, result.totals, seconds, rasters if raster else (), reruns=len(again)
+            result.outputs,
+            result.totals,
+            seconds,
+            rasters if raster else (),
+            reruns=len(again),
+            host_spikes=result.host_spikes,
         )
 
     def _near_rounding(self, result: EngineRun) -> Array:
@@ -196,16 +202,19 @@ class EngineDeployment(Deployment):
         Raises
         ------
         TargetError
-            A neuron has another number of spikes, or an output differs by more than 1e-9 of
-            the largest.
+            A neuron, or a connection from host to chip, has another number of spikes, or an
+            output differs by more than 1e-9 of the largest.
         """
         if not self.verifies:
             return
         with _one_thread():
             stock = self._engine("stock").run(check_input(self._model.graph, x), False)
         spikes = all(np.array_equal(run.spikes[n], stock.totals[n]) for n in stock.totals)
+        sent = run.host_spikes.keys() == stock.host_spikes.keys() and all(
+            np.array_equal(run.host_spikes[n], stock.host_spikes[n]) for n in stock.host_spikes
+        )
         close = TOLERANCE * max(1.0, float(np.abs(stock.outputs).max()))
-        if not spikes or np.abs(run.outputs - stock.outputs).max() > close:
+        if not (spikes and sent) or np.abs(run.outputs - stock.outputs).max() > close:
             raise TargetError(
                 f"batched engine for {self._target}",
                 got="another result than the stock engine",
@@ -233,6 +242,9 @@ def _join(runs: Sequence[Run]) -> Run:
         sum(run.seconds for run in runs),
         tuple(raster for run in runs for raster in run.rasters),
         reruns=sum(run.reruns for run in runs),
+        host_spikes={
+            n: np.concatenate([run.host_spikes[n] for run in runs]) for n in runs[0].host_spikes
+        },
     )
 
 
@@ -241,6 +253,8 @@ def _replace(result: EngineRun, samples: Array, strict: EngineRun) -> None:
     result.outputs[samples] = strict.outputs
     for name, totals in strict.totals.items():
         result.totals[name][samples] = totals
+    for name, sent in strict.host_spikes.items():
+        result.host_spikes[name][samples] = sent
     if result.trains is not None and strict.trains is not None:
         for name, trains in strict.trains.items():
             result.trains[name][samples] = trains

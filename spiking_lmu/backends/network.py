@@ -20,6 +20,8 @@ from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import AveragePool, Convolution, Dense, OneToOne, Sparse
 
 Array = np.ndarray
+#: After a population's name: the connection that brings it what does not spike.
+CURRENT = ".current"
 #: Makes an object of the given size that passes on, from each presentation's first step,
 #: what its source had one step earlier; and connects the source to it.
 HoldFactory = Callable[[Any, int, Timing, int, str], Any]
@@ -205,13 +207,13 @@ def _add_population(
 
 
 def _add_current(nengo: Any, built: BuiltNetwork, population: Population, scale: float) -> Any:
-    node = nengo.Node(size_in=population.size, label=f"{population.name}.current")
+    node = nengo.Node(size_in=population.size, label=population.name + CURRENT)
     nengo.Connection(
         node,
         built.ensembles[population.name].neurons,
         transform=np.full(population.size, scale),
         synapse=None,
-        label=f"{population.name}.current",
+        label=population.name + CURRENT,
     )
     return node
 

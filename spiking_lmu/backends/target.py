@@ -198,6 +198,10 @@ class Run:
         With ``raster=True``: for each sample and population (spikes, 2), step and neuron.
     reruns
         Samples whose decision or spikes came near rounding and were run again strictly.
+    host_spikes
+        Spikes that a host sent to the chip, by the connection that carries them, each of shape
+        (batch,); empty for a target without a chip.  Among them are those of on/off neurons,
+        which code numbers for the chip and are in no population of the model.
     """
 
     outputs: Array
@@ -205,6 +209,7 @@ class Run:
     seconds: float
     rasters: tuple[dict[str, Array], ...] = field(default=())
     reruns: int = 0
+    host_spikes: dict[str, Array] = field(default_factory=dict)
 
     def take(self, samples: Sequence[int]) -> Run:
         """The run of these samples of the batch alone, as it was."""
@@ -214,6 +219,7 @@ class Run:
             {name: counts[rows] for name, counts in self.spikes.items()},
             self.seconds,
             tuple(self.rasters[i] for i in rows) if self.rasters else (),
+            host_spikes={name: counts[rows] for name, counts in self.host_spikes.items()},
         )
 
 

@@ -310,6 +310,7 @@ class ReportRow(Struct):
     options: RowOptions
     spikes_per_sample_by_population: dict[Text, Annotated[float, Meta(ge=0)]]
     placement: dict[Text, Text]
+    host_spikes_per_sample_by_connection: dict[Text, Annotated[float, Meta(ge=0)]] | None = None
 
 
 class ReportTable(Struct):

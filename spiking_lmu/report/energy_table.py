@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MEANING = (
-    "Synops: effective accumulates. MACs: effective multiply-accumulates. Dense: both, zeros "
-    "included. Updates: of neurons. Sparsity: of activations, by neurons."
+    "Host: spikes that a host sends to a chip. Synops: effective accumulates. MACs: effective "
+    "multiply-accumulates. Dense: both, zeros included. Updates: of neurons. Sparsity: of "
+    "activations, by neurons."
 )
 #: Projections named as those with most operations.
 LARGEST = 3
@@ -25,13 +26,14 @@ PREFIXES = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"), (1e-12, "pJ")
 def operations_table(report: EnergyReport) -> Table:
     """Operations of one sample, a row for each entry: synops are effective ACs."""
     table = _table("Operations of one sample", "Target")
-    for heading in ("Spikes", "Synops", "MACs", "Dense", "Updates", "Sparsity"):
+    for heading in ("Spikes", "Host", "Synops", "MACs", "Dense", "Updates", "Sparsity"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in report.entries:
         operations = entry.operations
         table.add_row(
             plain(entry.label),
             amount(entry.spikes) if entry.samples else NONE,
+            NONE if not operations.host_spikes else amount(operations.host_spikes),
             amount(operations.effective_acs),
             amount(operations.effective_macs),
             amount(operations.dense),
@@ -46,11 +48,16 @@ def energy_table(report: EnergyReport) -> Table:
     table = _table("Estimated energy of one sample", "Device")
     for entry in report.entries:
         table.add_column(plain(entry.label), justify="right")
-    for device in report.entries[0].joules:
+    for device in rows_of(report):
         table.add_row(
             plain(device), *(joules(entry.joules.get(device)) for entry in report.entries)
         )
     return table
+
+
+def rows_of(report: EnergyReport) -> list[str]:
+    """Devices for which there is an estimate of any entry."""
+    return list(dict.fromkeys(device for entry in report.entries for device in entry.joules))
 
 
 def remarks(report: EnergyReport) -> list[str]:
@@ -63,6 +70,17 @@ def remarks(report: EnergyReport) -> list[str]:
             f"{plain(spiking.label)}: {amount(spiking.operations.comparisons)} comparisons on the "
             "host, of a value with a threshold; no multiplications"
         )
+    lines += [_coding(entry) for entry in report.entries if entry.operations.host_spikes]
+    uncounted = [
+        plain(entry.label)
+        for entry in report.entries
+        if entry.samples and entry.operations.host_spikes is None
+    ]
+    if uncounted:
+        lines.append(
+            f"{', '.join(uncounted)}: spikes that a host sends to a chip were not counted; run "
+            "compare again with another journal to count them"
+        )
     lines += [_size("spiking model", spiking), _size(RATE, rate)]
     return [*lines, MEANING]
 
@@ -72,6 +90,15 @@ def _largest(entry: Entry) -> str:
     rows = sorted(entry.operations.projections, key=lambda row: -row.dense)[:LARGEST]
     parts = [f"{plain(row.name)} {100 * row.dense / dense:.0f} %" for row in rows]
     return f"{plain(entry.label)}: most dense operations are in " + ", ".join(parts)
+
+
+def _coding(entry: Entry) -> str:
+    operations = entry.operations
+    return (
+        f"{plain(entry.label)}: {amount(operations.host_spikes or 0)} spikes from the host; those "
+        f"that code numbers take {amount(operations.coding_synops)} synops on the chip and "
+        f"{amount(operations.coding_updates)} updates of on/off neurons on the host"
+    )
 
 
 def _size(label: str, entry: Entry) -> str:

@@ -9,11 +9,11 @@ from spiking_lmu.analysis.energy.report import EnergyReport
 from spiking_lmu.analysis.explain import Explanation
 from spiking_lmu.analysis.tradeoff import Tradeoff
 
-from .energy_table import LEFT_OUT, amount, joules
+from .energy_table import LEFT_OUT, amount, joules, rows_of
 from .ladder_plot import rate_histogram, waterfall
 from .ladder_words import MEANING, layer_cells, verdict
 from .templates import render
-from .text import points
+from .text import NONE, points
 from .tradeoff_plot import tradeoff_plot
 
 if TYPE_CHECKING:
@@ -104,8 +104,11 @@ def _energy(report: EnergyReport) -> dict[str, Any]:
         ),
         ("Neuron updates", [amount(e.operations.neuron_updates) for e in entries]),
     ]
+    if any(e.operations.host_spikes for e in entries):
+        sent = [e.operations.host_spikes for e in entries]
+        rows.insert(0, ("Spikes from the host", [amount(n) if n else NONE for n in sent]))
     estimates = [
-        (device, [joules(e.joules.get(device)) for e in entries]) for device in entries[0].joules
+        (device, [joules(e.joules.get(device)) for e in entries]) for device in rows_of(report)
     ]
     return {
         "model": report.model,

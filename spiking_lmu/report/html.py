@@ -18,7 +18,7 @@ from spiking_lmu.runs.results import Outcome, Trace
 from .explanation import as_sections
 from .json_report import json_safe
 from .plots import accuracy_plot, confusion_plot, picture
-from .rows import RATE, Row, answers_of, rows_with_outcomes
+from .rows import HOST_SPIKES, RATE, Row, answers_of, rows_with_outcomes, with_host_spikes
 from .series import residual_plot, series_plot
 from .templates import render
 from .text import NONE, column_heads
@@ -69,6 +69,8 @@ def as_html(comparison: Comparison) -> str:
         matrices=_matrices(comparison, pairs),
         residuals=_residuals(comparison, pairs),
         metric=METRIC[comparison.task.metric],
+        sent=with_host_spikes(table_rows),
+        host_spikes=HOST_SPIKES,
         heads=column_heads(METRIC[comparison.task.metric]),
         images=bool(comparison.images),
         samples=_samples(comparison, pairs),

@@ -98,6 +98,9 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
         "spikes_per_sample_by_population": {
             name: float(counts.mean()) for name, counts in outcome.spikes.items() if counts.size
         },
+        "host_spikes_per_sample_by_connection": None
+        if outcome.host_spikes is None
+        else {n: float(counts.mean()) for n, counts in outcome.host_spikes.items() if counts.size},
     }
 
 

@@ -12,7 +12,7 @@ from spiking_lmu.analysis.metrics import METRIC, Metric
 from spiking_lmu.analysis.statistics import Accuracy
 from spiking_lmu.files.writing import write_atomically
 
-from .rows import RATE, Row, rows
+from .rows import HOST_SPIKES, RATE, Row, rows, with_host_spikes
 from .text import NONE, column_heads, count, duration, plain, speed, value
 from .words import difference, headline, late, method, p_value, sentence, stopping, verification
 
@@ -26,6 +26,7 @@ _HEAD = (
     "p",
     "Agreement",
     "Spikes/sample",
+    "Host spikes/sample",
     "Time",
     "Samples/s",
     "Where",
@@ -69,10 +70,10 @@ def as_markdown(comparison: Comparison) -> str:
         ),
         "",
         _line(_head(METRIC[comparison.task.metric])),
-        _line(["---"] * 3 + ["---:"] * 8 + ["---"]),
+        _line(["---"] * 3 + ["---:"] * 9 + ["---"]),
         *(_line([escape(cell) for cell in _cells(row)]) for row in table_rows),
         "",
-        escape(" ".join([*_of_accuracy(table_rows), *method(table_rows)])),
+        escape(" ".join([*_of_accuracy(table_rows), *_of_host(table_rows), *method(table_rows)])),
         "",
     ]
     problems = [row for row in table_rows if row.problem]
@@ -113,6 +114,10 @@ def _of_accuracy(table_rows: Iterable[Row]) -> list[str]:
     return ["Accuracy: with a Wilson interval."] if closed else []
 
 
+def _of_host(table_rows: Iterable[Row]) -> list[str]:
+    return [HOST_SPIKES] * with_host_spikes(table_rows)
+
+
 def _head(metric: Metric) -> list[str]:
     names = iter(name.removesuffix(" %") for name in column_heads(metric))
     return [head.format(next(names)) if "{}" in head else head for head in _HEAD]
@@ -126,7 +131,7 @@ def _cells(row: Row) -> list[str]:
     samples = f"{row.n:,} of {row.wanted:,}" + (" (partial)" if row.partial and row.n else "")
     if row.score is None:
         because = f"did not run: {row.problem}" if row.problem else "did not run"
-        return [row.model, row.neuron, row.target, samples, because, *[NONE] * 6, row.where or NONE]
+        return [row.model, row.neuron, row.target, samples, because, *[NONE] * 7, row.where or NONE]
     return [
         row.model,
         row.neuron,
@@ -137,6 +142,7 @@ def _cells(row: Row) -> list[str]:
         p_value(row),
         NONE if row.agreement is None else f"{100 * row.agreement:.1f} %",
         count(row.spikes_per_sample),
+        count(row.host_spikes_per_sample),
         duration(row.seconds),
         speed(row.samples_per_second),
         row.where or NONE,

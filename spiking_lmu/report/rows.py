@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,8 @@ MARGIN_POINTS = 0.5
 MARGIN_SHARE = 0.1
 SIGNIFICANT_P = 0.05
 RATE = "rate"
+#: What the columns of host spikes say.
+HOST_SPIKES = "Host spikes: what the host sends to the chip, mostly to code numbers."
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ class Row:
         The same row with its answers moved so many inputs earlier; None if they are not late.
     spikes_per_sample
         Mean spikes of all populations; None for the rate model and without samples.
+    host_spikes_per_sample
+        Mean spikes that a host sent to a chip; None without a chip or samples, or if they were
+        not counted.
     seconds, samples_per_second
         Time spent simulating, and speed (None if it was not measured).
     where
@@ -113,6 +119,7 @@ class Row:
     available: int
     latency: int = 0
     in_time: Accuracy | Score | None = None
+    host_spikes_per_sample: float | None = None
 
     @property
     def metric(self) -> Metric:
@@ -148,6 +155,11 @@ def rows_with_outcomes(comparison: Comparison) -> tuple[tuple[Row, Outcome], ...
             if outcome.model == model:
                 pairs.append((_row(comparison, outcome, rate), outcome))
     return tuple(pairs)
+
+
+def with_host_spikes(table_rows: Iterable[Row]) -> bool:
+    """Whether a host sent spikes to a chip in one of the rows."""
+    return any(row.host_spikes_per_sample is not None for row in table_rows)
 
 
 def labels_of(comparison: Comparison, outcome: Outcome) -> Array:
@@ -230,6 +242,7 @@ def _row(comparison: Comparison, outcome: Outcome, rate: Outcome | None) -> Row:
         available=comparison.data_size,
         latency=late,
         in_time=in_time,
+        host_spikes_per_sample=outcome.host_spikes_per_sample,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.metrics import METRIC
 
-from .rows import RATE, Row, rows
+from .rows import HOST_SPIKES, RATE, Row, rows, with_host_spikes
 from .text import column_heads, count, plain, speed, value
 from .words import difference, headline, late, method, p_value, stopping, verification
 
@@ -39,17 +39,20 @@ def to_rich(comparison: Comparison) -> Table:
     )
     table.add_column(Text("Model and target"), max_width=24, overflow="fold")
     metric = METRIC[comparison.task.metric]
-    for heading in ("n", *column_heads(metric), "p", "Spikes", "n/s"):
+    sent = with_host_spikes(table_rows)
+    for heading in ("n", *column_heads(metric), "p", "Spikes", *["Host"] * sent, "n/s"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     style = {"lost": "red", "gained": "green", "absent": "yellow", "kept": "green"}
     model = None
     for row in table_rows:
         if row.model != model:
             model = row.model
-            table.add_row(Text(model, style="bold"), *[""] * 6)
+            table.add_row(Text(model, style="bold"), *[""] * (6 + sent))
         label = Text("rate model" if row.target == RATE else row.target)
         cells = [_samples(row), _interval(row), difference(row), p_value(row)]
-        cells += [count(row.spikes_per_sample), speed(row.samples_per_second)]
+        cells += [count(row.spikes_per_sample)]
+        cells += [count(row.host_spikes_per_sample)] * sent
+        cells += [speed(row.samples_per_second)]
         table.add_row(label, *(Text(c, style=style.get(row.verdict, "")) for c in cells))
     return table
 
@@ -69,6 +72,7 @@ def _caption(comparison: Comparison, table_rows: tuple[Row, ...]) -> str:
         f"{plain(comparison.data)}: {len(comparison.indices):,} of "
         f"{comparison.data_size:,} samples. In brackets: 95 % intervals.",
         "Spikes: of all neurons in one sample. n/s: samples a second.",
+        *[HOST_SPIKES] * with_host_spikes(table_rows),
         *method(table_rows),
     ]
     neurons = {row.model: row.neuron for row in table_rows if row.target != RATE}

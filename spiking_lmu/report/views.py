@@ -271,6 +271,7 @@ def _energy_rows(report: EnergyReport) -> list[dict[str, Any]]:
             "target": e.label,
             "samples": e.samples,
             "spikes": e.spikes,
+            "host_spikes": e.operations.host_spikes,
             "synops": e.operations.effective_acs,
             "macs": e.operations.effective_macs,
             "dense": e.operations.dense,

@@ -76,6 +76,9 @@ class RunRecord:
         Whether it was found identical on the backend's own simulator.
     reruns
         Its share of the samples of its batch that were run again strictly.
+    host_spikes
+        Spikes that the host sent to a chip, by connection; None in a record of a version that
+        did not count them.
     """
 
     index: int
@@ -84,6 +87,7 @@ class RunRecord:
     seconds: float
     verified: bool = False
     reruns: float = 0.0
+    host_spikes: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
         output = np.array(self.output, dtype=np.float64)
@@ -98,15 +102,23 @@ class RunRecord:
 
 def _values(sample: RunRecord) -> tuple[Any, ...]:
     """A record as SQLite holds it, without its checksum."""
+    # The column of spikes is an object, or a list of two where the host's were counted too.
+    spikes: Any = _whole(sample.spikes)
+    if sample.host_spikes is not None:
+        spikes = [spikes, _whole(sample.host_spikes)]
     return (
         int(sample.index),
         json.dumps(sample.output.shape),
         sample.output.astype("<f8").tobytes(),
-        json.dumps({name: int(count) for name, count in sample.spikes.items()}, sort_keys=True),
+        json.dumps(spikes, sort_keys=True),
         float(sample.seconds),
         int(sample.verified),
         float(sample.reruns),
     )
+
+
+def _whole(counts: Any) -> dict[str, int]:
+    return {str(name): int(count) for name, count in counts.items()}
 
 
 class Journal:
@@ -217,8 +229,10 @@ class Journal:
         array = np.frombuffer(output, "<f8").reshape(parse_json(shape.encode()))
         if self._outputs is not None and array.shape[-1:] != (self._outputs,):
             raise Refused(f"an output of shape {array.shape}")
-        counts = {str(name): int(n) for name, n in parse_json(spikes.encode()).items()}
-        return RunRecord(index, array, counts, seconds, bool(verified), reruns)
+        counts = parse_json(spikes.encode())
+        own, sent = counts if isinstance(counts, list) else (counts, None)
+        host_spikes = None if sent is None else _whole(sent)
+        return RunRecord(index, array, _whole(own), seconds, bool(verified), reruns, host_spikes)
 
     def _checksum(self, values: Sequence[Any]) -> bytes:
         """Over a record and the run that it belongs to."""

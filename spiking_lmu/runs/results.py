@@ -79,6 +79,9 @@ class Outcome:
         Whether it came to be known.
     timing
         How inputs were presented.
+    host_spikes
+        Spikes of each sample that the host sent to a chip, by connection, each of shape (n,);
+        empty without a chip, None if they were not counted.
     """
 
     model: str
@@ -102,6 +105,7 @@ class Outcome:
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     timing: Timing = ONE_STEP
+    host_spikes: dict[str, Array] | None = field(default_factory=dict)
 
     @property
     def decisions(self) -> Array:
@@ -113,6 +117,16 @@ class Outcome:
     def spikes_per_sample(self) -> float:
         """Mean over samples of the spikes of all populations; 0 without samples."""
         return float(sum(counts.mean() for counts in self.spikes.values() if counts.size))
+
+    @property
+    def host_spikes_per_sample(self) -> float | None:
+        """Mean over samples of the spikes that the host sent to a chip.
+
+        None without a chip, without samples, or if they were not counted.
+        """
+        if not self.host_spikes or not len(self.indices):
+            return None
+        return float(sum(counts.mean() for counts in self.host_spikes.values()))
 
     @property
     def record(self) -> dict[str, Any]:

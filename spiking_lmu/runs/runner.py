@@ -284,8 +284,9 @@ class Runner:
             fresh += index not in self._finished
             if index not in self._finished or verified:
                 spikes = {name: int(counts[i]) for name, counts in result.spikes.items()}
+                sent = {name: int(counts[i]) for name, counts in result.host_spikes.items()}
                 output = tuple(float(value) for value in result.rows[i])
-                new.append(RunRecord(index, output, spikes, seconds, verified, reruns))
+                new.append(RunRecord(index, output, spikes, seconds, verified, reruns, sent))
         if self._journal is not None:
             self._journal.append(new)
         self._finished |= {sample.index: sample for sample in new}
@@ -315,7 +316,24 @@ class Runner:
                 f"{reruns:,} of {len(self.done):,} samples came near rounding and were run again "
                 "in the stock engine's order of sums"
             )
+        uncounted = sum(sample.host_spikes is None for sample in self.done)
+        if uncounted and self.task.job.target.capabilities.on_chip:
+            notes.append(
+                f"{uncounted:,} of {len(self.done):,} samples were run by a version that did not "
+                "count the spikes of the host; another journal counts them"
+            )
         return notes
+
+    def host_spikes(self) -> dict[str, Array] | None:
+        """Spikes that the host sent to a chip, by connection, each of shape (n,).
+
+        None if they were not counted in each finished sample.
+        """
+        counted = [sample.host_spikes for sample in self.done]
+        names = dict.fromkeys(name for counts in counted for name in counts or {})
+        if any(counts is None for counts in counted):
+            return None
+        return {n: np.array([(counts or {}).get(n, 0) for counts in counted]) for n in names}
 
     def rows(self) -> Array:
         """What was read off each finished sample, shape (n, width)."""

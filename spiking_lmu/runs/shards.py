@@ -95,6 +95,8 @@ class ShardResult:
         What the measure read off each sample, shape (samples, width).
     spikes
         Spikes of each sample by population, each of shape (samples,).
+    host_spikes
+        Spikes of each sample that the host sent to a chip, by connection, of the same shape.
     seconds
         Time that simulating took, verification not included.
     traces
@@ -109,6 +111,7 @@ class ShardResult:
     facts: Facts | None = None
     rows: Array = field(default_factory=lambda: np.empty((0, 0)))
     spikes: dict[str, Array] = field(default_factory=dict)
+    host_spikes: dict[str, Array] = field(default_factory=dict)
     seconds: float = 0.0
     traces: dict[int, tuple[Array, dict[str, Array]]] = field(default_factory=dict)
     reruns: int = 0
@@ -217,6 +220,7 @@ def _run(deployment: Deployment, model: Model, measure: Measure, shard: Shard) -
         replace(shard, x=np.empty((0, 0, 0))),
         rows=measure.rows(model, run),
         spikes={name: counts.sum(axis=1) for name, counts in run.spikes.items()},
+        host_spikes=run.host_spikes,
         seconds=run.seconds,
         traces=_traces(run, {position: row[position] for position in shard.traced}),
         reruns=run.reruns,

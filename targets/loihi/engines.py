@@ -106,21 +106,51 @@ class StockEngine:
     def run(self, x: Array, raster: bool) -> EngineRun:
         """Run each sample of ``x`` (batch, inputs, size)."""
         runs = [self._one(sample) for sample in x]
+        sent = {name: np.array([r[2][name] for r in runs]) for name in runs[0][2]}
         trains = {name: np.stack([r[1][name] for r in runs]) for name in runs[0][1]}
         totals = {name: train.sum(axis=1) for name, train in trains.items()}
-        return EngineRun(np.stack([r[0] for r in runs]), totals, trains)
+        return EngineRun(np.stack([r[0] for r in runs]), totals, trains, host_spikes=sent)
 
-    def _one(self, sample: Array) -> tuple[Array, dict[str, Array]]:
+    def _one(self, sample: Array) -> tuple[Array, dict[str, Array], dict[str, int]]:
         e = self._emulation
         e.presenter.sample = sample
         with quiet(), e.simulator() as simulator:
+            sent = _counting(simulator, e.steps)
             simulator.run_steps(e.steps + e.latency)
             output = np.array(simulator.data[e.built.output])[e.latency :]
             trains = {
                 name: self._emulation.spikes(name, np.array(simulator.data[probe])[: e.steps])
                 for name, probe in e.built.spikes.items()
             }
-        return output, trains
+        return output, trains, sent
+
+
+def _counting(simulator: Any, steps: int) -> dict[str, int]:
+    """Spikes that the emulator is handed from the host in its first ``steps``, as they come.
+
+    By connection; see :func:`carried_by`.
+    """
+    model, emulator = simulator.model, simulator.sims["emulator"]
+    names = {
+        id(model.spike_targets[to]): carried_by(sender)
+        for sender, to in model.host2chip_senders.items()
+    }
+    counts = dict.fromkeys(names.values(), 0)
+    hand_over = emulator.host2chip
+
+    def host2chip(spikes: Any, errors: Any) -> None:
+        for target, step, neurons in spikes:
+            if step <= steps:
+                counts[names[id(target)]] += len(neurons)
+        hand_over(spikes, errors)
+
+    emulator.host2chip = host2chip
+    return counts
+
+
+def carried_by(sender: Any) -> str:
+    """The connection for which nengo-loihi made a Node that sends (``build_host_to_chip``)."""
+    return str(sender.label).removesuffix("_send")
 
 
 class BatchedEngine:
@@ -170,11 +200,16 @@ class BatchedEngine:
         spikes = {name: np.asarray(batched.data[probe]) for name, probe in e.built.spikes.items()}
         exact = self._strict or e.arithmetic != INTEGERS
         near = None if exact else batched.near
+        sent: dict[str, Array] = {}
+        for sender, counts in batched.sent.items():
+            name = carried_by(sender)
+            sent[name] = sent.get(name, 0) + counts.astype(np.int64)
         if not raster:
             totals = {name: counts.astype(np.int64) for name, counts in spikes.items()}
-            return EngineRun(outputs, totals, None, near)
+            return EngineRun(outputs, totals, None, near, sent)
         trains = {name: e.spikes(name, values) for name, values in spikes.items()}
-        return EngineRun(outputs, {n: t.sum(axis=1) for n, t in trains.items()}, trains, near)
+        totals = {name: train.sum(axis=1) for name, train in trains.items()}
+        return EngineRun(outputs, totals, trains, near, sent)
 
     def _run(self, x: Array, raster: bool, steps: int) -> BatchedSimulator:
         e = self._emulation
@@ -190,6 +225,7 @@ class BatchedEngine:
                 self._simulator,
                 {e.built.input: self._feeding.feed(x, shown)},
                 record=record,
+                sent=slice(0, e.steps),
                 strict=self._strict,
                 margin=self._margin,
                 program=self._program,

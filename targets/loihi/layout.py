@@ -7,7 +7,7 @@ axons and synapses, ``block.py`` for memory, ``builder/split_blocks.py`` for the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -126,13 +126,18 @@ def lay_out(model: Model, limits: Limits | None = None) -> ChipUse:
                 axons[s.source] += s.slots
     parts = {n: _divide(graph[n].size, synapses[n], axons[n], limits) for n in names}
     shapes: dict[str, int] = {}
+    # Counting equal rows takes longest; a division of another population changes nothing there.
+    bits: dict[tuple[str, int, int], int] = {}
+
+    def blocks_of(name: str) -> Iterator[Block]:
+        return (_block(graph[name], part, parts, synapses, bits) for part in parts[name])
+
     while True:
-        blocks = tuple(
-            _block(graph[name], part, parts, synapses) for name in names for part in parts[name]
-        )
-        full = {b.population for b in blocks if _too_full(b, limits)}
+        # The first block that is too full decides: hundreds of others need not be looked at.
+        full = [name for name in names if any(_too_full(b, limits) for b in blocks_of(name))]
         smaller = {name: _smaller(parts[name]) for name in full}
         if not any(smaller.values()):
+            blocks = tuple(block for name in names for block in blocks_of(name))
             return ChipUse(blocks, synapses, limits, shapes)
         parts |= {name: part for name, part in smaller.items() if part}
         shapes |= {name: part[0].stop for name, part in smaller.items() if part}
@@ -234,7 +239,9 @@ def _block(
     part: slice,
     parts: Mapping[str, list[slice]],
     synapses: Mapping[str, tuple[Synapses, ...]],
+    bits: dict[tuple[str, int, int], int],
 ) -> Block:
+    """``bits`` keeps the memory of synapses for the next call."""
     name, size = population.name, population.size
     divided = len(parts[name]) > 1
     in_axons = [s.reaching(part, size).sum() if divided else s.axons for s in synapses[name]]
@@ -245,13 +252,16 @@ def _block(
         if s.source == name
         for target in parts[post]
     ]
+    place = (name, part.start, part.stop)
+    if place not in bits:
+        bits[place] = sum(s.bits(part, size, divided) for s in synapses[name])
     return Block(
         population=name,
         neurons=part,
         compartments=part.stop - part.start,
         in_axons=int(sum(in_axons)),
         out_axons=sum(out_axons),
-        synapse_bits=sum(s.bits(part, size, divided) for s in synapses[name]),
+        synapse_bits=bits[place],
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spiking_lmu.backends.contract import small_lmu
 from spiking_lmu.backends.target import blocking
@@ -18,6 +20,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import Sparse
 from spiking_lmu.targets.loihi.layout import lay_out
+from spiking_lmu.targets.loihi.synapses import Synapses, _distinct
 from spiking_lmu.targets.loihi.target import TARGET
 
 from ..helpers.chip_models import (
@@ -280,3 +283,29 @@ def test_spikes_from_a_host_that_waits_for_the_chip():
     alone = build_lmu(LmuSpec(order=4, units=60))
     wide = Model(alone.with_populations([hidden]), Timing(2), activity={"lmu.h": SEEN})
     assert not found(wide, "hardware")
+
+
+def test_the_memory_of_a_block_is_counted_once(monkeypatch):
+    """However often another population has to be divided again: a dense layer took minutes."""
+    counted = []
+    bits = Synapses.bits
+
+    def count(self, neurons, size, divided):
+        counted.append((self.name, neurons.start, neurons.stop))
+        return bits(self, neurons, size, divided)
+
+    monkeypatch.setattr(Synapses, "bits", count)
+    rng = np.random.default_rng(0)
+    with limits(TINY):
+        use = lay_out(two(rng.normal(size=(60, 60))))
+    assert len(use.of("a")) > 2
+    assert len(use.of("b")) > 2
+    assert len(counted) == len(set(counted))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_equal_rows_are_counted_once(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-1, 2, rng.integers(1, 12, 2)).astype(np.float32)
+    rows *= rng.choice(np.array([1.0, -1.0, 0.0], np.float32), (len(rows), 1))
+    assert _distinct(rows) == len({row.tobytes() for row in rows})

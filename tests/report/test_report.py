@@ -204,7 +204,7 @@ def test_markdown_has_a_line_for_each_row(comparison, tmp_path):
     text = (tmp_path / "r.md").read_text()
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(rows(comparison))
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {14}
     assert "interrupted by the user" in text
 
 
@@ -221,7 +221,7 @@ def test_hostile_names_stay_text(comparison, tmp_path):
     text = (tmp_path / "r.md").read_text()
     assert not re.search(r"(?<!\\)<script", text)
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {14}
     assert "\x1b" not in text + terminal(bad)
 
 

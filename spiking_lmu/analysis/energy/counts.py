@@ -32,6 +32,9 @@ class Counts:
         Mean spikes of a sample by population.
     placement
         Where each population ran.
+    host_spikes
+        Mean spikes of a sample that a host sent to a chip, by connection; empty without a chip,
+        None if they were not counted.
     """
 
     target: str
@@ -39,6 +42,7 @@ class Counts:
     steps: int
     spikes: Mapping[str, float]
     placement: Mapping[str, str]
+    host_spikes: Mapping[str, float] | None = None
 
 
 def counts_of(outcome: Outcome) -> Counts:
@@ -56,9 +60,14 @@ def counts_of(outcome: Outcome) -> Counts:
             expected="at least one",
             fix=outcome.problem or "let the run finish",
         )
-    means = {name: float(counts.mean()) for name, counts in outcome.spikes.items()}
+    sent = outcome.host_spikes
     return Counts(
-        outcome.target, len(outcome.indices), outcome.steps, means, dict(outcome.placement)
+        outcome.target,
+        len(outcome.indices),
+        outcome.steps,
+        {name: float(counts.mean()) for name, counts in outcome.spikes.items()},
+        dict(outcome.placement),
+        None if sent is None else {name: float(counts.mean()) for name, counts in sent.items()},
     )
 
 
@@ -95,6 +104,7 @@ def read_counts(path: str | Path, model: Model) -> tuple[Counts, ...]:
             row.steps,
             {name: float(count) for name, count in row.spikes_per_sample_by_population.items()},
             row.placement,
+            row.host_spikes_per_sample_by_connection,
         )
         for row in rows
         if row.verdict != "rate" and row.n > 0 and row.options.model_digest == model.digest

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spiking_lmu.backends.network import CURRENT
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph, Population, Projection
@@ -84,6 +85,11 @@ class Operations:
     idle_updates
         Those of ``spiking_updates`` on a chip in which nothing can happen: of neurons that keep
         nothing from one step to the next, in steps in which no spike arrives.
+    host_spikes
+        Spikes that a host sends to the chip; None if they were not counted.
+    coding_synops, coding_updates
+        What coding numbers as spikes takes besides all of the above: accumulates on the chip
+        for the spikes of on/off neurons, and updates of these neurons on the host.
     """
 
     steps: int
@@ -93,6 +99,9 @@ class Operations:
     activation_sparsity: float | None
     host_updates: float = 0.0
     idle_updates: float = 0.0
+    host_spikes: float | None = None
+    coding_synops: float = 0.0
+    coding_updates: float = 0.0
 
     @property
     def dense(self) -> float:
@@ -132,6 +141,7 @@ def count_operations(
     shares: Mapping[str, float] = NOTHING,
     *,
     last_step_only: bool = False,
+    host_spikes: Mapping[str, float] | None = None,
 ) -> Operations:
     """Count the operations of one sample of ``steps`` steps.
 
@@ -149,6 +159,8 @@ def count_operations(
     last_step_only
         What nothing later depends on is computed in the last step alone: enough for a
         rate graph's decision.
+    host_spikes
+        Spikes in a sample that a host sends to a chip, by connection; None if not counted.
 
     Raises
     ------
@@ -189,7 +201,32 @@ def count_operations(
         _activation_sparsity(updates, spiking, spikes, shares),
         float(sum(n for name, n in updates.items() if name in spiking - on_chip)),
         float(sum(_idle(graph[name], updates[name], rows) for name in on_chip)),
+        None if host_spikes is None else float(sum(host_spikes.values())),
+        *_coding(graph, steps, host_spikes or {}),
     )
+
+
+def _coding(graph: Graph, steps: int, host_spikes: Mapping[str, float]) -> tuple[float, float]:
+    """Synops of on/off neurons' spikes, and the updates of these neurons.
+
+    Each number has a pair of them (nengo-loihi 1.1.0, ``builder/connection.py``,
+    ``build_host_to_chip``).  A connection that is no projection of the graph brings a
+    population its current, one number a neuron.  Spikes of the graph's own populations that
+    stay on the host are in its projections already.
+    """
+    projections = {p.name: p for p in graph.projections}
+    sizes = {p.name + CURRENT: p.size for p in graph.populations}
+    synops = updates = 0.0
+    for name, spikes in host_spikes.items():
+        projection = projections.get(name)
+        if projection is None:
+            synops += spikes
+            updates += 2 * sizes.get(name, 0) * steps
+        elif not graph[projection.pre].neuron.spiking or projection.delay:
+            size = graph[projection.pre].size
+            synops += spikes * int(projection.transform.fan_out(size).sum()) / size
+            updates += 2 * size * steps
+    return synops, updates
 
 
 def _is_comparison(graph: Graph, projection: Projection) -> bool:

@@ -28,6 +28,8 @@ RATE_LAST_STEP = "rate model, last step only"
 RATE_FOLDED = "rate model, memory folded"
 #: What is added to a chip's name where neurons in which nothing can happen cost nothing.
 ACTIVE_ONLY = "alone, active neurons only"
+#: What is added to it for what the spikes take that code numbers on their way from the host.
+HOST_SPIKES = "for host spikes"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def energy_report(
         )
     entries = []
     for run in runs:
-        operations = count_operations(model.graph, run.steps, run.spikes, shares)
+        # Where all is in one place, no host sends anything.
+        sent = run.host_spikes
+        sent = {} if sent is None and len(set(run.placement.values())) == 1 else sent
+        operations = count_operations(model.graph, run.steps, run.spikes, shares, host_spikes=sent)
         entries.append(_entry(run.target, model, run, operations, devices))
     timing = model.timing
     inputs = max(1, (runs[0].steps - timing.settle_steps) // timing.steps_per_input)
@@ -159,7 +164,8 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
     rate neurons, neurons that stay on the host) is left to a host: ``"loihi alone"`` is the
     chip's part, ``"loihi with cpu"`` all of it.  ``"loihi alone, active neurons only"`` leaves
     out updates in which nothing can happen, where there are any: a bound for a chip that skips
-    them.
+    them.  ``"loihi for host spikes"`` is what the chip does for spikes that code numbers on
+    their way from the host, where they were counted: not in the first, but in all with a host.
     """
     hosts = [device for device in devices if not device.event_driven]
     joules: dict[str, float | None] = {}
@@ -180,11 +186,14 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
         if operations.idle_updates:
             active = chip - operations.idle_updates * device.joules_per_neuron_update
             joules[f"{device.name} {ACTIVE_ONLY}"] = active
+        coding = operations.coding_synops * device.joules_per_synop
+        if operations.coding_synops:
+            joules[f"{device.name} {HOST_SPIKES}"] = coding
         for host in hosts:
             rest = (operations.dense_macs + staying) * host.joules_per_synop + (
-                operations.rate_updates + operations.host_updates
+                operations.rate_updates + operations.host_updates + operations.coding_updates
             ) * host.joules_per_neuron_update
-            joules[f"{device.name} with {host.name}"] = chip + rest if spikes else None
+            joules[f"{device.name} with {host.name}"] = chip + coding + rest if spikes else None
     return joules
 
 

@@ -126,6 +126,31 @@ class CountRecorder:
         return counts if order is None else counts[:, order]
 
 
+class SentCounter:
+    """Counts the spikes that one connection carries from host to chip.
+
+    Parameters
+    ----------
+    spikes
+        What it carries in the step at hand, bool (neurons, batch).
+    steps
+        Those to count, from 0.
+    """
+
+    def __init__(self, spikes: Array, steps: range) -> None:
+        self._spikes, self._steps = spikes, steps
+        self._counts = np.zeros(spikes.shape, np.uint32)
+
+    def add(self, step: int) -> None:
+        """Take the spikes of ``step``, counted from 0."""
+        if step in self._steps:
+            np.add(self._counts, self._spikes, out=self._counts)
+
+    def data(self) -> Array:
+        """Number of spikes, uint64 (batch,)."""
+        return self._counts.sum(axis=0, dtype=np.uint64)
+
+
 class ChipRecorder:
     """Records a probe of the chip, filtered in float32 as nengo-loihi does.
 

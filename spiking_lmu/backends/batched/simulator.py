@@ -23,6 +23,7 @@ from .records import (
     HostCountRecorder,
     HostRecorder,
     Record,
+    SentCounter,
     record_step,
 )
 from .unsupported import unsupported
@@ -45,6 +46,9 @@ class BatchedSimulator:
         least one Node.
     record
         What to keep of which probe; None keeps every step of every probe.
+    sent
+        In which steps to count the spikes that the host sends to the chip (:attr:`sent`); None
+        is all of them.
     engine
         ``"numba"``, ``"numpy"``, or ``"auto"``: numba if it is installed.  Same results.  A
         chip of real numbers has an engine of its own; this is then for the host's neurons.
@@ -77,6 +81,7 @@ class BatchedSimulator:
         feeds: Mapping[Any, Array | Feed],
         *,
         record: Mapping[Any, Record] | None = None,
+        sent: slice | None = None,
         engine: str = "auto",
         strict: bool = False,
         margin: float = 0.0,
@@ -117,6 +122,7 @@ class BatchedSimulator:
                 fix="pass Nodes of the network that was built",
             )
         self._links = self._find_links()
+        self._sent_steps, self._counters = sent, list[SentCounter]()
         self._receivers = self._find_receivers()
         self._errors = ErrorLinks(self._model, self._hosts.get("host"), self.engine.learners)
         self._record = dict.fromkeys(self._all_probes(), Record()) if record is None else record
@@ -133,6 +139,15 @@ class BatchedSimulator:
         by less than that (``host/neurons.py``).
         """
         return np.any([host.near for host in self._hosts.values()], axis=0)
+
+    @property
+    def sent(self) -> dict[Any, Array]:
+        """Spikes that the host sent to the chip, uint64 (batch,), by the Node that sends them.
+
+        These are nengo-loihi's ``HostSendNode``: one for each connection from host to chip.
+        """
+        senders = self._model.host2chip_senders
+        return {n: c.data() for n, c in zip(senders, self._counters, strict=True)}
 
     @property
     def state_bytes(self) -> int:
@@ -172,6 +187,8 @@ class BatchedSimulator:
             )
         self._ran = True
         host, chip = self._recorders(steps)
+        kept = range(steps)[self._sent_steps or slice(None)]
+        self._counters = [SentCounter(spikes, kept) for spikes, _ in self._links]
         report = on_step or (lambda step: None)
         run = self._precomputed if self._precompute else self._bidirectional
         run(steps, host, chip, report)
@@ -191,7 +208,7 @@ class BatchedSimulator:
             self.engine.step(spikes)
             for receiver in self._receivers:
                 receiver.pass_on(self.engine)
-            self._send(spikes)
+            self._send(step, spikes)
             record_step(step, host, chip, self.engine)
             report(step + 1)
 
@@ -210,7 +227,7 @@ class BatchedSimulator:
             self.engine.step(spikes)
             if before is not None:
                 before.step()
-                self._send(spikes)
+                self._send(step, spikes)
             record_step(step, before_records, chip, self.engine)
             if self.strict:
                 for kept, receiver in zip(later, self._receivers, strict=True):
@@ -239,9 +256,10 @@ class BatchedSimulator:
         for receiver in self._receivers:
             receiver.pass_on(self.engine)
 
-    def _send(self, spikes: Array) -> None:
-        for sent, place in self._links:
+    def _send(self, step: int, spikes: Array) -> None:
+        for (sent, place), counter in zip(self._links, self._counters, strict=True):
             spikes[place] = sent
+            counter.add(step)
 
     def _find_links(self) -> list[tuple[Array, slice]]:
         """For each host to chip connection: the spikes sent, and where the chip takes them."""
