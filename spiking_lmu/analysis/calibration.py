@@ -36,6 +36,7 @@ from spiking_lmu.compat import environment
 from spiking_lmu.conversion.convert import Options, convert, rate_model, spiking_graph
 from spiking_lmu.conversion.measure import activity_on
 from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
@@ -583,20 +584,27 @@ def _kept(settings: RunSettings) -> Iterator[RunSettings]:
 
 
 def calibration_data(model: Model, data: Dataset, samples: int, seed: int) -> Dataset:
-    """Samples drawn from training data: from those that were held out of training, if known.
+    """Samples drawn from training data: from those that were held out of training, if known."""
+    kept = held_out(model, data)
+    if kept < samples:
+        return data.draw(min(samples, len(data.y)), seed)
+    drawn = np.random.default_rng(seed).permutation(kept)[:samples]
+    return data.subset(data.total - 1 - drawn)
 
-    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).
+
+def held_out(model: Model, data: Dataset) -> int:
+    """So many samples at the end of ``data`` were held out of the model's training.
+
+    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).  0 if it did
+    not, or if these are not the whole of the data that the model was trained on.
     """
     training = model.provenance.get("training")
     settings = training.get("settings") if isinstance(training, dict) else None
-    held_out = settings.get("held_out") if isinstance(settings, dict) else None
-    whole = len(data.y) == data.total
-    if isinstance(held_out, bool) or not isinstance(held_out, int) or held_out < samples:
-        return data.draw(min(samples, len(data.y)), seed)
-    if not whole or settings is None or settings.get("data") != data.name:
-        return data.draw(min(samples, len(data.y)), seed)
-    drawn = np.random.default_rng(seed).permutation(min(held_out, data.total))[:samples]
-    return data.subset(data.total - 1 - drawn)
+    count = settings.get("held_out") if isinstance(settings, dict) else None
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        return 0
+    whole = len(data.y) == data.total and trained_on(model) == data.name
+    return min(count, data.total) if whole else 0
 
 
 def chosen_options(usual: Options, found: Calibration) -> Options:

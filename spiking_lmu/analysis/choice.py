@@ -13,13 +13,16 @@ of those the one with the fewest spikes.  In order,
 5. where no number of levels will do, rates over more and more steps, on the target.
 
 Samples that levels and rates are fitted to are not those on which candidates are judged, and none
-of them is a test sample.
+of them is a test sample.  Candidates are judged by samples that the model held out of its training,
+where it did: on those that it learned, its decisions are surer than they will be.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +45,13 @@ from spiking_lmu.conversion.levels import (
     split_currents,
 )
 from spiking_lmu.conversion.measure import run_rate
-from spiking_lmu.errors import SpecError
+from spiking_lmu.datasets import own_data
+from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
 
+from .calibration import held_out
 from .statistics import mcnemar
 
 if TYPE_CHECKING:
@@ -284,6 +289,7 @@ def convert(
     target: str | Target | Sequence[str | Target] = (),
     data: Dataset | None = None,
     *,
+    folder: str | os.PathLike[str] | None = None,
     tolerate: float | None = None,
     training_samples: int = SAMPLES,
     seed: int = 0,
@@ -294,8 +300,10 @@ def convert(
     """Make a trained rate model spike.
 
     ``convert(rate, "loihi", data.train)`` chooses what suits the network and the Loihi emulator
-    by training samples (:func:`choose`); ``convert(rate, max_rate=125, settle_steps=200)`` takes
-    one's own.  With data and choices, rates and levels are fitted to the data.
+    by training samples (:func:`choose`); without data by those that the model was trained on, if
+    it names a source of :mod:`spiking_lmu.datasets`.  ``convert(rate, max_rate=125,
+    settle_steps=200)`` takes one's own.  With data and choices, rates and levels are fitted to
+    the data.
 
     Parameters
     ----------
@@ -304,8 +312,11 @@ def convert(
     target
         One or several; of several it is chosen for the first with a chip.
     data
-        Training samples, never test samples.  Without them the activity that the model brings is
-        used, with fixed times: a network that feeds back on itself may then lose much.
+        Training samples, never test samples.  Where neither they nor those that the model names
+        are there, the activity that the model brings is used, with fixed times: a network that
+        feeds back on itself may then lose much.
+    folder
+        Where the files of the data that the model names are.
     tolerate, say
         See :func:`choose`.
     training_samples, seed
@@ -318,7 +329,8 @@ def convert(
     Returns
     -------
     The spiking model; its ``rate_graph`` is the graph that it was converted from.  Its provenance
-    has what was chosen and what is expected as ``["conversion"]["choice"]["summary"]``.
+    has what was chosen and what is expected as ``["conversion"]["choice"]["summary"]``, or why
+    nothing was measured as ``["conversion"]["unmeasured"]``.
 
     Raises
     ------
@@ -332,8 +344,11 @@ def convert(
     from spiking_lmu.backends.target import Target
 
     given = {name: value for name, value in choices.items() if value is not None}
+    unmeasured = ""
+    if data is None and not given and model.rate_graph is None:
+        data, unmeasured = _own_training_data(model, folder)
     if given or data is None or len(data) < LEAST or model.rate_graph is not None:
-        return convert_for(
+        spiking = convert_for(
             model,
             target,
             data,
@@ -342,6 +357,9 @@ def convert(
             source=source,
             **choices,
         )
+        if unmeasured:
+            spiking.provenance["conversion"]["unmeasured"] = unmeasured
+        return spiking
     several = [target] if isinstance(target, str | Target) else list(target)
     places = [load_target(one) if isinstance(one, str) else one for one in several]
     places.sort(key=lambda place: not place.capabilities.on_chip)
@@ -354,6 +372,37 @@ def convert(
         "seed": seed,
     }
     return spiking
+
+
+def _own_training_data(
+    model: Model, folder: str | os.PathLike[str] | None
+) -> tuple[Dataset | None, str]:
+    """The data that a model names as those it was trained on; or None, and why."""
+    try:
+        data = own_data(model, None if folder is None else Path(folder)).train
+    except SpikingLmuError as error:
+        return None, str(error)
+    graph = model.graph
+    if (data.channels, data.outputs) != (graph.input_size, graph.output_size):
+        return None, f"{data.what} do not fit the model"
+    return data, ""
+
+
+def divide(
+    model: Model, data: Dataset, fitted: int, judged: int, seed: int
+) -> tuple[Dataset, Dataset]:
+    """Samples to fit to, and others to judge by, out of training data.
+
+    Those to judge by are held out of the model's training, if there are enough of them.
+    """
+    rng, kept = np.random.default_rng(seed), held_out(model, data)
+    if judged <= kept <= len(data) - fitted:
+        learned = rng.permutation(len(data) - kept)
+        return data.subset(learned[:fitted]), data.subset(
+            len(data) - 1 - rng.permutation(kept)[:judged]
+        )
+    order = rng.permutation(len(data))
+    return data.subset(order[:fitted]), data.subset(order[fitted : fitted + judged])
 
 
 def _wants(fixed: Mapping[str, Any], code: str) -> bool:
@@ -392,12 +441,9 @@ class _Judge:
         usual = TOLERATE if self.classifies else 100 * TOLERATE_ERROR
         self.tolerate = usual if tolerate is None else tolerate
         self.unit = "points" if self.classifies else "% of the spread"
-        order = np.random.default_rng(seed).permutation(len(data))
-        half = len(data) // 2
-        fitted = min(FITTED, half)
+        fitted = min(FITTED, len(data) // 2)
         judged = min(samples, len(data) - fitted, self._affordable(data))
-        self.fit = data.subset(order[:fitted])
-        self.held = data.subset(order[fitted : fitted + judged])
+        self.fit, self.held = divide(model, data, fitted, judged, seed)
         self.lengths = self.held.lengths
         self.x, self.fit_x = model.scaled(self.held.x), model.scaled(self.fit.x)
         self._plan = schedule(self.graph)

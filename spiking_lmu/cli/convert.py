@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields
 from pathlib import Path
@@ -103,8 +104,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
-        help="training set; with nothing else given, code, levels and timing are chosen by it, "
-        f"else activity is measured on it: {DATA_NAMES}",
+        help="training set (default: the model's own, if it names one); with nothing else given, "
+        f"code, levels and timing are chosen by it, else activity is measured on it: {DATA_NAMES}",
     )
     parser.add_argument(
         "--tolerate",
@@ -141,10 +142,12 @@ def run(options: Namespace) -> int:
             model,
             options.target,
             data,
+            folder=options.folder,
             training_samples=options.training_samples,
             seed=options.seed,
             source=str(options.model),
             tolerate=options.tolerate,
+            say=_say,
             **choices,
         )
     save(spiking, options.output)
@@ -157,17 +160,27 @@ def run(options: Namespace) -> int:
         show(calibrated, options)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
     timing, console = spiking.timing, Console(highlight=False, markup=False)
-    choice = spiking.provenance["conversion"].get("choice")
-    if choice is not None:
-        console.print(f"chosen on training samples: {choice['summary']}", soft_wrap=True)
-    elif options.data is None and not options.calibrate and feeds_back(spiking):
-        console.print(FEEDS_BACK, soft_wrap=True)
+    record = spiking.provenance["conversion"]
+    if "choice" in record:
+        found, named = record["choice"], record["training_data"]
+        console.print(f"chosen on samples of {named}: {found['summary']}", soft_wrap=True)
+    elif options.data is None and not options.calibrate:
+        if "unmeasured" in record:
+            why = record["unmeasured"]
+            console.print(f"not measured, fixed times are taken ({why})", soft_wrap=True)
+        if feeds_back(spiking):
+            console.print(FEEDS_BACK, soft_wrap=True)
     console.print(
         f"{options.output}: {neurons}; {_coded(spiking)}; {timing.steps_per_input} step(s) an "
         f"input, {timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
     return 0
+
+
+def _say(line: str) -> None:
+    """What goes on, beside the output."""
+    print(line, file=sys.stderr, flush=True)
 
 
 #: Said where nothing was measured and much may be lost.
@@ -223,10 +236,15 @@ def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> Cal
         cluster=options.cluster,
         journal=options.journal or options.output.with_suffix(".journal"),
     )
-    name = options.data or _trained_on(model)
+    named = options.data
+    data = (
+        datasets.own_data(model, options.folder)
+        if named is None
+        else datasets.load(named, folder=options.folder)
+    )
     return calibrate(
         model,
-        datasets.load(name, folder=options.folder).train,
+        data.train,
         options.target[0],
         pick=options.pick or "best",
         calibration_samples=options.calibration_samples or SAMPLES,
@@ -235,21 +253,6 @@ def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> Cal
         settings=settings,
         **choices,
     )
-
-
-def _trained_on(model: Model) -> str:
-    """Name of the data set that the model says it was trained on."""
-    training = model.provenance.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    name = settings.get("data") if isinstance(settings, dict) else None
-    if not isinstance(name, str):
-        raise SpecError(
-            "calibrate",
-            got="a model that does not say what it was trained on",
-            expected="the name of its training data",
-            fix="pass data=psmnist",
-        )
-    return name
 
 
 def _coded(model: Model) -> str:

@@ -10,7 +10,7 @@ from .arrays import from_arrays
 from .dataset import SPLITS, Dataset, Picture, Splits
 from .mnist import DATASETS, load_mnist, permutation
 from .request import Request
-from .sources import open_data, source_names
+from .sources import open_data, own_data, source_names
 
 __all__ = [
     "DATASETS",
@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "load_mnist",
     "open_data",
+    "own_data",
     "permutation",
     "source_names",
 ]

@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from spiking_lmu.errors import DatasetError, SpikingLmuError
+from spiking_lmu.graph.model import Model
 
 from .arrays import from_arrays
 from .dataset import Dataset, Splits
@@ -36,6 +37,37 @@ Source = Callable[[Request], Splits]
 def source_names() -> tuple[str, ...]:
     """Names of the installed sources, without importing any."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+
+
+def trained_on(model: Model) -> str:
+    """Name of the data that a model says it was trained on; empty if it does not say."""
+    training = model.provenance.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    name = settings.get("data") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def own_data(model: Model, folder: Path | None = None) -> Splits:
+    """The data that a model was trained on, if they are those of an installed source.
+
+    A file of a model may come from anybody, so the name of a file or of a function in it is
+    not followed.
+
+    Raises
+    ------
+    DatasetError
+        It does not say, or names something else; or as :func:`open_data`.
+    """
+    name = trained_on(model)
+    scheme = name.partition("?")[0].partition(":")[0]
+    if scheme not in source_names():
+        raise DatasetError(
+            "the model's training data",
+            got=repr(name)[:200] if name else "a model that does not name them",
+            expected="one of " + ", ".join(source_names()),
+            fix="pass them: data=psmnist",
+        )
+    return open_data(name, folder)
 
 
 def open_data(name: str, folder: Path | None = None) -> Splits:

@@ -1,14 +1,17 @@
 """The default conversion, chosen on training samples."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import spiking_lmu
-from spiking_lmu.analysis.choice import AGREEMENT, Choice, choose
+from spiking_lmu.analysis.choice import AGREEMENT, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
-from spiking_lmu.datasets.dataset import Dataset
+from spiking_lmu.conversion import measure_activity
+from spiking_lmu.datasets import mnist, sources
+from spiking_lmu.datasets.dataset import Dataset, Splits
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
@@ -145,6 +148,72 @@ def test_convert_measures_where_nothing_else_is_chosen():
     assert chosen.provenance["conversion"]["options"]["code"] == "rate"
     few = sl_convert(rate, "reference", data(rate, 10))
     assert "choice" not in few.provenance["conversion"]
+
+
+def remembering(rate, name):
+    """The model with the name of what it was trained on."""
+    return replace(rate, provenance={"training": {"settings": {"data": name, "held_out": 60}}})
+
+
+def test_without_data_the_models_own_are_taken(monkeypatch):
+    rate = remembering(model(), "mnist")
+    samples = replace(data(rate), name="mnist")
+    asked = []
+
+    def opened(name, folder):
+        asked.append((name, folder))
+        return Splits(name, {"train": samples})
+
+    monkeypatch.setattr(sources, "open_data", opened)
+    record = sl_convert(rate, "reference", folder="there").provenance["conversion"]
+    assert asked == [("mnist", Path("there"))]
+    assert (
+        record["choice"] == choose(rate, samples).convert(rate).provenance["conversion"]["choice"]
+    )
+    assert record["training_data"] == "mnist train"
+    # Whoever chooses needs no data.
+    assert "choice" not in sl_convert(known(rate), max_rate=200.0).provenance["conversion"]
+    assert len(asked) == 1
+
+
+def known(rate):
+    return replace(rate, activity=measure_activity(rate.graph, data(rate).x))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("os:getcwd", "got 'os:getcwd'"),
+        ("mine.npz", "got 'mine.npz'"),
+        (None, "does not name them"),
+        ("mnist?colour=red", "'colour'"),
+        ("mnist", "do not fit the model"),
+    ],
+)
+def test_where_own_data_are_not_there_it_is_said(name, says, monkeypatch):
+    """Nothing that a file names is opened but a source that is installed."""
+    rate = known(remembering(model(), name))
+    picture = Dataset(
+        "mnist", "train", np.zeros((30, 1, 784)), np.zeros(30), Task(names=("a", "b"))
+    )
+    monkeypatch.setattr(mnist, "load_mnist", lambda *_, **__: picture)
+    record = sl_convert(rate, "reference").provenance["conversion"]
+    assert says in record["unmeasured"]
+    assert "choice" not in record
+    assert record["options"]["code"] == "rate"
+
+
+def test_judged_by_samples_that_were_held_out_of_training():
+    rate = remembering(model(), "made up")
+    samples = data(rate)
+    fit, judged = divide(rate, samples, 40, 50, seed=0)
+    assert sorted(judged.indices)[0] >= 180
+    assert fit.indices.max() < 180
+    assert (len(fit), len(judged)) == (40, 50)
+    # Too few of them: any others.
+    fit, judged = divide(rate, samples, 40, 100, seed=0)
+    assert judged.indices.min() < 180
+    assert not set(fit.indices) & set(judged.indices)
 
 
 def test_refusals():

@@ -9,6 +9,7 @@ from spiking_lmu import datasets
 from spiking_lmu.analysis.calibration import calibration_data
 from spiking_lmu.cli.main import main
 from spiking_lmu.conversion import Options, convert, measure_activity
+from spiking_lmu.datasets import sources
 from spiking_lmu.errors import SpecError
 from spiking_lmu.files.slmu import load, save
 from spiking_lmu.graph.graph import Graph, Population, Projection
@@ -73,6 +74,7 @@ def pictures(monkeypatch):
         return datasets.Splits(name, parts)
 
     monkeypatch.setattr(datasets, "load", fake)
+    monkeypatch.setattr(sources, "open_data", lambda name, folder: fake(name))
     return asked
 
 
