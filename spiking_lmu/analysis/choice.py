@@ -5,12 +5,13 @@ of those the one with the fewest spikes.  In order,
 
 1. does the recurrence matter?  The rate network runs with all that neurons send to the next input
    at zero; where decisions hardly change, it is converted like a feedforward one;
-2. level coding (:mod:`spiking_lmu.conversion.levels`), which needs the fewest steps: 3, 5, 7, 9,
-   17, 33 levels, each one cheap run of the rate network with rounded activations, until one
+2. level coding (:mod:`spiking_lmu.conversion.levels`), which usually needs the fewest steps: 3, 5,
+   7, 9, 17, 33 levels, each one cheap run of the rate network with rounded activations, until one
    decides like the rate network;
 3. the binary digits of what enters a chip, the same way;
 4. the candidate on the target itself, with a hundred samples;
-5. where no number of levels will do, rates over more and more steps, on the target.
+5. where no number of levels will do, rates over more and more steps, on the target.  Where level
+   coding takes several steps an input, rates that take fewer in all come before it.
 
 Samples that levels and rates are fitted to are not those on which candidates are judged, and none
 of them is a test sample.  Candidates are judged by samples that the model held out of its training,
@@ -32,7 +33,7 @@ from spiking_lmu.backends.convert import SAMPLES
 from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.compat import environment
-from spiking_lmu.conversion.convert import Options, default_options, rate_model
+from spiking_lmu.conversion.convert import Options, default_options, feeds_back, rate_model
 from spiking_lmu.conversion.convert import convert as convert_with
 from spiking_lmu.conversion.levels import (
     Levels,
@@ -76,7 +77,7 @@ LEAST = 20
 FITTED, JUDGED, CONFIRMED = 200, 500, 100
 #: Multiplications that the rate loop may take for one candidate, about ten seconds of one core.
 LOOP_BUDGET = 6e10
-#: Settle steps of rate coding, and steps an input where the recurrence matters.
+#: Settle steps of rate coding, and steps an input where the recurrence matters and has no filter.
 SETTLING, PRESENTATIONS = (20, 50, 100, 200), (10, 20, 60)
 #: Simulation steps times weights times samples that a rate-coded candidate may take on a target.
 TARGET_BUDGET = 2e11
@@ -255,14 +256,23 @@ def choose(
     place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
     judge = _Judge(model, data, tolerate, samples, seed, say or (lambda line: None))
     idle, effect = judge.recurrence()
-    level = _wants(fixed, "level")
-    best: tuple[Options, Candidate] | None = None
+    level, rate = _wants(fixed, "level"), _wants(fixed, "rate")
+    searches: list[Callable[[], tuple[Options, Candidate] | None]] = []
+    if rate:
+        searches.append(lambda: judge.rates(place, fixed, idle, shorter=level))
     if level:
-        best = judge.levels(place, fixed)
-    if (best is None or not best[1].passed) and _wants(fixed, "rate"):
-        found = judge.rates(place, fixed, idle)
-        if best is None or (found is not None and found[1].loss < best[1].loss):
+        searches.append(lambda: judge.levels(place, fixed))
+    if rate and level:
+        searches.append(lambda: judge.rates(place, fixed, idle, shorter=False))
+    best: tuple[Options, Candidate] | None = None
+    for search in searches:
+        found = search()
+        if best is None or (
+            found is not None and (found[1].passed or found[1].loss < best[1].loss)
+        ):
             best = found or best
+        if best is not None and best[1].passed:
+            break
     if best is None:
         raise SpecError(
             "choice of a conversion",
@@ -450,6 +460,8 @@ class _Judge:
         self._split = split_currents(self.graph, self._plan)
         self.rate = self._run(self.graph)
         self._recording: Recording | None = None
+        #: Rate-coded candidates that ran on the target.
+        self._rated = set[str]()
 
     def _affordable(self, data: Dataset) -> int:
         graph = self.graph
@@ -623,15 +635,22 @@ class _Judge:
     # -- rate coding
 
     def rates(
-        self, target: Target, fixed: Mapping[str, Any], idle: bool
+        self, target: Target, fixed: Mapping[str, Any], idle: bool, *, shorter: bool
     ) -> tuple[Options, Candidate] | None:
-        """The fewest steps with which rates will do; the best where none will."""
+        """The fewest steps with which rates will do; the best where none will.
+
+        With ``shorter`` only those that take fewer steps than levels do; else what is left.
+        """
         weights = sum(
             p.transform.connections(self.graph[p.pre].size) for p in self.graph.projections
         )
+        inputs = self.x.shape[1]
         best: tuple[Options, Candidate] | None = None
         for what, options in self._rate_candidates(target, fixed, idle):
-            steps = options.steps_per_input * self.x.shape[1] + options.settle_steps
+            steps = options.steps_per_input * inputs + options.settle_steps
+            if what in self._rated or (shorter and steps >= self._plan.steps_per_input * inputs):
+                continue
+            self._rated.add(what)
             if best is not None and steps * weights * CONFIRMED > TARGET_BUDGET:
                 self._say(f"{what}: {steps:,} steps are too long to be tried here")
                 continue
@@ -647,9 +666,9 @@ class _Judge:
     ) -> Iterator[tuple[str, Options]]:
         suggested = target.defaults.chosen()
         given = {k: v for k, v in fixed.items() if v is not None}
-        presented = (1,) if idle else PRESENTATIONS
-        for steps in presented:
-            for settle in SETTLING if idle else (max(20, 5 * steps),):
+        one = idle or not feeds_back(rate_model(self.model))
+        for steps in (1,) if one else PRESENTATIONS:
+            for settle in SETTLING if one else (max(20, 5 * steps),):
                 own = {
                     "steps_per_input": steps,
                     "settle_steps": settle,

@@ -187,7 +187,7 @@ def default_options(
         options |= EVERY_STEP
     elif gathers(rate.graph):
         options |= GATHERED
-    elif _feeds_back(rate):
+    elif feeds_back(rate):
         # What goes round is averaged over a part of a presentation, however long that is.
         steps = chosen.get("steps_per_input") or (suggested or {}).get("steps_per_input") or 20
         tau = SYNAPSE_SHARE * steps * (chosen.get("dt") or DEFAULT_DT) if steps > 1 else 0.005
@@ -214,7 +214,8 @@ def gathers(graph: Graph) -> bool:
     return any(p.delay and p.pre == p.post == graph.output for p in graph.projections)
 
 
-def _feeds_back(model: Model) -> bool:
+def feeds_back(model: Model) -> bool:
+    """Whether a rate model's neurons reach a later input other than through a trained filter."""
     linear = {p.name for p in model.graph.populations if p.neuron.kind == "linear"}
     filters = leaky_populations(model.graph)
     return any(

@@ -19,13 +19,17 @@ A comparator is a LIF neuron with a tau_rc of a tenth of a step and no refractor
 shorter one would be nearer to a pure threshold and loses spikes in float32.
 
 What other populations compute in numbers (a memory, an input) enters as sign and binary digits,
-each a comparator that stays on the host of a target with a chip (:func:`input_digits`).
+each a comparator that stays on the host of a target with a chip (:func:`input_digits`).  A chip
+has one scale for all weights onto a neuron, and the highest digit's would leave few of its 8 bits
+to what the units send one another; so a high digit is sent over several neurons, each with a part
+of its weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -50,8 +54,16 @@ ROUNDS = 60
 LEAST_CURRENT = 1e-3
 #: Middles this close to the ends of tanh's and sigmoid's range are taken as that close.
 LEAST_GAP = 1e-6
-#: Room above the largest current from the host in training.
-HEADROOM = 1.0
+#: A chip's weights have 8 bits: whole numbers of 2/255 of the largest onto the same neurons.
+WEIGHT_GRID = 2.0 / 255.0
+#: What rounding weights adds to a current, as a share of the distance between two thresholds.
+ROUNDING_SHARE = 0.05
+#: Weights that are this many times smaller than the largest cannot be told from larger ones.
+WEIGHT_RANGE = 64.0
+#: Current by which a neuron stays below its threshold until the host says that it may begin.
+CLEAR = 0.1
+#: Neurons that one digit of one value is sent over at most.
+MOST_COPIES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -437,7 +449,7 @@ def level_code(
             fix="name training data",
         )
     split = split_currents(graph, plan)
-    coder = _Coder(graph, levels, plan, dt)
+    coder = _Coder(graph, levels, plan, dt, frozenset(_remembered(graph)))
     populations: list[Population] = []
     projections = [p for p in split.projections if p.post not in levels]
     for population in split.populations:
@@ -459,6 +471,8 @@ class _Coder:
     levels: Mapping[str, Levels]
     plan: Schedule
     dt: float
+    #: Populations on which a later input's values depend.
+    remembered: frozenset[str]
 
     def code(
         self, population: Population, drive: float, digits: int
@@ -474,31 +488,57 @@ class _Coder:
         spikes = f"{name}.spikes"
         staying = [p for p in self.graph.incoming(name) if p.name in self.plan.staying]
         straight = [p for p in staying if p.pre in self.levels]
-        if len(staying) < len(self.graph.incoming(name)):
-            parts, inner = input_digits(
-                name, f"{name}.current", population.gain, drive, digits, self.dt
-            )
-            populations += parts
-            links += inner
-            unit = drive / (2**digits - 1)
-            for bit, part in enumerate(reversed(parts)):
-                each = np.full((size, copies), unit * 2.0**bit)
-                both = _spread(each)
-                links.append(Projection(part.name, spikes, both, name=f"{part.name}_in"))
+        largest, arriving = 0.0, 0.0
+        between: list[Projection] = []
         for p in straight:
             source = self._each_unit(p.pre)
             gained = population.gain[:, None] * p.transform.matrix(self.graph[p.pre].size)
             weight = np.repeat(gained @ _decoder(source), copies, axis=0)
             tau = None if p.immediate else 0.0
-            links.append(Projection(f"{p.pre}.spikes", spikes, weight, tau, name=p.name))
+            between.append(Projection(f"{p.pre}.spikes", spikes, weight, tau, name=p.name))
             bias += gained @ _silent_level(source)
+            largest = max(largest, float(np.abs(weight).max(initial=0.0)))
+            # About a quarter of the neurons spike at a time: half of one side's.
+            arriving += weight.shape[1] / 4
+        heaviest = _heaviest(fitted.thresholds, largest, arriving)
+        if len(staying) < len(self.graph.incoming(name)):
+            unit = drive / (2**digits - 1)
+            most = heaviest / unit if unit > 0 else np.inf
+            parts, inner = input_digits(
+                name, f"{name}.current", population.gain, drive, digits, self.dt, most
+            )
+            populations += parts
+            links += inner
+            for bit, part in enumerate(reversed(parts)):
+                times = part.size // (2 * size)
+                each = np.full((size, copies), unit * 2.0**bit / times)
+                both = _spread(each, times)
+                links.append(Projection(part.name, spikes, both, name=f"{part.name}_in"))
+        links += between
+        above = signs * (bias[:, None] - fitted.thresholds)
+        if name in self.remembered and populations and above.max() > -CLEAR:
+            # A chip runs a step before anything from the host has reached it.  What spiked in it
+            # would be remembered, and the rate network begins with units at 0.
+            away = float(above.max()) + CLEAR
+            above = above - away
+            times = _parts(away, heaviest)
+            on = Population(
+                f"{name}.on",
+                times,
+                comparator(self.dt),
+                bias=np.full(times, FIRES_ABOVE + 1.0),
+                on_host=True,
+            )
+            each = np.repeat((away / times * signs).reshape(-1, 1), times, axis=1)
+            populations.append(on)
+            links.append(Projection(on.name, spikes, each, name=f"{on.name}_in"))
         populations.append(
             Population(
                 spikes,
                 size * copies,
                 comparator(self.dt),
                 gain=signs.ravel(),
-                bias=(signs * (bias[:, None] - fitted.thresholds) + FIRES_ABOVE).ravel(),
+                bias=(above + FIRES_ABOVE).ravel(),
             )
         )
         populations.append(Population(name, size, LINEAR, bias=_silent_level(fitted)))
@@ -516,7 +556,13 @@ class _Coder:
 
 
 def input_digits(
-    name: str, source: str, gain: Array, largest: float, digits: int, dt: float
+    name: str,
+    source: str,
+    gain: Array,
+    largest: float,
+    digits: int,
+    dt: float,
+    most: float = np.inf,
 ) -> tuple[list[Population], list[Projection]]:
     """Comparators that write ``gain`` · ``source`` as a sign and binary digits, spikes in one step.
 
@@ -531,6 +577,9 @@ def input_digits(
         A linear population of n values.
     largest
         The size that is written as 2^digits - 1.
+    most
+        What a neuron may stand for, in units of the lowest digit: where 2^b is more, digit b has
+        several times 2 · n neurons that do the same, up to ``MOST_COPIES``.
 
     Returns
     -------
@@ -549,23 +598,28 @@ def input_digits(
             fix="check the weights before it and the training data",
         )
     size = len(gain)
-    both = _signed(gain * ((2**digits - 1) / largest))
+    both = np.concatenate([gain, -gain]) * ((2**digits - 1) / largest)
     populations: list[Population] = []
     projections: list[Projection] = []
     for bit in reversed(range(digits)):
+        times = _parts(2.0**bit, most)
         part = Population(
             f"{name}.bit{bit}",
-            2 * size,
+            times * 2 * size,
             comparator(dt),
             # Rounded to the nearest: half a unit is added before digits are taken.
-            bias=np.full(2 * size, FIRES_ABOVE + 0.5 - 2.0**bit),
+            bias=np.full(times * 2 * size, FIRES_ABOVE + 0.5 - 2.0**bit),
             on_host=True,
         )
-        projections.append(Projection(source, part.name, both, name=f"{part.name}_current"))
+        onto = _onto(part.size, size, np.tile(both, times))
+        projections.append(Projection(source, part.name, onto, name=f"{part.name}_current"))
         for higher, earlier in zip(reversed(range(bit + 1, digits)), populations, strict=True):
-            taken = np.full(2 * size, -(2.0**higher))
+            taken = np.full(part.size, -(2.0**higher))
+            less: Any = taken
+            if max(part.size, earlier.size) > 2 * size:
+                less = _onto(part.size, earlier.size, taken, 2 * size)
             link = f"{part.name}_less_{2**higher}"
-            projections.append(Projection(earlier.name, part.name, taken, name=link))
+            projections.append(Projection(earlier.name, part.name, less, name=link))
         populations.append(part)
     return populations, projections
 
@@ -591,17 +645,41 @@ def _decoder(fitted: Levels) -> Array:
     return decoder.reshape(units, units * copies)
 
 
-def _signed(values: Array) -> Sparse:
-    """From n values to 2 n: each times ``values``, and once more with the other sign."""
-    size = len(values)
-    columns = np.tile(np.arange(size), 2)
-    return Sparse((2 * size, size), np.arange(2 * size), columns, np.concatenate([values, -values]))
+def _heaviest(thresholds: Array, largest: float, arriving: float) -> float:
+    """The largest weight from the host that leaves those between units enough of a chip's bits.
+
+    ``arriving`` spikes a step with weights up to ``largest``, each rounded to the grid, add noise
+    of a standard deviation of 1/√12 of the grid times their root.
+    """
+    if not largest > 0:
+        return np.inf
+    distances = np.diff(thresholds, axis=1)
+    distance = float(np.median(distances if distances.size else np.abs(thresholds)))
+    noise = WEIGHT_GRID * float(np.sqrt(arriving / 12.0))
+    rounded = ROUNDING_SHARE * distance / noise if distance > 0 else np.inf
+    return min(rounded, WEIGHT_RANGE * largest)
 
 
-def _spread(values: Array) -> Sparse:
-    """From n positive and n negative digits to the comparators of n units, (units · K, 2 n)."""
+def _parts(weight: float, most: float) -> int:
+    """Into how many parts of ``most`` or less a weight is divided, as far as that goes."""
+    return int(np.clip(np.ceil(weight / most), 1, MOST_COPIES))
+
+
+def _onto(rows: int, columns: int, weights: Array, period: int | None = None) -> Sparse:
+    """Onto neuron k from value k modulo ``period``, by default the number of values."""
+    each = np.arange(rows)
+    return Sparse((rows, columns), each, each % (period or columns), weights)
+
+
+def _spread(values: Array, times: int = 1) -> Sparse:
+    """From digits to the comparators of n units, (units · K, 2 n · times).
+
+    Each of the ``times`` copies has n neurons for positive and n for negative values.
+    """
     size, copies = values.shape
-    rows = np.repeat(np.arange(size * copies), 2)
-    columns = np.repeat(np.arange(size), copies)[:, None] + np.array([0, size])
-    both = np.stack([values.ravel(), -values.ravel()], axis=1)
-    return Sparse((size * copies, 2 * size), rows, columns.ravel(), both.ravel())
+    ways = 2 * times
+    rows = np.repeat(np.arange(size * copies), ways)
+    columns = np.repeat(np.arange(size), copies)[:, None] + size * np.arange(ways)
+    signs = np.tile([1.0, -1.0], times)
+    both = values.ravel()[:, None] * signs
+    return Sparse((size * copies, size * ways), rows, columns.ravel(), both.ravel())

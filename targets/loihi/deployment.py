@@ -107,11 +107,19 @@ def build(
         for name, neurons in lay_out(model).shapes.items():
             shape = loihi.BlockShape((neurons,), (model.graph[name].size,))
             built.network.config[built.ensembles[name]].block_shape = shape
-    return Emulation(built, presenter, model.timing, inputs, latency(model.graph), seed, arithmetic)
+    late = lags(model.graph)
+    return Emulation(
+        built, presenter, model.timing, inputs, late, model.graph.output, seed, arithmetic
+    )
 
 
 def latency(graph: Graph) -> int:
-    """Steps by which the output lags behind the input on the longest way to the output.
+    """Steps by which the output lags behind the input."""
+    return lags(graph)[graph.output]
+
+
+def lags(graph: Graph) -> dict[str, int]:
+    """Steps by which each population lags behind the input, on the longest way to it.
 
     Each crossing between host and chip takes one step, and so does each projection on the
     chip (nengo-loihi 1.1.0, ``simulator.py``, ``StepRunner``).
@@ -122,4 +130,4 @@ def latency(graph: Graph) -> int:
             if projection.immediate:
                 crossed = bool({projection.pre, name} & on_chip)
                 steps[name] = max(steps[name], steps[projection.pre] + crossed)
-    return steps[graph.output]
+    return steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,10 +39,27 @@ class Emulation:
     presenter: Presenter
     timing: Timing
     inputs: int
-    latency: int
+    #: Steps by which each population lags behind the input.
+    lags: Mapping[str, int]
+    output: str
     seed: int
     #: One of :data:`ARITHMETICS`.
     arithmetic: str
+
+    @property
+    def latency(self) -> int:
+        """Steps by which the output lags behind the input."""
+        return self.lags[self.output]
+
+    def counted(self, name: str) -> slice:
+        """The steps of a run in which a population's spikes are a sample's.
+
+        Where an input has one step and nothing settles, they are those in which the population
+        sees the sample; of a sample of one input they would else be the step before it.
+        """
+        at_once = self.timing.total_steps(self.inputs) == self.inputs
+        first = min(self.lags[name], self.latency) if at_once else 0
+        return slice(first, first + self.steps)
 
     @property
     def steps(self) -> int:
@@ -119,7 +136,7 @@ class StockEngine:
             simulator.run_steps(e.steps + e.latency)
             output = np.array(simulator.data[e.built.output])[e.latency :]
             trains = {
-                name: self._emulation.spikes(name, np.array(simulator.data[probe])[: e.steps])
+                name: self._emulation.spikes(name, np.array(simulator.data[probe])[e.counted(name)])
                 for name, probe in e.built.spikes.items()
             }
         return output, trains, sent
@@ -214,8 +231,8 @@ class BatchedEngine:
     def _run(self, x: Array, raster: bool, steps: int) -> BatchedSimulator:
         e = self._emulation
         record = {e.built.output: Record(keep=slice(e.latency, None))}
-        for probe in e.built.spikes.values():
-            record[probe] = Record(keep=slice(0, e.steps), count_only=not raster)
+        for name, probe in e.built.spikes.items():
+            record[probe] = Record(keep=e.counted(name), count_only=not raster)
         shown = e.shown(steps)
         beyond = max(0, int(shown.max()) + 1 - x.shape[1])
         if beyond:

@@ -10,6 +10,7 @@ import spiking_lmu
 from spiking_lmu.analysis.choice import AGREEMENT, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
 from spiking_lmu.conversion import measure_activity
+from spiking_lmu.conversion.levels import schedule
 from spiking_lmu.datasets import mnist, sources
 from spiking_lmu.datasets.dataset import Dataset, Splits
 from spiking_lmu.errors import SpecError
@@ -22,8 +23,17 @@ from spiking_lmu.graph.task import Scaling, Task
 INPUTS = 15
 
 
-def model(kind="tanh", cell="recurrent", units=24, **options):
-    spec = LmuSpec(order=5, theta=10.0, units=units, cell=cell, neuron=Neuron(kind), output_size=3)
+def model(kind="tanh", cell="recurrent", units=24, taus=(0.0, 0.0), **options):
+    spec = LmuSpec(
+        order=5,
+        theta=10.0,
+        units=units,
+        cell=cell,
+        neuron=Neuron(kind),
+        output_size=3,
+        current_tau=taus[0],
+        recurrence_tau=taus[1],
+    )
     return Model(build(spec, seed=4), **options)
 
 
@@ -148,6 +158,17 @@ def test_convert_measures_where_nothing_else_is_chosen():
     assert chosen.provenance["conversion"]["options"]["code"] == "rate"
     few = sl_convert(rate, "reference", data(rate, 10))
     assert "choice" not in few.provenance["conversion"]
+
+
+def test_rates_come_first_where_they_take_fewer_steps():
+    """A cell that was trained with filters runs at one step an input, level-coded at three."""
+    rate = model("relu", units=16, taus=(2.0, 3.0))
+    assert schedule(rate.graph).steps_per_input == 3
+    choice = choose(rate, data(rate, 60), "reference", tolerate=50.0)
+    rated = [t for t in choice.tried if t.what.startswith("rates")]
+    assert rated
+    assert choice.tried.index(rated[0]) == 0
+    assert all(t.steps < 3 * INPUTS for t in rated)
 
 
 def remembering(rate, name):

@@ -10,8 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 import spiking_lmu
 from spiking_lmu.conversion import Options, convert
+from spiking_lmu.conversion import levels as coding
 from spiking_lmu.conversion.levels import (
     FIRES_ABOVE,
+    MOST_COPIES,
     Levels,
     code_model,
     comparator,
@@ -246,6 +248,70 @@ def test_on_targets(target, feedback):
     want = run_rate(graph, x)
     close = [np.sqrt(((o[:, ends] - want) ** 2).mean()) for o in (run.outputs, outputs)]
     assert close[0] < 1.5 * close[1] + 0.02
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_recurrence_begins_at_rest_on_the_chip(count):
+    """The chip runs a step before the first input comes, and its units have biases."""
+    chosen = spiking_lmu.get_target("loihi")
+    if problem := chosen.available():
+        pytest.skip(problem)
+    graph, x = lmu()
+    graph = graph.with_populations([replace(graph["lmu.h"], bias=np.linspace(-2, 2, 7))])
+    model = convert(Model(graph), Options(code="level", levels=count), training_inputs=x)
+    outputs = run_reference(model.graph, x, model.timing)
+    with chosen.deploy(model, INPUTS, arithmetic="real") as deployment:
+        run = deployment.run(x)
+    np.testing.assert_allclose(run.outputs, outputs, atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(arrays(np.float64, (5, 3), elements=st.floats(-2, 2, width=32)), st.floats(0.4, 40.0))
+def test_a_heavy_digit_is_sent_over_several_neurons(values, most):
+    """What they stand for together is the digit; none stands for more than it may."""
+    gain = np.array([1.0, -0.5, 2.0])
+    one, _ = input_digits("h", "x", gain, 2.0, 5, 0.001)
+    assert {p.size for p in one} == {6}
+    parts, links = input_digits("h", "x", gain, 2.0, 5, 0.001, most)
+    read = []
+    for bit, part in zip(reversed(range(5)), parts, strict=True):
+        times = part.size // 6
+        assert 2.0**bit / times <= most or times == MOST_COPIES
+        weights = np.tile(np.concatenate([np.eye(3), -np.eye(3)], axis=1), times)
+        read.append(Projection(part.name, "out", 2.0**bit / times * weights, name=f"read{bit}"))
+    graph = Graph((Population("x", 3), *parts, Population("out", 3)), (*links, *read), "x", "out")
+    unit = 2.0 / 31
+    want = rounding_inputs(gain * values, 2.0, 5) / unit
+    sure = np.abs((np.abs(gain * values) / unit) % 1 - 0.5) > 1e-4
+    got = run_reference(graph, values[None])[0]
+    np.testing.assert_allclose(got[sure], want[sure], atol=1e-9)
+
+
+def heaviest(model):
+    """The largest weights onto the units: from the host, and from one another."""
+    found = {True: 0.0, False: 0.0}
+    for p in model.graph.projections:
+        if p.post == "lmu.h.spikes":
+            values = p.transform.values if p.weights is None else p.weights
+            on_host = model.graph[p.pre].on_host
+            found[on_host] = max(found[on_host], np.abs(values).max())
+    return found[True], found[False]
+
+
+def test_weights_from_the_host_leave_those_between_units_their_bits(monkeypatch):
+    """A chip has one scale for both; the finer the levels, the smaller a part a neuron carries."""
+    graph, x = lmu(units=24)
+    found = {}
+    for share in (0.05, np.inf):
+        monkeypatch.setattr(coding, "ROUNDING_SHARE", share)
+        for count in (3, 33):
+            options = Options(code="level", levels=count)
+            found[share, count] = heaviest(convert(Model(graph), options, training_inputs=x))
+    for host, between in found.values():
+        assert host <= 64 * between * (1 + 1e-9)
+    fine, coarse = found[0.05, 33], found[0.05, 3]
+    assert fine[0] < 0.5 * found[np.inf, 33][0]
+    assert fine[0] < 0.5 * coarse[0]
 
 
 @pytest.mark.parametrize("kind", ["tanh", "relu", "sigmoid"])
