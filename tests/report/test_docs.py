@@ -51,6 +51,8 @@ def first_blocks():
 @needs("nengo-loihi")
 def test_the_readmes_python_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Without training images nothing is measured, which would take a minute.
+    monkeypatch.setenv("SPIKING_LMU_DATA", str(tmp_path))
     (program,), _ = first_blocks()
     exec(compile(program, "README.md", "exec"), {"__name__": "README"})
     assert "<html" in (tmp_path / "report.html").read_text()
@@ -60,6 +62,7 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
 @needs("nengo-loihi")
 def test_the_readmes_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPIKING_LMU_DATA", str(tmp_path))
     _, commands = first_blocks()
     assert len(commands) == 3
     for command in commands:
