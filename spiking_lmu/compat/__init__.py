@@ -8,6 +8,7 @@ is mended here, in memory, and only where the installed versions need it::
     import_nengo_dl     imports of ``keras.engine``                       TensorFlow >= 2.13
                         Keras 2 behind ``tf.keras``                       TensorFlow >= 2.16
                         filters with a passthrough                        nengo >= 4
+                        a second TensorFlow, to look for a GPU            no GPU here
     import_nengo_loihi  ``np.array(copy=False)``, ``np.fromstring``       NumPy >= 2
 
 Importing ``spiking_lmu`` is enough: a plain ``import nengo_dl`` after it is mended too

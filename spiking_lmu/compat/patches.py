@@ -7,13 +7,16 @@ the fault, does nothing where they have not or where it has run before, and says
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import importlib.util
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -114,6 +117,49 @@ def keras_engine_names(engine: str) -> Iterator[None]:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
+
+
+def gpu_possible() -> bool:
+    """Whether TensorFlow might find a GPU here; on Linux False only if it cannot.
+
+    It sees one through NVIDIA's driver, whose library it loads by this name, through ROCm if it
+    was built for that, or through a plug-in in a folder of its own.
+    """
+    import tensorflow as tf
+
+    if sys.platform != "linux" or tf.test.is_built_with_rocm():
+        return True
+    with contextlib.suppress(OSError):
+        ctypes.CDLL("libcuda.so.1")
+        return True
+    packages = Path(tf.__file__).parent.parent
+    return any((packages / "tensorflow-plugins").glob("*"))
+
+
+@contextlib.contextmanager
+def no_search_for_a_gpu() -> Iterator[None]:
+    """While NengoDL is imported, the answer to its question for a GPU where there can be none.
+
+    Upstream: NengoDL 3.6.0, ``nengo_dl/utils.py``, ``tf_gpu_installed`` imports TensorFlow a second
+    time, in a process of its own, to learn whether it sees a GPU: about five seconds of every
+    import, and TensorFlow's messages on the error stream.
+
+    Can go when NengoDL asks only where the answer is used.
+    """
+    if gpu_possible():
+        yield
+        return
+    call = subprocess.call
+
+    def answered(command: Any, *args: Any, **kwargs: Any) -> int:
+        asks = isinstance(command, list) and "list_physical_devices('GPU')" in str(command[-1])
+        return 1 if asks else call(command, *args, **kwargs)
+
+    subprocess.call = answered  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        subprocess.call = call
 
 
 def mend_linear_filter() -> None:

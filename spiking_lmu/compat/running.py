@@ -20,11 +20,11 @@ def nengo(execute: Execute) -> None:
 
 
 def nengo_dl(execute: Execute) -> None:
-    """NengoDL finds Keras 2, under the names that it asks for."""
+    """NengoDL finds Keras 2, under the names that it asks for, and does not search for a GPU."""
     import_module("nengo")
     with quiet_import():
         engine = patches.keras_2_engine()
-        with patches.keras_engine_names(engine):
+        with patches.keras_engine_names(engine), patches.no_search_for_a_gpu():
             execute()
         patches.mend_linear_filter()
 

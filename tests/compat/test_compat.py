@@ -9,7 +9,7 @@ from spiking_lmu import compat
 from spiking_lmu.compat import patches, quiet
 from spiking_lmu.errors import SpikingLmuError
 
-from ..helpers.fresh_python import INSTALLED, ok
+from ..helpers.fresh_python import INSTALLED, needs, ok
 
 
 def test_importing_compat_and_reading_versions_imports_nothing_heavy():
@@ -64,3 +64,47 @@ def test_messages_that_were_asked_for_are_not_held(capfd, monkeypatch):
         os.write(2, b"wanted\n")
     assert capfd.readouterr().err == "wanted\n"
     assert os.environ[quiet.LOG_LEVEL] == "0"
+
+
+@needs("nengo-dl", "tensorflow")
+def test_nengo_dl_starts_no_second_tensorflow_where_there_is_no_gpu():
+    ok(
+        """
+        import subprocess
+        from spiking_lmu.compat import import_nengo_dl, patches
+        patches.gpu_possible = lambda: False
+        original, asked = subprocess.call, []
+        subprocess.call = lambda *command, **_: asked.append(command) or 1
+        import_nengo_dl()
+        import nengo_dl
+        assert not asked and nengo_dl.utils.tf_gpu_installed is False
+        assert subprocess.call is not original  # it is again what it was before the import
+        """
+    )
+
+
+@pytest.mark.slow
+@needs("nengo-dl", "tensorflow")
+def test_what_is_known_of_a_gpu_is_what_tensorflow_sees():
+    ok(
+        """
+        from spiking_lmu.compat import import_nengo_dl, patches
+        import_nengo_dl()
+        import tensorflow as tf
+        assert patches.gpu_possible() or not tf.config.list_physical_devices("GPU")
+        """
+    )
+
+
+@needs("nengo-dl", "tensorflow")
+def test_where_there_may_be_a_gpu_nengo_dl_searches(monkeypatch):
+    import ctypes
+    import subprocess
+
+    pytest.importorskip("tensorflow")
+    asked = []
+    monkeypatch.setattr(subprocess, "call", lambda *command, **_: asked.append(command) or 0)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: name)
+    with patches.no_search_for_a_gpu():
+        assert subprocess.call(["python", "-c", "list_physical_devices('GPU')"]) == 0
+    assert len(asked) == 1
