@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spiking_lmu.analysis.comparison import Comparison, Interrupted, compare
     from spiking_lmu.analysis.costs import energy
     from spiking_lmu.analysis.explain import explain
+    from spiking_lmu.analysis.memories import choose_memory
     from spiking_lmu.analysis.tradeoff import Grid, tradeoff
     from spiking_lmu.backends.registry import find_targets, get_target
     from spiking_lmu.datasets.dataset import Dataset, Splits
@@ -71,6 +72,7 @@ _HOME = {
     "calibrate": "analysis.calibration",
     "check": "analysis.check",
     "choose": "analysis.choice",
+    "choose_memory": "analysis.memories",
     "compare": "analysis.comparison",
     "convert": "analysis.choice",
     "energy": "analysis.costs",
@@ -116,6 +118,7 @@ __all__ = [
     "calibrate",
     "check",
     "choose",
+    "choose_memory",
     "compare",
     "convert",
     "datasets",

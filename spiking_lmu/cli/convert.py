@@ -14,6 +14,7 @@ from .arguments import DATA_NAMES, add_import_arguments
 
 if TYPE_CHECKING:
     from spiking_lmu.analysis.calibration import CalibrationResult
+    from spiking_lmu.analysis.memories import MemoryChoice
     from spiking_lmu.graph.model import Model
 
 
@@ -59,8 +60,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--memory",
-        choices=["host", "line"],
-        help="where a linear memory is kept: on the host, or on the chip as a line of spikes",
+        choices=["host", "line", "auto"],
+        help="where a linear memory is kept: on the host, or on the chip as a line of spikes; auto "
+        "tries both on --data and takes what needs least energy of those that lose little",
     )
     parser.add_argument("--bits", type=int, help="line: bits of an input (default 1)")
     parser.add_argument(
@@ -89,7 +91,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--calibration-samples",
         type=int,
         metavar="N",
-        help="calibrate: so many training images (default 256)",
+        help="calibrate: so many training images (default 256); memory auto: 200",
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="calibrate: processes (default: one a core)"
@@ -131,8 +133,11 @@ def run(options: Namespace) -> int:
     require_folder(options.output)
     require_consistent(options)
     model, choices = _load(options), chosen(options)
-    calibrated = None
-    if options.calibrate:
+    calibrated = placed = None
+    if options.memory == "auto":
+        placed = _choose_memory(model, choices, options)
+        spiking = placed.model
+    elif options.calibrate:
         calibrated = _calibrate(model, choices, options)
         spiking = calibrated.model
     else:
@@ -156,12 +161,15 @@ def run(options: Namespace) -> int:
 
         notes = to_nir(spiking, options.to).metadata["notes"]
         print(f"{options.to}: NIR. {notes}".strip())
-    if calibrated is not None:
-        show(calibrated, options)
+    for found in (calibrated, placed):
+        if found is not None:
+            show(found, options)
     neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
     timing, console = spiking.timing, Console(highlight=False, markup=False)
     record = spiking.provenance["conversion"]
-    if "choice" in record:
+    if placed is not None:
+        console.print(f"memory: {placed.summary}", soft_wrap=True)
+    elif "choice" in record:
         found, named = record["choice"], record["training_data"]
         console.print(f"chosen on samples of {named}: {found['summary']}", soft_wrap=True)
     elif options.data is None and not options.calibrate:
@@ -175,12 +183,69 @@ def run(options: Namespace) -> int:
         f"input, {timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
+    if placed is None and "choice" in record:
+        _propose(model, options)
     return 0
 
 
 def _say(line: str) -> None:
     """What goes on, beside the output."""
     print(line, file=sys.stderr, flush=True)
+
+
+#: Training samples on which other places for a memory are tried where none was asked for.
+PROPOSED = 100
+
+
+def _propose(model: Model, options: Namespace) -> None:
+    """Where what was chosen is for a chip, what its memory would be there as a line of spikes."""
+    from spiking_lmu import datasets
+    from spiking_lmu.analysis.memories import choose_memory, has_line
+    from spiking_lmu.backends.registry import get_target
+
+    from .common import show
+
+    chips = [t for t in map(get_target, options.target) if t.capabilities.on_chip]
+    if not chips or not has_line(model):
+        return
+    if options.data is None:
+        print("its memory can be on the chip, as a line of spikes; --memory auto measures that")
+        return
+    data = datasets.load(options.data, folder=options.folder).train
+    found = choose_memory(
+        model, data, chips[0], samples=PROPOSED, tolerate=options.tolerate, source=options.model
+    )
+    show(found, options)
+    print(f"with --memory auto the choice would be: {found.summary}")
+
+
+def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) -> MemoryChoice:
+    from spiking_lmu import datasets
+    from spiking_lmu.analysis.memories import JUDGED, choose_memory
+
+    if len(options.target) > 1:
+        raise SpecError(
+            "memory",
+            got=f"auto for {len(options.target)} targets",
+            expected="one target=: it is chosen by what it costs there",
+            fix="pass one target",
+        )
+    named = options.data
+    data = (
+        datasets.own_data(model, options.folder)
+        if named is None
+        else datasets.load(named, folder=options.folder)
+    )
+    return choose_memory(
+        model,
+        data.train,
+        *options.target,
+        samples=options.calibration_samples or JUDGED,
+        tolerate=options.tolerate,
+        source=str(options.model),
+        say=print,
+        **{name: value for name, value in choices.items() if name not in ("memory", "bits")},
+    )
 
 
 #: Said where nothing was measured and much may be lost.
@@ -208,6 +273,16 @@ def require_consistent(options: Namespace) -> None:
     """Raise a SpecError unless the options of a calibration fit together."""
     searching = ("pick", "calibration_samples", "workers", "cluster", "journal")
     given = [name for name in searching if getattr(options, name) is not None]
+    if options.memory == "auto":
+        if options.calibrate or options.bits is not None:
+            name = "calibrate" if options.calibrate else "bits"
+            raise SpecError(
+                name,
+                got="memory='auto' too",
+                expected="one of them: bits and times are what is tried",
+                fix="leave one out",
+            )
+        given = [name for name in given if name != "calibration_samples"]
     if not options.calibrate and given:
         raise SpecError(
             ", ".join(given),

@@ -22,6 +22,7 @@ from spiking_lmu.analysis.check import CheckResult
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.energy import EnergyReport
 from spiking_lmu.analysis.explain import Explanation
+from spiking_lmu.analysis.memories import MemoryChoice
 from spiking_lmu.analysis.tradeoff import Tradeoff
 from spiking_lmu.errors import SpecError
 from spiking_lmu.files.json_text import json_text
@@ -37,6 +38,8 @@ from .explanation import as_sections, chip_of
 from .json_report import json_safe
 from .ladder_plot import waterfall
 from .learning_words import delay_record, delay_table, training_table
+from .memory_table import as_json as memory_json
+from .memory_table import memory_rows, memory_table, why_not
 from .rows import rows
 from .templates import render
 from .text import plain
@@ -330,6 +333,12 @@ VIEWS: dict[type, View] = {
             for trial in trials
             for point in trial.points
         ],
+    ),
+    MemoryChoice: View(
+        headline=lambda m: plain(m.summary),
+        parts=lambda m: [memory_table(m), *why_not(m)],
+        numbers=memory_json,
+        rows=memory_rows,
     ),
     TrainingResult: View(
         headline=lambda t: f"{100 * t.accuracy:.2f} % of {t.samples:,} test samples of {t.data}",

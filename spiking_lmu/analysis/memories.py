@@ -1,0 +1,340 @@
+"""Where to keep a network's memory: on the host, or on the chip as a line of spikes.
+
+Each choice is converted, run on training samples that it was not fitted to, and counted:
+accuracy, spikes, operations, cores, steps and energy.
+
+The rule: of all choices that lose no more than what is tolerated, the one with the least energy,
+chip and host together, by the published figures of :mod:`spiking_lmu.analysis.energy`; of equal
+ones the first.  Where none stays within that, the one that loses least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spiking_lmu.backends.convert import convert as convert_for
+from spiking_lmu.backends.registry import given_target
+from spiking_lmu.conversion.convert import MEMORIES, rate_model
+from spiking_lmu.errors import SpecError, SpikingLmuError
+from spiking_lmu.graph.front_end import split
+from spiking_lmu.graph.model import Model
+from spiking_lmu.runs.result import Result
+from spiking_lmu.runs.service import RunSettings
+from spiking_lmu.runs.shards import one_line
+
+from .comparison import Comparison, compare
+from .fitting import require_fit
+from .metrics import METRIC, score_of, value_of
+
+if TYPE_CHECKING:
+    from spiking_lmu.backends.target import Target
+    from spiking_lmu.datasets.dataset import Dataset
+
+#: Bits of an input that are tried.
+BITS = (1, 2, 3)
+#: Levels where a rate cannot be read: of neurons that feed back, or that answer at every input.
+LEVELS = 9
+#: Samples that activity is measured on, and that a choice is judged by.
+FITTED, JUDGED = 200, 200
+#: Points of accuracy that may be lost; of a regression, percent of the rate model's error.
+TOLERATE, TOLERATE_ERROR = 0.5, 10.0
+
+
+@dataclass(frozen=True)
+class TriedMemory:
+    """One place for the memory, measured.
+
+    Parameters
+    ----------
+    memory, bits
+        ``host`` or ``line``, and the bits of an input there; 0 on the host.
+    levels
+        Of level-coded units; 0 where they are rate-coded.
+    score, low, high
+        The task's metric on the samples, with its 95 % interval.
+    loss
+        Below the rate model on the same samples: points of accuracy, or percent of its error.
+    spikes, synops, macs, updates
+        Of a sample: spikes; effective accumulates; multiply-accumulates, which are the host's;
+        updates of neurons.
+    cores, steps
+        Of the chip, and of the simulation of one sample.
+    joules
+        For a sample, by device.
+    problem
+        Why it could not be tried, in a line; then there are no numbers.
+    """
+
+    memory: str
+    bits: int
+    levels: int = 0
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    loss: float | None = None
+    spikes: float | None = None
+    synops: float | None = None
+    macs: float | None = None
+    updates: float | None = None
+    cores: int | None = None
+    steps: int | None = None
+    joules: Mapping[str, float | None] | None = None
+    problem: str = ""
+
+    @property
+    def what(self) -> str:
+        """In words: ``"line, 2 bits"``."""
+        bits = "" if self.memory == "host" else f", {self.bits} bit{'s' * (self.bits > 1)}"
+        return f"{self.memory}{bits}" + (f", {self.levels} levels" if self.levels else "")
+
+    @property
+    def energy(self) -> float | None:
+        """Joules of a sample with chip and host together, for the host that takes least."""
+        both = [v for k, v in (self.joules or {}).items() if " with " in k and v is not None]
+        return min(both, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryChoice(Result):
+    """All places for a memory that were tried, and the one that was chosen.
+
+    Parameters
+    ----------
+    model
+        The network, converted as chosen.
+    target, data
+        Their names.
+    samples
+        Training samples that each was judged by.
+    unseen
+        Whether the network was trained without these samples, as far as its record says.
+    metric, rate
+        The task's metric, and what the rate model has on the same samples.
+    tolerate
+        What may be lost.
+    tried
+        In order.
+    chosen
+        One of them.
+    """
+
+    model: Model
+    target: str
+    data: str
+    samples: int
+    unseen: bool
+    metric: str
+    rate: float
+    tolerate: float
+    tried: tuple[TriedMemory, ...]
+    chosen: TriedMemory
+
+    @property
+    def summary(self) -> str:
+        """What was chosen and why, in a sentence."""
+        metric, chosen = METRIC[self.metric], self.chosen
+        within = chosen.loss is not None and chosen.loss <= self.tolerate
+        loss = f"{chosen.loss:+.1f} {'points' if metric.points else '% of the error'}"
+        why = "least energy of those that lose" if within else "loses least; none loses"
+        return (
+            f"{chosen.what}: {why} at most {self.tolerate:g} (here {loss}), on {self.samples} "
+            f"training samples that it was {'not ' if self.unseen else ''}trained on"
+        )
+
+
+def choose_memory(
+    model: Model,
+    data: Dataset,
+    target: str | Target | None = None,
+    *,
+    bits: Sequence[int] = BITS,
+    samples: int = JUDGED,
+    tolerate: float | None = None,
+    source: str = "",
+    settings: RunSettings | None = None,
+    say: Callable[[str], None] | None = None,
+    **fixed: Any,
+) -> MemoryChoice:
+    """Try a network's memory on the host and as a line of spikes, and choose.
+
+    ``choose_memory(rate, data.train)`` shows a table in a notebook; its ``model`` is the network,
+    converted as chosen.
+
+    Parameters
+    ----------
+    model
+        A rate model.
+    data
+        Training samples.  Where the model's record says how many of them it was trained without,
+        it is judged by those.
+    target
+        On which each choice runs; the one that changes a model most, such as a chip, if none is
+        named.
+    bits
+        Of an input on the line, each a choice.
+    samples
+        Samples that judge; up to 200 others measure activity.
+    tolerate
+        Points of accuracy that may be lost (0.5 if not given); of a regression, percent of the
+        rate model's error (10).
+    source
+        Name of the model, for the record.
+    settings
+        How samples are run.
+    fixed
+        Fields of :class:`spiking_lmu.conversion.Options` that are the same for all.
+
+    Raises
+    ------
+    SpecError
+        A spiking model, too few samples, or nothing that could be run.
+    TargetError
+        An unknown target.
+    """
+    say = say or (lambda line: None)
+    if model.rate_graph is not None:
+        raise SpecError(
+            "model to convert",
+            got="a spiking model",
+            expected="a rate model",
+            fix="convert the rate model that it was made from",
+        )
+    place = given_target(target)
+    fitted, judged, unseen = _divided(model, data, samples)
+    require_fit("model", model, judged)
+    settings = settings or RunSettings(verify=0, progress=False, workers=1)
+    given = {name: value for name, value in fixed.items() if value is not None}
+    style: dict[str, Any] = {} if reads_rates(model) else {"code": "level", "levels": LEVELS}
+    style |= given
+    levels = int(style.get("levels", LEVELS)) if style.get("code") == "level" else 0
+    candidates = [TriedMemory(MEMORIES[0], 0, levels)]
+    candidates += [TriedMemory("line", k, levels) for k in bits]
+    found: list[tuple[TriedMemory, Model | None]] = []
+    rate = None
+    for candidate in candidates:
+        say(f"{candidate.what} on {place.name}")
+        options: dict[str, Any] = {**style, "memory": candidate.memory}
+        if candidate.memory == "line":
+            options["bits"] = candidate.bits
+        try:
+            spiking = convert_for(model, place, fitted, source=source, **options)
+            run = compare({"model": spiking}, judged, place, traces=0, settings=settings)
+        except SpikingLmuError as error:
+            found.append((replace(candidate, problem=one_line(error)), None))
+            continue
+        if run.outcomes[0].problem:
+            found.append((replace(candidate, problem=run.outcomes[0].problem), None))
+            continue
+        rate = _rate_value(run)
+        found.append((_measured(candidate, spiking, run, place, rate), spiking))
+    ran = [(tried, spiking) for tried, spiking in found if spiking is not None]
+    if not ran or rate is None:
+        raise SpecError(
+            "choice of a memory",
+            got=found[0][0].problem,
+            expected="a conversion that the target runs",
+            fix="leave out what is fixed",
+        )
+    usual = TOLERATE if METRIC[judged.task.metric].points else TOLERATE_ERROR
+    tolerate = usual if tolerate is None else tolerate
+    chosen, spiking = pick(ran, tolerate)
+    every = tuple(tried for tried, _ in found)
+    choice = MemoryChoice(
+        spiking,
+        place.name,
+        data.what,
+        len(judged),
+        unseen,
+        judged.task.metric,
+        rate,
+        tolerate,
+        every,
+        chosen,
+    )
+    spiking.provenance["conversion"]["memory_choice"] = {
+        "summary": choice.summary,
+        "tried": [asdict(tried) for tried in every],
+        "samples": len(judged),
+        "data_digest": judged.digest,
+    }
+    return choice
+
+
+def pick(ran: Sequence[tuple[TriedMemory, Model]], tolerate: float) -> tuple[TriedMemory, Model]:
+    """By the module's rule."""
+    within = [one for one in ran if one[0].loss is not None and one[0].loss <= tolerate]
+    if within:
+        return min(within, key=lambda one: np.inf if one[0].energy is None else one[0].energy)
+    return min(ran, key=lambda one: np.inf if one[0].loss is None else one[0].loss)
+
+
+def has_line(model: Model) -> bool:
+    """Whether a network has a memory that only the input drives, and none before it."""
+    front = split(rate_model(model).graph)
+    return front is not None and any(p.delay for p in front.linear.projections)
+
+
+def reads_rates(model: Model) -> bool:
+    """Whether its units can be rate-coded: they do not feed back, and answer once."""
+    graph = rate_model(model).graph
+    linear = {p.name for p in graph.populations if p.neuron.kind == "linear"}
+    feeding = any(p.delay and p.pre not in linear for p in graph.projections)
+    adding_up = any(p.delay and p.pre == graph.output for p in graph.projections)
+    return not (model.task.every or feeding or adding_up)
+
+
+def _divided(model: Model, data: Dataset, samples: int) -> tuple[Dataset, Dataset, bool]:
+    """Samples to fit, samples to judge, and whether the latter were held out of training."""
+    if len(data) < 2:
+        raise SpecError("data", got=f"{len(data)} samples", expected="two or more", fix="give more")
+    training = model.provenance.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    settings = settings if isinstance(settings, dict) else {}
+    held = settings.get("held_out", 0)
+    held = held if isinstance(held, int) and settings.get("data") == data.name else 0
+    rng = np.random.default_rng(0)
+    # Images are held out from the end of the whole training set.
+    last = np.flatnonzero(data.indices >= data.total - held)
+    unseen = len(last) >= min(samples, len(data) // 2)
+    order = rng.permutation(last if unseen else len(data))
+    judged = order[: min(samples, len(data) // 2)]
+    rest = np.setdiff1d(np.arange(len(data)), last if unseen else judged)
+    rest = rest if len(rest) else np.setdiff1d(np.arange(len(data)), judged)
+    fitted = rng.permutation(rest)[:FITTED]
+    return data.subset(fitted), data.subset(judged), bool(unseen and held)
+
+
+def _rate_value(run: Comparison) -> float:
+    outcome = run.rate["model"]
+    return value_of(run.task, run.labels, outcome.outputs, run.lengths)
+
+
+def _measured(
+    candidate: TriedMemory, spiking: Model, run: Comparison, place: Target, rate: float
+) -> TriedMemory:
+    outcome, metric = run.outcomes[0], METRIC[run.task.metric]
+    score = score_of(run.task, run.labels, outcome.outputs, run.lengths)
+    if metric.points:
+        loss = 100.0 * (rate - score.value)
+    else:
+        change = rate - score.value if metric.rises else score.value - rate
+        loss = 100.0 * change / max(abs(rate), 1e-12)
+    entry = run.costs[0].entries[0]
+    return replace(
+        candidate,
+        score=score.value,
+        low=score.low,
+        high=score.high,
+        loss=loss,
+        spikes=entry.spikes,
+        synops=entry.operations.effective_acs,
+        macs=entry.operations.effective_macs,
+        updates=entry.operations.neuron_updates,
+        cores=len(place.cores(spiking)),
+        steps=outcome.steps,
+        joules=dict(entry.joules),
+    )
