@@ -39,6 +39,7 @@ BY_NAME = {"spiking_lmu.runs.result": "spiking_lmu.report.views"}
 #: Where a word that is also the name of a target means something else.
 OTHER_MEANINGS = {
     "spiking_lmu.compat": "packages, and the extras that install them",
+    "spiking_lmu.cli.demo": "a demonstration of the targets that ship",
     "spiking_lmu.training.train": "the trainer that steps through a network with NengoDL",
     "spiking_lmu.training.fast": "the same trainer",
     "spiking_lmu.cli.train": "the same trainer",

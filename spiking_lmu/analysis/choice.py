@@ -32,6 +32,8 @@ import numpy as np
 from spiking_lmu.backends.convert import SAMPLES
 from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.backends.registry import given_target, load_target
+from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion.convert import Options, default_options, feeds_back, rate_model
 from spiking_lmu.conversion.convert import convert as convert_with
@@ -51,15 +53,14 @@ from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
+from spiking_lmu.runs.progress import Progress, shown
+from spiking_lmu.runs.result import Result
 
 from .calibration import held_out
 from .statistics import mcnemar
 
 if TYPE_CHECKING:
-    from spiking_lmu.backends.target import Target
     from spiking_lmu.datasets.dataset import Dataset
-
-Say = Callable[[str], None]
 
 #: Numbers of levels that are tried; from the last two on a network is fragile.
 LEVELS, FRAGILE = (3, 5, 7, 9, 17, 33), 17
@@ -131,7 +132,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Result):
     """What suits a network, and why.
 
     Parameters
@@ -167,15 +168,19 @@ class Choice:
     def convert(self, model: Model, source: str = "") -> Model:
         """The model, converted as chosen and fitted to the samples set aside for that."""
         spiking = convert_with(model, self.options, training_inputs=self.fit, source=source)
-        record = {
+        spiking.provenance["conversion"]["choice"] = self.record
+        return spiking
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a converted model says of how it was chosen; JSON-safe."""
+        return {
             "summary": self.summary,
             "tried": [asdict(tried) for tried in self.tried],
             "recurrence": self.recurrence,
             "reached": self.reached,
             "data_digest": self.fit.digest,
         }
-        spiking.provenance["conversion"]["choice"] = record
-        return spiking
 
     @property
     def summary(self) -> str:
@@ -205,7 +210,7 @@ def choose(
     tolerate: float | None = None,
     samples: int = JUDGED,
     seed: int = 0,
-    say: Say | None = None,
+    progress: bool | Progress = True,
     **fixed: Any,
 ) -> Choice:
     """Choose the conversion of ``model`` for ``target`` by training samples.
@@ -229,8 +234,8 @@ def choose(
         spread of its answers (10).
     samples
         So many judge a candidate, fewer where a run of the rate model is long.
-    say
-        Told what goes on, a line at a time.
+    progress
+        Show each candidate, be silent, or tell one's own.
     fixed
         Fields of :class:`spiking_lmu.conversion.Options` that are not to be chosen.  One of rate
         coding rules level coding out, and the other way round.
@@ -240,8 +245,6 @@ def choose(
     SpecError
         Fewer than 20 samples, a spiking model, or an unknown option.
     """
-    from spiking_lmu.backends.registry import given_target, load_target
-
     started = perf_counter()
     if model.rate_graph is not None:
         raise SpecError(
@@ -254,25 +257,27 @@ def choose(
         got, least = f"{len(data)} samples", f"at least {LEAST}"
         raise SpecError("data", got=got, expected=least, fix="give more of them")
     place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
-    judge = _Judge(model, data, tolerate, samples, seed, say or (lambda line: None))
-    idle, effect = judge.recurrence()
-    level, rate = _wants(fixed, "level"), _wants(fixed, "rate")
-    searches: list[Callable[[], tuple[Options, Candidate] | None]] = []
-    if rate:
-        searches.append(lambda: judge.rates(place, fixed, idle, shorter=level))
-    if level:
-        searches.append(lambda: judge.levels(place, fixed))
-    if rate and level:
-        searches.append(lambda: judge.rates(place, fixed, idle, shorter=False))
-    best: tuple[Options, Candidate] | None = None
-    for search in searches:
-        found = search()
-        if best is None or (
-            found is not None and (found[1].passed or found[1].loss < best[1].loss)
-        ):
-            best = found or best
-        if best is not None and best[1].passed:
-            break
+    with shown(progress) as told:
+        told.start(f"conversion for {place.name}", 0, None, "candidates")
+        judge = _Judge(model, data, tolerate, samples, seed, told)
+        idle, effect = judge.recurrence()
+        level, rate = _wants(fixed, "level"), _wants(fixed, "rate")
+        searches: list[Callable[[], tuple[Options, Candidate] | None]] = []
+        if rate:
+            searches.append(lambda: judge.rates(place, fixed, idle, shorter=level))
+        if level:
+            searches.append(lambda: judge.levels(place, fixed))
+        if rate and level:
+            searches.append(lambda: judge.rates(place, fixed, idle, shorter=False))
+        best: tuple[Options, Candidate] | None = None
+        for search in searches:
+            found = search()
+            if best is None or (
+                found is not None and (found[1].passed or found[1].loss < best[1].loss)
+            ):
+                best = found or best
+            if best is not None and best[1].passed:
+                break
     if best is None:
         raise SpecError(
             "choice of a conversion",
@@ -304,7 +309,7 @@ def convert(
     training_samples: int = SAMPLES,
     seed: int = 0,
     source: str = "",
-    say: Say | None = None,
+    progress: bool | Progress = True,
     **choices: Any,
 ) -> Model:
     """Make a trained rate model spike.
@@ -327,7 +332,7 @@ def convert(
         feeds back on itself may then lose much.
     folder
         Where the files of the data that the model names are.
-    tolerate, say
+    tolerate, progress
         See :func:`choose`.
     training_samples, seed
         So many samples, drawn with the seed, where options are given.
@@ -350,9 +355,6 @@ def convert(
     TargetError
         An unknown target.
     """
-    from spiking_lmu.backends.registry import load_target
-    from spiking_lmu.backends.target import Target
-
     given = {name: value for name, value in choices.items() if value is not None}
     unmeasured = ""
     if data is None and not given and model.rate_graph is None:
@@ -374,7 +376,7 @@ def convert(
     places = [load_target(one) if isinstance(one, str) else one for one in several]
     places.sort(key=lambda place: not place.capabilities.on_chip)
     first = places[0] if places else None
-    choice = choose(model, data, first, tolerate=tolerate, seed=seed, say=say)
+    choice = choose(model, data, first, tolerate=tolerate, seed=seed, progress=progress)
     spiking = choice.convert(model, source)
     spiking.provenance["conversion"] |= {
         "environment": environment(),
@@ -443,9 +445,9 @@ class _Judge:
         tolerate: float | None,
         samples: int,
         seed: int,
-        say: Say,
+        progress: Progress,
     ) -> None:
-        self.model, self._say, self.tried = model, say, list[Candidate]()
+        self.model, self._progress, self.tried = model, progress, list[Candidate]()
         self.graph = rate_model(model).graph
         self.classifies, self.every = model.task.classifies, model.task.every
         usual = TOLERATE if self.classifies else 100 * TOLERATE_ERROR
@@ -515,7 +517,6 @@ class _Judge:
             effect = float((answers.argmax(axis=1) != self.rate.argmax(axis=1)).mean())
         else:
             effect = self._error(answers) / 100
-        self._say(f"without the recurrence {100 * effect:.1f} % change")
         return effect < IDLE, effect
 
     def _error(self, answers: Array) -> float:
@@ -546,7 +547,7 @@ class _Judge:
             passed = loss <= self.tolerate
         tried = Candidate(what, where, n, share, loss, low, high, steps, spikes, passed)
         self.tried.append(tried)
-        self._say(str(tried))
+        self._progress.advance(1, f"{what} ({where}): loss {loss:+.1f}")
         return tried
 
     def _error_interval(self, answers: Array) -> tuple[float, float]:
@@ -652,7 +653,7 @@ class _Judge:
                 continue
             self._rated.add(what)
             if best is not None and steps * weights * CONFIRMED > TARGET_BUDGET:
-                self._say(f"{what}: {steps:,} steps are too long to be tried here")
+                self._progress.advance(0, f"{what}: {steps:,} steps are too long to be tried")
                 continue
             found = self._on_target(what, options, target)
             if best is None or found.loss < best[1].loss:

@@ -10,7 +10,7 @@ ones the first.  Where none stays within that, the one that loses least.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from spiking_lmu.conversion.convert import MEMORIES, rate_model
 from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.model import Model
+from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.service import RunSettings
 from spiking_lmu.runs.shards import one_line
@@ -156,7 +157,7 @@ def choose_memory(
     tolerate: float | None = None,
     source: str = "",
     settings: RunSettings | None = None,
-    say: Callable[[str], None] | None = None,
+    progress: bool | Progress = True,
     **fixed: Any,
 ) -> MemoryChoice:
     """Try a network's memory on the host and as a line of spikes, and choose.
@@ -185,6 +186,8 @@ def choose_memory(
         Name of the model, for the record.
     settings
         How samples are run.
+    progress
+        Show each choice, be silent, or tell one's own.
     fixed
         Fields of :class:`spiking_lmu.conversion.Options` that are the same for all.
 
@@ -195,7 +198,6 @@ def choose_memory(
     TargetError
         An unknown target.
     """
-    say = say or (lambda line: None)
     if model.rate_graph is not None:
         raise SpecError(
             "model to convert",
@@ -206,7 +208,7 @@ def choose_memory(
     place = given_target(target)
     fitted, judged, unseen = _divided(model, data, samples)
     require_fit("model", model, judged)
-    settings = settings or RunSettings(verify=0, progress=False, workers=1)
+    settings = replace(settings or RunSettings(verify=0, workers=1), progress=False)
     given = {name: value for name, value in fixed.items() if value is not None}
     style: dict[str, Any] = {} if reads_rates(model) else {"code": "level", "levels": LEVELS}
     style |= given
@@ -215,22 +217,25 @@ def choose_memory(
     candidates += [TriedMemory("line", k, levels) for k in bits]
     found: list[tuple[TriedMemory, Model | None]] = []
     rate = None
-    for candidate in candidates:
-        say(f"{candidate.what} on {place.name}")
-        options: dict[str, Any] = {**style, "memory": candidate.memory}
-        if candidate.memory == "line":
-            options["bits"] = candidate.bits
-        try:
-            spiking = convert_for(model, place, fitted, source=source, **options)
-            run = compare({"model": spiking}, judged, place, traces=0, settings=settings)
-        except SpikingLmuError as error:
-            found.append((replace(candidate, problem=one_line(error)), None))
-            continue
-        if run.outcomes[0].problem:
-            found.append((replace(candidate, problem=run.outcomes[0].problem), None))
-            continue
-        rate = _rate_value(run)
-        found.append((_measured(candidate, spiking, run, place, rate), spiking))
+    with shown(progress) as told:
+        told.start(f"memory on {place.name}", 0, len(candidates), "choices")
+        for candidate in candidates:
+            told.advance(0, f"{candidate.what} on {place.name}")
+            options: dict[str, Any] = {**style, "memory": candidate.memory}
+            if candidate.memory == "line":
+                options["bits"] = candidate.bits
+            try:
+                spiking = convert_for(model, place, fitted, source=source, **options)
+                run = compare({"model": spiking}, judged, place, traces=0, settings=settings)
+                problem = run.outcomes[0].problem
+            except SpikingLmuError as error:
+                problem = one_line(error)
+            told.advance(1)
+            if problem:
+                found.append((replace(candidate, problem=problem), None))
+                continue
+            rate = _rate_value(run)
+            found.append((_measured(candidate, spiking, run, place, rate), spiking))
     ran = [(tried, spiking) for tried, spiking in found if spiking is not None]
     if not ran or rate is None:
         raise SpecError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields
 from pathlib import Path
@@ -152,7 +151,6 @@ def run(options: Namespace) -> int:
             seed=options.seed,
             source=str(options.model),
             tolerate=options.tolerate,
-            say=_say,
             **choices,
         )
     save(spiking, options.output)
@@ -186,11 +184,6 @@ def run(options: Namespace) -> int:
     if placed is None and "choice" in record:
         _propose(model, options)
     return 0
-
-
-def _say(line: str) -> None:
-    """What goes on, beside the output."""
-    print(line, file=sys.stderr, flush=True)
 
 
 #: Training samples on which other places for a memory are tried where none was asked for.
@@ -243,7 +236,6 @@ def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) ->
         samples=options.calibration_samples or JUDGED,
         tolerate=options.tolerate,
         source=str(options.model),
-        say=print,
         **{name: value for name, value in choices.items() if name not in ("memory", "bits")},
     )
 

@@ -96,7 +96,6 @@ def run(options: Namespace) -> int:
 def _by_line(spec: DelaySpec, options: Namespace) -> int:
     from rich.console import Console
 
-    from spiking_lmu.compat import environment
     from spiking_lmu.training.online.delay_line import delay_by_line
 
     if options.plot is not None or options.freeze is not None:
@@ -109,7 +108,7 @@ def _by_line(spec: DelaySpec, options: Namespace) -> int:
     found = delay_by_line(spec, options.target, bits=options.bits)
     if options.json is not None:
         record = {**found.to_dict(), "command": command_line(options), "preset": options.preset}
-        _write_json(record | environment(), options.json)
+        _write_json(record, options.json)
     Console(highlight=False, markup=False, soft_wrap=True).print(
         f"{found.target}: RMSE {found.rmse:.4f}, normalised {found.nrmse:.4f}, from {spec.off:g} "
         f"to {spec.duration:g} s; {found.neurons:,} neurons of the line, {found.spikes:,} spikes; "

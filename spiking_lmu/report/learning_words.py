@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +13,9 @@ from rich.text import Text
 from spiking_lmu.compat import environment
 from spiking_lmu.training.online.closed_form import best_readout, legendre_readout, readout_error
 from spiking_lmu.training.online.delay import LearnedDelay, online_learning
+from spiking_lmu.training.online.delay_line import LineDelay
 from spiking_lmu.training.train import TrainingResult
+from spiking_lmu.training.tuned import FineTuningResult
 
 from .text import duration
 
@@ -25,6 +28,7 @@ def training_table(result: TrainingResult) -> Table:
     columns = {
         "loss": "Loss",
         "accuracy": "Training %",
+        "validation_loss": "Validation",
         "held_out_loss": "Held out: loss",
         "held_out_accuracy": "Held out %",
         "seconds": "Time",
@@ -36,6 +40,91 @@ def training_table(result: TrainingResult) -> Table:
     for number, entry in enumerate(result.curve, 1):
         table.add_row(str(number), *(_number(key, entry.get(key)) for key in shown))
     return table
+
+
+#: Rows of a table of losses, which are one for each batch.
+LOSSES = 10
+
+
+def tuning_table(result: FineTuningResult) -> Table:
+    """The loss on the way, a mean over a tenth of the batches a row, and what it brought."""
+    table = _table("Loss while training on")
+    table.add_column("Until batch", justify="right")
+    table.add_column("Loss", justify="right")
+    for row in tuning_rows(result):
+        table.add_row(f"{row['until']:,}", f"{row['loss']:.4f}")
+    return table
+
+
+def tuning_rows(result: FineTuningResult) -> list[dict[str, Any]]:
+    """Mean losses of one tenth of the batches after another."""
+    parts = np.array_split(np.array(result.losses), min(LOSSES, len(result.losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return [
+        {"until": int(end), "loss": float(part.mean())}
+        for end, part in zip(ends, parts, strict=True)
+    ]
+
+
+def tuning_verdict(result: FineTuningResult) -> str:
+    """What it brought on held-out samples, in a sentence."""
+    whole = result.model.task.classifies
+    kind, unit = ("right", " %") if whole else ("relative error", "")
+
+    def said(value: float) -> str:
+        return f"{100 * value:.1f}{unit}" if whole else f"{value:.3g}"
+
+    return (
+        f"On {result.held_out:,} held-out samples {kind}: {said(result.before)} before and "
+        f"{said(result.after)} after with activations as converted, {said(result.exact_before)} "
+        f"and {said(result.exact_after)} with exact ones"
+    )
+
+
+def tuning_record(result: FineTuningResult) -> dict[str, Any]:
+    """What it was trained with, and what came out; JSON-safe."""
+    held = {key: getattr(result, key) for key in ("before", "after", "exact_before", "exact_after")}
+    return {
+        **result.model.provenance["fine_tuning"],
+        "digest": result.model.digest,
+        "held_out": result.held_out,
+        **held,
+        "losses": result.losses,
+    }
+
+
+def line_delay_table(found: LineDelay) -> Table:
+    """What a delay as a line of spikes keeps, and what it takes."""
+    table = _table(f"A delay of {found.spec.delay:g} s as a line of spikes on {found.target}")
+    table.add_column("")
+    table.add_column("", justify="right")
+    rows = {
+        "Bits of an input, sign apart": f"{found.bits}",
+        "RMSE": f"{found.rmse:.4f}",
+        "Normalised RMSE": f"{found.nrmse:.4f}",
+        "Neurons of the line": f"{found.neurons:,}",
+        "Spikes": f"{found.spikes:,}",
+        "Steps a second": f"{found.spec.steps / found.seconds:,.0f}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def line_delay_record(found: LineDelay) -> dict[str, Any]:
+    """All numbers but the series, JSON-safe."""
+    return {
+        "spec": asdict(found.spec),
+        "target": found.target,
+        "memory": "line",
+        "bits": found.bits,
+        "rmse": found.rmse,
+        "nrmse": found.nrmse,
+        "neurons": found.neurons,
+        "spikes": found.spikes,
+        "steps_per_second": found.spec.steps / found.seconds,
+        **environment(),
+    }
 
 
 def _number(key: str, value: float | None) -> str:

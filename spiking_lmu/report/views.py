@@ -19,6 +19,7 @@ from rich.text import Text
 
 from spiking_lmu.analysis.calibration import CalibrationResult
 from spiking_lmu.analysis.check import CheckResult
+from spiking_lmu.analysis.choice import Choice
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.energy import EnergyReport
 from spiking_lmu.analysis.explain import Explanation
@@ -28,21 +29,34 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.files.json_text import json_text
 from spiking_lmu.runs.result import Result
 from spiking_lmu.training.online.delay import LearnedDelay
+from spiking_lmu.training.online.delay_line import LineDelay
 from spiking_lmu.training.train import TrainingResult
+from spiking_lmu.training.tuned import FineTuningResult
 
 from . import check_table, energy_table, html, json_report, ladder_words, markdown, table
 from .calibration_table import calibration_table
 from .canvas import as_file
+from .choice_table import choice_table
 from .cores import draw_cores
 from .explanation import as_sections, chip_of
 from .json_report import json_safe
 from .ladder_plot import waterfall
-from .learning_words import delay_record, delay_table, training_table
+from .learning_words import (
+    delay_record,
+    delay_table,
+    line_delay_record,
+    line_delay_table,
+    training_table,
+    tuning_record,
+    tuning_rows,
+    tuning_table,
+    tuning_verdict,
+)
 from .memory_table import as_json as memory_json
 from .memory_table import memory_rows, memory_table, why_not
 from .rows import rows
 from .templates import render
-from .text import plain
+from .text import plain, said
 from .tradeoff_plot import tradeoff_plot
 from .tradeoff_table import tradeoff_rows, tradeoff_table
 from .words import headline
@@ -341,7 +355,7 @@ VIEWS: dict[type, View] = {
         rows=memory_rows,
     ),
     TrainingResult: View(
-        headline=lambda t: f"{100 * t.accuracy:.2f} % of {t.samples:,} test samples of {t.data}",
+        headline=lambda t: f"Trained on {plain(t.data)}; {said(t.score)}",
         parts=lambda t: [training_table(t)],
         numbers=lambda t: t.model.provenance["training"],
         rows=lambda t: t.curve,
@@ -351,5 +365,28 @@ VIEWS: dict[type, View] = {
         parts=lambda d: [delay_table(d)],
         numbers=delay_record,
         rows=lambda d: [{"tenth": i + 1, "nrmse": v} for i, v in enumerate(d.by_tenth)],
+    ),
+    LineDelay: View(
+        headline=lambda d: f"A delay as a line of spikes on {d.target}: RMSE {d.rmse:.4f}",
+        parts=lambda d: [line_delay_table(d)],
+        numbers=line_delay_record,
+        rows=lambda d: [line_delay_record(d)],
+    ),
+    FineTuningResult: View(
+        headline=tuning_verdict,
+        parts=lambda t: [tuning_table(t), tuning_verdict(t)],
+        numbers=tuning_record,
+        rows=tuning_rows,
+    ),
+    Choice: View(
+        headline=lambda c: c.summary,
+        parts=lambda c: [choice_table(c), c.summary],
+        numbers=lambda c: {
+            "options": asdict(c.options),
+            "expected": asdict(c.expected),
+            **c.record,
+            "seconds": c.seconds,
+        },
+        rows=lambda c: [asdict(candidate) for candidate in c.tried],
     ),
 }

@@ -23,6 +23,7 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.transforms import Dense, OneToOne
+from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam, clipped
 from .line import tune_line
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
 
 Array = np.ndarray
-#: Told after each batch: batches done, batches in all, loss.
-Progress = Callable[[int, int, float], None]
-
 #: Norm at which a gradient is cut off.
 MAX_NORM = 1.0
 #: Added to the root in Adam.
@@ -69,7 +67,7 @@ def fine_tune(
     batch_size: int = 100,
     learning_rate: float = 1e-3,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: bool | Progress = True,
 ) -> FineTuningResult:
     """Train ``model`` on with its activations rounded to ``levels`` values, or with noise on them.
 
@@ -104,7 +102,7 @@ def fine_tune(
     learning_rate
         Adam's at the start; it falls linearly to 0.
     progress
-        Told after each batch.
+        Show a bar, be silent, or tell one's own of each batch.
 
     Raises
     ------
@@ -147,23 +145,24 @@ def fine_tune(
     before = _score(model, kept, scaled, change), _score(model, kept, scaled, None)
     losses: list[float] = []
     queue = np.zeros(0, np.int64)
-    for batch in range(batches):
-        if len(queue) < min(batch_size, len(used)):
-            queue = np.concatenate([queue, rng.permutation(used)])
-        chosen, queue = queue[:batch_size], queue[batch_size:]
-        x = scaled(np.asarray(data.x[chosen], np.float32))
-        outputs = network.forward(x)
-        loss, slope = _loss(model.task, outputs, data.y[chosen], data.lengths[chosen])
-        gradient = network.backward(slope)
-        adam.step(
-            clipped([gradient[name] for name in names], MAX_NORM),
-            learning_rate * (1.0 - batch / batches),
-        )
-        losses.append(loss)
-        if (batch + 1) % REFIT == 0:
-            change.refit(network)
-        if progress is not None:
-            progress(batch + 1, batches, loss)
+    with shown(progress) as told:
+        told.start(f"training on {data.name}", 0, batches, "batches")
+        for batch in range(batches):
+            if len(queue) < min(batch_size, len(used)):
+                queue = np.concatenate([queue, rng.permutation(used)])
+            chosen, queue = queue[:batch_size], queue[batch_size:]
+            x = scaled(np.asarray(data.x[chosen], np.float32))
+            outputs = network.forward(x)
+            loss, slope = _loss(model.task, outputs, data.y[chosen], data.lengths[chosen])
+            gradient = network.backward(slope)
+            adam.step(
+                clipped([gradient[name] for name in names], MAX_NORM),
+                learning_rate * (1.0 - batch / batches),
+            )
+            losses.append(loss)
+            if (batch + 1) % REFIT == 0:
+                change.refit(network)
+            told.advance(1, f"loss {loss:.4f}")
     graph = network.graph_now()
     sample = scaled(np.asarray(data.x[first], np.float32))
     record = {

@@ -29,6 +29,7 @@ from spiking_lmu.graph.lmu import LmuSpec, build, impulse_response, window
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.transforms import Dense
+from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam
 from .checkpoint import Checkpoint, load_checkpoint, require_alike, save_checkpoint
@@ -232,7 +233,7 @@ def tune_line(
     batch_size: int = 100,
     learning_rate: float = 1e-3,
     seed: int = 0,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: bool | Progress = True,
 ) -> FineTuningResult:
     """Train the hidden layer and the readout of a trained network on a line's spikes.
 
@@ -275,11 +276,13 @@ def tune_line(
     network.quantised = on_chip
     before = float((network.decide(x[-held:]) == y[-held:]).mean())
 
-    def report(epoch: int, entry: dict[str, float]) -> None:
-        if progress is not None:
-            progress((epoch + 1) * batches // epochs, batches, entry["loss"])
+    with shown(progress) as told:
+        told.start(f"training on {data.name}", 0, epochs, "epochs")
 
-    curve = network.fit(x, y, held, None, report)
+        def report(epoch: int, entry: dict[str, float]) -> None:
+            told.advance(1, f"loss {entry['loss']:.4f}")
+
+        curve = network.fit(x, y, held, None, report)
     graph = network.layers().put_into(model.graph, into.name, out.name)
     short, fed = last_step_alone(graph, length)
     record = {

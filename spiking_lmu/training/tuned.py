@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spiking_lmu.graph.model import Model
+from spiking_lmu.runs.result import Result
 
 
-@dataclass(frozen=True)
-class FineTuningResult:
-    """What fine-tuning gave.
+@dataclass(frozen=True, eq=False)
+class FineTuningResult(Result):
+    """A rate model that was trained on, and what that brought.
 
     Parameters
     ----------

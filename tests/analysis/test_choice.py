@@ -20,6 +20,8 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling, Task
 
+from ..helpers.told import Told
+
 INPUTS = 15
 
 
@@ -56,12 +58,12 @@ def data(rate, samples=240, task=None):
 @pytest.fixture(scope="module")
 def recurrent():
     rate = model()
-    said = []
-    return rate, data(rate), choose(rate, data(rate), "reference", say=said.append), said
+    told = Told()
+    return rate, data(rate), choose(rate, data(rate), "reference", progress=told), told
 
 
 def test_the_fewest_levels_that_decide_alike(recurrent):
-    _, _, choice, said = recurrent
+    _, _, choice, told = recurrent
     assert isinstance(choice, Choice)
     assert choice.reached
     assert choice.options.code == "level"
@@ -70,7 +72,7 @@ def test_the_fewest_levels_that_decide_alike(recurrent):
     assert loop[-1].agreement >= AGREEMENT
     assert choice.expected.where == "reference"
     assert choice.expected.steps == INPUTS
-    assert len(said) == len(choice.tried) + 1
+    assert told.steps == [f"{t.what} ({t.where}): loss {t.loss:+.1f}" for t in choice.tried]
     assert str(choice.options.levels) in choice.summary
 
 

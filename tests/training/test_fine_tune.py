@@ -16,6 +16,8 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
 from spiking_lmu.training.fine_tune import _loss, _Unrolled, fine_tune
 
+from ..helpers.told import Told
+
 STEPS = 12
 
 
@@ -83,7 +85,7 @@ def test_it_learns_with_few_levels():
 
 
 def test_the_same_seed_gives_the_same_model():
-    data, told = remembering(60), []
+    data, told = remembering(60), Told()
     first, second = (
         fine_tune(
             Model(cell()),
@@ -91,13 +93,14 @@ def test_the_same_seed_gives_the_same_model():
             noise=0.1,
             batches=5,
             seed=seed,
-            progress=lambda *seen: told.append(seen),
+            progress=told,
         )
         for seed in (3, 3)
     )
     assert first.model.digest == second.model.digest
     assert first.losses == second.losses
-    assert [seen[:2] for seen in told[:5]] == [(n, 5) for n in range(1, 6)]
+    assert told.began == [("training on sign", 0, 5, "batches")] * 2
+    assert told.steps == [f"loss {loss:.4f}" for loss in (*first.losses, *second.losses)]
     other = fine_tune(Model(cell()), data, noise=0.1, batches=5, seed=4)
     assert other.model.digest != first.model.digest
 

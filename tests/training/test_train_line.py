@@ -25,6 +25,8 @@ from spiking_lmu.training.line import (
 )
 from spiking_lmu.training.train import TrainingSettings, train
 
+from ..helpers.told import Told
+
 LENGTH = 16
 
 
@@ -223,7 +225,7 @@ def test_fine_tuning_for_a_line_repairs_what_one_bit_costs():
     first = train_line(x, y, spec, LineSchedule(epochs=8, batch_size=25, learning_rate=0.01))
     model = Model(first.graph, activity=measure_activity(first.graph, x[:100]))
     data = from_arrays(x, y).train
-    seen = []
+    told = Told()
     tuned = fine_tune(
         model,
         data,
@@ -232,9 +234,10 @@ def test_fine_tuning_for_a_line_repairs_what_one_bit_costs():
         batches=200,
         batch_size=20,
         learning_rate=3e-3,
-        progress=lambda done, of, loss: seen.append((done, of)),
+        progress=told,
     )
-    assert seen[-1] == (200, 200)
+    ((_, done, total, unit),) = told.began
+    assert (done, total, unit) == (0, len(told.steps), "epochs")
     assert tuned.after >= tuned.before
     assert tuned.losses[-1] < tuned.losses[0]
     assert tuned.model.provenance["fine_tuning"]["memory"] == "line"

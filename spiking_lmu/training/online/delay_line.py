@@ -7,7 +7,7 @@ What is left is the rounding of the input.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +22,7 @@ from spiking_lmu.graph.neurons import comparator
 from spiking_lmu.graph.task import Task
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import Sparse
+from spiking_lmu.runs.result import Result
 
 from .delay import choose_spec, normalised_rmse
 from .delay_network import delayed, white_noise
@@ -33,7 +34,7 @@ RANGE = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class LineDelay:
+class LineDelay(Result):
     """What one run gave.
 
     Parameters
@@ -68,20 +69,6 @@ class LineDelay:
     def nrmse(self) -> float:
         """The same over the ideal's root mean square."""
         return normalised_rmse(self.output, self.ideal, self.spec.learning_steps)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers but the series, JSON-safe."""
-        return {
-            "spec": asdict(self.spec),
-            "target": self.target,
-            "memory": "line",
-            "bits": self.bits,
-            "rmse": self.rmse,
-            "nrmse": self.nrmse,
-            "neurons": self.neurons,
-            "spikes": self.spikes,
-            "steps_per_second": self.spec.steps / self.seconds,
-        }
 
 
 def delay_model(steps: int, bits: int, span: float, dt: float = 0.001) -> Model:

@@ -1,0 +1,78 @@
+"""Every kind of result shows itself in every way; what the API returns is such a result."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import io
+import json
+import pkgutil
+import typing
+
+import pytest
+from rich.console import Console
+
+import spiking_lmu as sl
+from spiking_lmu.backends.target import Target
+from spiking_lmu.errors import SpecError
+from spiking_lmu.report.views import VIEWS
+from spiking_lmu.runs.result import Result
+
+from ..helpers.results import one_of_each
+
+#: What functions of the API return that is no result: models, data, and ways to more of them.
+OTHERS = {sl.Model, sl.Graph, sl.Dataset, sl.Splits, sl.Scaling, sl.Task, sl.Timing, Target}
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {type(result): result for result in one_of_each()}
+
+
+def test_there_is_one_of_each_kind(results):
+    for module in pkgutil.walk_packages(sl.__path__, "spiking_lmu."):
+        room = module.name.split(".")[1]
+        if room in ("analysis", "training", "runs") and "nengo_dl" not in module.name:
+            importlib.import_module(module.name)
+    assert set(results) == set(Result.__subclasses__()) == set(VIEWS)
+
+
+def test_each_shows_itself_in_every_way(results, tmp_path):
+    for kind, result in results.items():
+        name = kind.__name__
+        assert json.loads(result.to_json(tmp_path / f"{name}.json")), name
+        assert result._repr_html_().startswith("<div"), name
+        assert result.to_html(tmp_path / f"{name}.html").startswith("<!DOCTYPE html>"), name
+        assert result.to_markdown(tmp_path / f"{name}.md").startswith("# "), name
+        assert repr(result) == str(result) != "", name
+        console = Console(record=True, width=100, file=io.StringIO())
+        console.print(result)
+        assert console.export_text().strip(), name
+        for ending in ("json", "html", "md"):
+            assert (tmp_path / f"{name}.{ending}").stat().st_size > 0, name
+        assert isinstance(VIEWS[kind].rows(result), list), name
+        if VIEWS[kind].picture is None:
+            with pytest.raises(SpecError, match="something to draw"):
+                result.to_svg()
+
+
+def test_a_regression_is_no_accuracy(results):
+    trained = next(r for r in results.values() if type(r).__name__ == "TrainingResult")
+    assert "NRMSE on 40 test samples: 0.1 (0.08–0.12)" in trained.to_html()
+    assert "Validation" in str(trained)
+
+
+@pytest.mark.parametrize("name", sl.__all__)
+def test_functions_return_results_or_parts_of_models(name):
+    function = getattr(sl, name)
+    if not inspect.isfunction(function):
+        return
+    returned = typing.get_type_hints(
+        function, vars(importlib.import_module(function.__module__)) | vars(typing) | NAMES
+    )["return"]
+    if inspect.isclass(returned) and returned.__module__.startswith("spiking_lmu"):
+        assert issubclass(returned, Result) or returned in OTHERS, returned
+
+
+#: For annotations that are imported for types alone.
+NAMES = {kind.__name__: kind for kind in OTHERS}
