@@ -11,7 +11,8 @@ Of two results the one that loses fewer decisions against the rate model is bett
 difference of no more than one standard error, the root of the number of samples that exactly one
 of the two decides rightly, plus one, is noise; there the smaller relative error of the outputs
 decides.  Decisions gained are as good as none lost: to repeat the rate model is all that a
-conversion can do but by chance, and among many timings some gain by chance.
+conversion can do but by chance, and among many timings some gain by chance.  A regression decides
+nothing, and goes by the relative error alone.
 
 What a rate gives is told by an `Evaluator`, so that the search knows nothing of targets.
 """
@@ -48,10 +49,11 @@ from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
 from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
-from .fitting import require_one_length
+from .fitting import require_fit
+from .metrics import answers_alone, right
 from .samples import name_of
 from .statistics import relative_error
-from .tradeoff import CHOICES, READOUT_TAUS, SETTLE_STEPS, Grid, Point, pick, run_tradeoff
+from .tradeoff import CHOICES, READOUT_TAUS, SETTLE_STEPS, Grid, Point, grid_for, pick, run_tradeoff
 
 #: Firing rates that are tried, in Hz: half an octave apart.
 RATES = (22.0, 31.0, 44.0, 62.0, 88.0, 125.0, 177.0, 250.0, 354.0, 500.0, 707.0, 1000.0, 1414.0)
@@ -79,7 +81,7 @@ class Scored(Protocol):
 
     @property
     def disagreements(self) -> int:
-        """Samples that exactly one of the two decides rightly."""
+        """Answers that exactly one of the two decides rightly."""
 
     @property
     def relative_error(self) -> float:
@@ -311,7 +313,7 @@ def _row(point: Point) -> dict[str, float | int]:
     return {
         "settle_steps": point.settle_steps,
         "readout_tau": point.readout_tau,
-        "correct": point.correct,
+        "value": round(point.value, 6),
         "lost": point.lost,
         "relative_error": round(point.relative_error, 5),
         "spikes": round(point.spikes, 1),
@@ -364,25 +366,39 @@ class TargetEvaluator:
 
     @cached_property
     def _wanted(self) -> Array:
-        """Outputs of the rate model, (samples, outputs)."""
-        return self._service.rate(self._name, self._model, self._data).rows()
+        """Outputs of the rate model, as the task has them."""
+        rows = self._service.rate(self._name, self._model, self._data).rows()
+        return rows.reshape(len(rows), -1, self._model.graph.output_size) if self._every else rows
+
+    @property
+    def _every(self) -> bool:
+        return self._model.task.every
 
     def screen(self, rates: Mapping[str, float]) -> Screened:
         """Outputs from response curves (`response_outputs`) against the rate model's."""
         options = replace(self._options, rates=dict(rates))
         graph, _ = spiking_graph(self._model, options, self._model.activity)
         dt = self._model.timing.dt
-        seed, x, y = self._service.settings.seed, self._model.scaled(self._data.x), self._data.y
-        cells = response_cells(self._job.target, window(self._grid, dt), seed)
+        seed, data, task = self._service.settings.seed, self._data, self._data.task
+        x, y, lengths = self._model.scaled(data.x), data.y, data.lengths
+        steps = window(self._grid, dt, self._options.steps_per_input if self._every else None)
+        cells = response_cells(self._job.target, steps, seed)
         starts = range(0, len(x), BATCH)
-        parts = [response_outputs(graph, x[i : i + BATCH], dt, cells) for i in starts]
+        parts = [
+            response_answers(
+                graph, x[i : i + BATCH], lengths[i : i + BATCH], dt, cells, self._every
+            )
+            for i in starts
+        ]
         got, wanted = np.concatenate(parts), self._wanted
-        right, rate_right = got.argmax(axis=1) == y, wanted.argmax(axis=1) == y
+        ours, theirs = right(task, y, got, lengths), right(task, y, wanted, lengths)
         return Screened(
             rates=dict(rates),
-            lost=int(rate_right.sum()) - int(right.sum()),
-            disagreements=int((right != rate_right).sum()),
-            relative_error=relative_error(got, wanted),
+            lost=int(theirs.sum()) - int(ours.sum()),
+            disagreements=int((ours != theirs).sum()),
+            relative_error=relative_error(
+                *(answers_alone(task, values, lengths) for values in (got, wanted))
+            ),
         )
 
     def run(self, rates: Mapping[str, float], samples: int) -> tuple[Point, ...]:
@@ -394,12 +410,13 @@ class TargetEvaluator:
         return found.points
 
 
-def window(grid: Grid, dt: float) -> float:
+def window(grid: Grid, dt: float, presented: int | None = None) -> float:
     """Steps that the readout averages over at best.
 
-    A lowpass of τ averages as well as the mean of 2τ/dt steps does, if it had the time.
+    A lowpass of τ averages as well as the mean of 2τ/dt steps does, if it had the time: until
+    the readout has settled, or for the ``presented`` steps that each answer has.
     """
-    longest = grid.settle_steps[-1] + 1
+    longest = grid.settle_steps[-1] + 1 if presented is None else presented
     return max(min(longest, max(1.0, 2 * tau / dt)) for tau in grid.readout_taus)
 
 
@@ -434,6 +451,20 @@ def response_outputs(graph: Graph, x: Array, dt: float, cells: MakeStepper) -> A
     """
     short, fed = last_step_alone(graph, x.shape[1])
     return run_reference(short, fed(x), Timing(dt=dt), cells=cells)[:, -1]
+
+
+def response_answers(
+    graph: Graph, x: Array, lengths: Array, dt: float, cells: MakeStepper, every: bool
+) -> Array:
+    """`response_outputs` at the end of each sample, or outputs at every input.
+
+    Without dynamics nothing at one input depends on what is padded after it.
+    """
+    inputs = x.shape[1]
+    if not every and (lengths == inputs).all():
+        return response_outputs(graph, x, dt, cells)
+    outputs = run_reference(graph, x, Timing(dt=dt), cells=cells)
+    return outputs if every else outputs[np.arange(len(x)), lengths - 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -481,7 +512,7 @@ def calibrate(
     Parameters
     ----------
     model
-        A rate model for classification, with its activity.
+        A rate model, with its activity.
     data
         Training samples, never test samples.  Where the model says which of them were held out
         of its training, those are taken.
@@ -505,13 +536,15 @@ def calibrate(
     Raises
     ------
     SpecError
-        A model that spikes or does not classify, or a value outside its range.
+        A model that spikes, or a value outside its range.
+    DatasetError
+        Data that do not fit the model.
     TargetError
         The target is unknown, cannot run here, or refuses the model.
     """
     settings = RunSettings.of(settings, {})
     require_calibratable(model)
-    require_one_length("calibrate", data)
+    require_fit(source or name_of(model), model, data)
     if pick not in CHOICES:
         raise SpecError(
             "pick", got=repr(pick), expected="one of " + ", ".join(CHOICES), fix="try pick=best"
@@ -525,13 +558,15 @@ def calibrate(
         model = rate_model(model)
         model = replace(model, activity=activity_on(model, measured))
     usual = choose_options(model, [place], choices)
-    grid = Grid(
+    grid = grid_for(
+        model,
         (*SETTLE_STEPS, usual.settle_steps)
         if choices.get("settle_steps") is None
         else (usual.settle_steps,),
         (*READOUT_TAUS, usual.readout_tau)
         if choices.get("readout_tau") is None
         else (usual.readout_tau,),
+        Timing(usual.steps_per_input, usual.settle_steps, usual.readout_tau, usual.dt),
     )
     open_rates = searchable(model) if choices.get("max_rate") is None else ()
     drawn = calibration_data(model, data, calibration_samples, settings.seed)
@@ -562,14 +597,13 @@ def calibrate(
 
 
 def require_calibratable(model: Model) -> None:
-    """Raise a SpecError unless ``model`` is a rate model for classification."""
-    got = "a spiking model" if model.graph.spiking else f"a model for {model.task}"
-    if model.graph.spiking or model.task.identity != "classification":
+    """Raise a SpecError unless ``model`` is a rate model."""
+    if model.graph.spiking:
         raise SpecError(
             "model to calibrate",
-            got=got,
-            expected="a rate model for classification",
-            fix="convert it without calibration, or choose the rate model",
+            got="a spiking model",
+            expected="a rate model",
+            fix="choose the rate model that it was converted from",
         )
 
 

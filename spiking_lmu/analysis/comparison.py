@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import takewhile
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from .energy import EnergyReport, counts_of, energy_report, load_devices
 from .explain import Explanation
 from .explain.explanation import explained
 from .fitting import out_of_range, require_fit
-from .metrics import compared
+from .metrics import METRIC, compared
 from .samples import Models, draw, named
 from .tradeoff import Tradeoff, run_tradeoff
 
@@ -197,7 +198,7 @@ def compare(
     by_name = named(models)
     for name, model in by_name.items():
         require_spiking(name, model)
-    points = None if until is None else parse_points(until)
+    points = None if until is None else parse_points(until, data.task.metric)
     require_at_least("explain", explain, 0)
     jobs, missing = _jobs(targets, settings)
     require_possible(by_name, [job.target for job in jobs])
@@ -371,39 +372,31 @@ def require_spiking(name: str, model: Model) -> None:
         )
 
 
-def require_spiking_classifier(name: str, model: Model) -> None:
-    """Raise a SpecError unless ``model`` spikes and its answer is one class a sample."""
-    require_spiking(name, model)
-    if model.task.identity != "classification":
-        raise SpecError(
-            name,
-            got=f"a model for {model.task}",
-            expected="classification at the last step",
-            fix="use compare, which takes every task",
-        )
-
-
-def parse_points(until: float | str) -> float:
-    """Percentage points, or units of another metric, either way.
+def parse_points(until: float | str, metric: str = "accuracy") -> float:
+    """Percentage points either way; of a metric that is no share, its own units.
 
     Raises
     ------
     SpecError
-        Not a number above 0 and at most 100.
+        Not a number above 0, or more than 100 percentage points.
 
     >>> parse_points("±0.5"), parse_points("+-0.5"), parse_points(0.5)
     (0.5, 0.5, 0.5)
+    >>> parse_points("250", "rmse")
+    250.0
     """
+    shares = METRIC[metric].points
     try:
         points = float(str(until).removeprefix("±").removeprefix("+-"))
     except ValueError:
         points = math.nan
-    if not 0 < points <= 100:
+    if not 0 < points <= (100 if shares else float_info.max):
+        unit = "percentage points above 0, at most 100"
         raise SpecError(
             "until",
             got=repr(until),
-            expected="percentage points above 0, at most 100",
-            fix="try until=±0.5",
+            expected=unit if shares else f"a number above 0, in units of {METRIC[metric].label}",
+            fix=f"try until=±{0.5 if shares else 0.01}",
         )
     return points
 
@@ -464,6 +457,15 @@ def _answers(runner: Runner) -> Array:
     return rows.reshape(len(rows), -1, model.graph.output_size)
 
 
+def _lengths(runner: Runner) -> Array | None:
+    """Inputs of the finished samples, where they differ."""
+    data = runner.task.data
+    if not data.ragged:
+        return None
+    length = dict(zip(data.indices.tolist(), data.lengths.tolist(), strict=True))
+    return np.array([length[sample.index] for sample in runner.done], dtype=int)
+
+
 def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
     """What is finished so far."""
     task, done, ended = runner.task, runner.done, runner.ended
@@ -494,4 +496,5 @@ def _outcome(name: str, runner: Runner, until: float | None) -> Outcome:
         verified=sum(sample.verified for sample in done),
         timing=task.model.timing,
         host_spikes=runner.host_spikes(),
+        lengths=_lengths(runner),
     )

@@ -21,7 +21,7 @@ from .energy import (
     load_devices,
     read_counts,
 )
-from .fitting import require_one_length
+from .fitting import require_fit
 from .samples import draw, name_of
 
 
@@ -70,12 +70,9 @@ def energy(
         counts = [counts_of(outcome) for outcome in mine]
     else:
         counts = runs
+    shares: dict[str, float] = {}
     if data is not None:
-        # How often a population is silent must not count padding.
-        require_one_length("energy", data)
-    shares = (
-        {}
-        if data is None
-        else active_shares(model.rate, model.scaled(draw(data, min(samples, len(data)), 0).x))
-    )
+        require_fit(name or name_of(model), model, data)
+        drawn = draw(data, min(samples, len(data)), 0)
+        shares = active_shares(model.rate, model.scaled(drawn.x), lengths=drawn.lengths)
     return replace(energy_report(model, counts, known, shares), model=name or name_of(model))

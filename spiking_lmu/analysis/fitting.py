@@ -48,17 +48,6 @@ def require_fit(name: str, model: Model, data: Dataset) -> None:
             )
 
 
-def require_one_length(what: str, data: Dataset) -> None:
-    """Raise a DatasetError if samples differ in length, where that is not possible yet."""
-    if data.ragged:
-        raise DatasetError(
-            data.what,
-            got=f"samples of {data.lengths.min()} to {data.lengths.max()} inputs",
-            expected=f"one length, as {what} needs: it looks at all samples at the same step",
-            fix="use compare, which takes every length",
-        )
-
-
 def out_of_range(model: Model, data: Dataset) -> str:
     """What to say if data leave the range that the model was trained on; empty if they do not.
 

@@ -16,7 +16,7 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.task import Task
 
-from .statistics import CONFIDENCE, Accuracy, Paired, accuracy
+from .statistics import CONFIDENCE, Accuracy, Paired, accuracy, mcnemar
 
 #: Resampled data sets for an interval.
 DRAWS = 2000
@@ -185,6 +185,49 @@ def compared(
         low = high = value
     factor = metric.factor
     return Difference(task.metric, factor * value, factor * low, factor * high, len(truth), total)
+
+
+def paired_with(
+    task: Task, truth: Array, ours: Array, theirs: Array, lengths: Array | None = None
+) -> Paired | Difference:
+    """One model against another on samples whose number was fixed beforehand.
+
+    In closed form where there is one (Newcombe's interval, McNemar's test), else `compared`.
+    """
+    if task.metric == "accuracy" and not task.every:
+        return mcnemar(ours.argmax(axis=-1) == truth, theirs.argmax(axis=-1) == truth)
+    return compared(task, truth, ours, theirs, lengths)
+
+
+def gained(paired: Paired | Difference) -> tuple[float, float, float]:
+    """A difference and the ends of its interval, such that less than 0 is a loss.
+
+    >>> gained(Difference("nrmse", 0.02, 0.01, 0.03, 50))
+    (-0.02, -0.03, -0.01)
+    """
+    name = "accuracy" if isinstance(paired, Paired) else paired.metric
+    if METRIC[name].rises:
+        return paired.difference, paired.low, paired.high
+    return -paired.difference, -paired.high, -paired.low
+
+
+def right(task: Task, truth: Array, outputs: Array, lengths: Array | None = None) -> Array:
+    """Which of all answers are right, one after another without padding; none of a regression."""
+    if not task.classifies:
+        return np.zeros(0, dtype=bool)
+    correct: Array = outputs.argmax(axis=-1) == truth
+    if not task.every:
+        return correct
+    ends = np.full(len(truth), truth.shape[1]) if lengths is None else lengths
+    return correct[np.arange(truth.shape[1]) < np.asarray(ends)[:, None]]
+
+
+def answers_alone(task: Task, values: Array, lengths: Array) -> Array:
+    """Outputs (answers, outputs) of all samples one after another, without padding."""
+    if not task.every:
+        return values
+    inside: Array = values[np.arange(values.shape[1]) < lengths[:, None]]
+    return inside
 
 
 def per_sample(task: Task, truth: Array, outputs: Array, lengths: Array | None = None) -> Array:

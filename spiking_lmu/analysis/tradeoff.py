@@ -5,6 +5,10 @@ A decision can be read at any step after the last input, through any filter.  Ea
 spikes.  All of them come from one run: the readout is linear and reads spikes without a filter
 of its own, and nothing reads it.  So a model that is run with a long settle time and no readout
 filter has, at each step, what it would have had with fewer steps; and a lowpass can follow.
+
+With an answer at every input there is no waiting after the last: the filters alone are looked
+at, and how late they make the answers.  Where the readout remembers (it adds up what every input
+says), its own timing is the one point.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy as np
 
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Run, Target
+from spiking_lmu.conversion.convert import gathers
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
@@ -29,13 +34,25 @@ from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
 from .check import require_possible
 from .energy import Device, count_operations, estimate, load_devices
-from .fitting import require_one_length
+from .fitting import require_fit
+from .metrics import (
+    METRIC,
+    Difference,
+    Metric,
+    answers_alone,
+    latency,
+    paired_with,
+    right,
+    value_of,
+)
 from .samples import draw, name_of
-from .statistics import Paired, mcnemar
+from .statistics import Paired, relative_error
 
 CHOICES = ("best", "knee", "fastest")
 #: What ``fastest`` may lose against the best, in percentage points.
 FASTEST_MAY_LOSE = 0.5
+#: The same of a regression, as a share of the rate model's error.
+FASTEST_MAY_LOSE_SHARE = 0.05
 #: Samples, unless told otherwise.
 SAMPLES = 200
 #: Samples run at once: their spike trains have to fit.
@@ -89,11 +106,14 @@ class Point:
     settle_steps, readout_tau
         The timing; steps, and seconds.
     steps
-        Simulation steps of a sample in all: its latency.
-    correct
-        Right decisions.
+        Simulation steps of a sample in all, the mean over samples: its latency.
+    value
+        Of the task's metric, such as the share of right decisions.
     paired
         Against the rate model on the same samples.
+    lost, disagreements
+        Right decisions of the rate model minus those of this point (negative is a gain), and
+        answers that exactly one of the two decides rightly; both 0 of a regression.
     relative_error
         Of the outputs against the rate model's: root of the summed squared difference, over
         that of the summed squares, over all samples and outputs.
@@ -101,31 +121,39 @@ class Point:
         Mean number in a sample, up to its last step.
     joules
         Estimate for one sample by device (:func:`spiking_lmu.analysis.energy.estimate`).
+    late
+        How many inputs later than the rate model's the answers come.
     """
 
     settle_steps: int
     readout_tau: float
-    steps: int
-    correct: int
-    paired: Paired
+    steps: float
+    value: float
+    paired: Paired | Difference
+    lost: int
+    disagreements: int
     relative_error: float
     spikes: float
     joules: dict[str, float | None]
+    late: int = 0
 
     @property
-    def accuracy(self) -> float:
-        """Right decisions as a fraction of the samples."""
-        return self.correct / self.paired.n
+    def metric(self) -> Metric:
+        """What it is judged by."""
+        return METRIC[self.paired.metric if isinstance(self.paired, Difference) else "accuracy"]
 
     @property
-    def lost(self) -> int:
-        """Right decisions of the rate model minus those of this point; negative is a gain."""
-        return self.paired.only_b - self.paired.only_a
+    def merit(self) -> float:
+        """The value, such that more is better."""
+        return self.value if self.metric.rises else -self.value
 
     @property
-    def disagreements(self) -> int:
-        """Samples that exactly one of the two decides rightly."""
-        return self.paired.only_a + self.paired.only_b
+    def allowance(self) -> float:
+        """What ``fastest`` may lose: half a point, or a share of the rate model's error."""
+        if self.metric.points:
+            return FASTEST_MAY_LOSE / self.metric.factor
+        rate = self.value - self.paired.difference
+        return FASTEST_MAY_LOSE_SHARE * abs(1 - rate if self.metric.name == "r2" else rate)
 
 
 @dataclass(frozen=True)
@@ -138,8 +166,8 @@ class Tradeoff(Result):
         Its name.
     samples
         How many were run.
-    rate_correct
-        Right decisions of the rate model.
+    rate_value
+        The rate model's, of the task's metric.
     points
         By settle steps, then by filter.
     model, data
@@ -148,10 +176,15 @@ class Tradeoff(Result):
 
     target: str
     samples: int
-    rate_correct: int
+    rate_value: float
     points: tuple[Point, ...]
     model: str = "model"
     data: str = ""
+
+    @property
+    def metric(self) -> Metric:
+        """What all points are judged by."""
+        return self.points[0].metric
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, JSON-safe."""
@@ -179,7 +212,8 @@ def tradeoff(
     Parameters
     ----------
     model
-        A spiking classifier; its own settle steps and filter do not matter.
+        A spiking model.  Its own settle steps and filter do not matter where the answer is
+        taken after the last input, by a readout that remembers nothing.
     data, samples
         Samples, and how many of them, drawn with the seed; 200, or all if there are fewer.
     devices
@@ -195,8 +229,10 @@ def tradeoff(
     Raises
     ------
     SpecError
-        A model that does not spike or does not decide, a readout that something reads, data of
-        another shape, or a setting outside its range.
+        A model that does not spike, whose readout spikes or is read by others; a grid that it
+        cannot have; or a setting outside its range.
+    DatasetError
+        Data that do not fit the model.
     TargetError
         The target is unknown, cannot run here, or refuses the model.
     """
@@ -223,27 +259,74 @@ def run_tradeoff(
 ) -> Tradeoff:
     """The same for those who have a run service already."""
     _check(model)
-    grid = grid or Grid()
-    require_one_length("tradeoff", data)
-    x = check_input(model.graph, model.scaled(data.x[: job.samples]))
-    y = np.asarray(data.y[: job.samples])
-    longest = _timed(model, grid.settle_steps[-1], 0.0)
-    seed, options = service.settings.seed, job.options
-    states = filter_states(longest, job.target, x[:1, :1], grid.readout_taus, seed, options)
-    presented = model.timing.total_steps(x.shape[1]) - model.timing.settle_steps
-    measure = GridReading(
-        tuple(presented + steps for steps in grid.settle_steps),
-        tuple((tau, tuple(states[tau].tolist())) for tau in grid.readout_taus),
-        model.timing.dt,
-    )
+    require_fit(name, model, data)
+    grid = grid_for(model) if grid is None else _allowed(model, grid)
+    whole = data if job.samples is None else data.subset(np.arange(job.samples))
+    answers = data.x.shape[1] if model.task.every else 1
+    filters: tuple[tuple[float, tuple[float, ...]], ...]
+    if remembers(model):
+        longest, filters = model, ((0.0, (0.0,) * model.graph.output_size),)
+    else:
+        longest = _timed(model, grid.settle_steps[-1], 0.0)
+        seed, options = service.settings.seed, job.options
+        x = check_input(model.graph, model.scaled(data.x[:1, :1]))
+        states = filter_states(longest, job.target, x, grid.readout_taus, seed, options)
+        filters = tuple((tau, tuple(states[tau].tolist())) for tau in grid.readout_taus)
+    measure = GridReading(grid.settle_steps, filters, model.timing.dt, answers)
     wanted = service.rate(name, model, data, job.samples).rows()
+    if model.task.every:
+        wanted = wanted.reshape(len(wanted), answers, -1)
     label = f"{name} · {job.target.name} · settle times"
     rows = service.run(RunTask(label, longest, job, data, measure)).rows()
     outputs, spikes = measure.reading(longest, rows)
-    points = _points(model, grid, measure.totals, outputs, spikes, wanted, y, devices)
-    right = int((wanted.argmax(axis=1) == y).sum())
+    points = _points(model, grid, outputs, spikes, wanted, whole, devices)
+    rate = value_of(whole.task, whole.y, wanted, whole.lengths)
     whose = f"{data.name} {data.split}"
-    return Tradeoff(job.target.name, len(y), right, points, name, whose)
+    return Tradeoff(job.target.name, len(whole), rate, points, name, whose)
+
+
+def remembers(model: Model) -> bool:
+    """Whether the output adds what every input says to what it was: its timing is part of it."""
+    return gathers(model.graph)
+
+
+def grid_for(
+    model: Model,
+    settle_steps: Sequence[int] = SETTLE_STEPS,
+    readout_taus: Sequence[float] = READOUT_TAUS,
+    timing: Timing | None = None,
+) -> Grid:
+    """The timings that can be looked at, of those that are given; the model's own where none is.
+
+    ``timing`` is in the place of the model's own.
+    """
+    timing = timing or model.timing
+    if remembers(model):
+        return Grid((timing.settle_steps,), (timing.readout_tau,))
+    if model.task.every:
+        return Grid((timing.settle_steps,), tuple(readout_taus))
+    return Grid(tuple(settle_steps), tuple(readout_taus))
+
+
+def _allowed(model: Model, grid: Grid) -> Grid:
+    """The grid, if the model can have it.
+
+    Raises
+    ------
+    SpecError
+        It cannot.
+    """
+    own = grid_for(model, grid.settle_steps, grid.readout_taus)
+    if own != grid:
+        got = f"{len(grid.settle_steps)} settle times and {len(grid.readout_taus)} filters"
+        reason = "an answer at every input" if model.task.every else "a readout that remembers"
+        raise SpecError(
+            "grid",
+            got=got,
+            expected=f"what a model with {reason} can have without another conversion",
+            fix="leave grid out",
+        )
+    return grid
 
 
 @dataclass(frozen=True)
@@ -252,87 +335,104 @@ class GridReading:
 
     Parameters
     ----------
-    totals
-        Simulation steps of a sample with each number of settle steps, ascending.
+    settle_steps
+        Ascending.
     filters
         Time constant of each readout filter, and what it holds at the first step.
     dt
         Seconds.
+    answers
+        So many a sample at most: 1, or the inputs of the longest.
     """
 
-    totals: tuple[int, ...]
+    settle_steps: tuple[int, ...]
     filters: tuple[tuple[float, tuple[float, ...]], ...]
     dt: float
+    answers: int = 1
     raster = True
     batch = BATCH
 
     @property
     def key(self) -> dict[str, Any]:
         """All of it."""
-        return {"totals": self.totals, "filters": self.filters}
+        return {"grid": self.settle_steps, "filters": self.filters, "answers": self.answers}
 
     def width(self, model: Model) -> int:
         """Outputs of every timing, and spikes of every population at every number of steps."""
-        outputs = len(self.filters) * model.graph.output_size
-        return len(self.totals) * (outputs + len(model.graph.spiking))
+        outputs = len(self.filters) * self.answers * model.graph.output_size
+        return len(self.settle_steps) * (outputs + len(model.graph.spiking))
 
     def rows(self, model: Model, run: Run) -> Array:
-        """Shape (samples, width)."""
-        steps = np.array(self.totals) - 1
+        """Shape (samples, width); answers of shorter samples end in zeros."""
+        samples, longest, size = run.outputs.shape
+        presented = longest - self.settle_steps[-1]
+        totals = presented + np.array(self.settle_steps)
+        steps = totals - 1
+        if model.task.every:
+            # The one settle time comes after the last input alone.
+            steps = model.timing.presentation_ends(presented // model.timing.steps_per_input)
         filtered = [
             lowpass_at(run.outputs, tau, self.dt, steps, np.array(state))
             for tau, state in self.filters
         ]
+        outputs = np.zeros((samples, len(self.settle_steps), len(filtered), self.answers, size))
+        for i, values in enumerate(filtered):
+            if model.task.every:
+                outputs[:, 0, i, : values.shape[1]] = values
+            else:
+                outputs[:, :, i, 0] = values
         spikes = [
-            [(raster[p.name][:, :1] < self.totals).sum(axis=0) for p in model.graph.spiking]
+            [(raster[p.name][:, :1] < totals).sum(axis=0) for p in model.graph.spiking]
             for raster in run.rasters
         ]
-        samples = len(run.outputs)
-        outputs = np.stack(filtered, axis=2).reshape(samples, -1)
         counted = np.array(spikes, dtype=float).reshape(samples, -1)
-        return np.concatenate([outputs, counted], axis=1)
+        return np.concatenate([outputs.reshape(samples, -1), counted], axis=1)
 
     def reading(self, model: Model, rows: Array) -> tuple[Array, Array]:
-        """From the rows: outputs (samples, totals, filters, outputs), and spikes.
+        """From the rows: outputs (samples, settle times, filters, answers, outputs), and spikes.
 
-        Spikes have the shape (samples, populations, totals).
+        Spikes have the shape (samples, populations, settle times).
         """
-        size = model.graph.output_size
-        split = len(self.totals) * len(self.filters) * size
-        outputs = rows[:, :split].reshape(len(rows), len(self.totals), len(self.filters), size)
-        return outputs, rows[:, split:].reshape(len(rows), -1, len(self.totals))
+        times, filters = len(self.settle_steps), len(self.filters)
+        shape = (len(rows), times, filters, self.answers, model.graph.output_size)
+        split = int(np.prod(shape[1:]))
+        return rows[:, :split].reshape(shape), rows[:, split:].reshape(len(rows), -1, times)
 
 
 def _points(
     model: Model,
     grid: Grid,
-    totals: Sequence[int],
     outputs: Array,
     spikes: Array,
     wanted: Array,
-    y: Array,
+    data: Dataset,
     devices: Sequence[Device],
 ) -> tuple[Point, ...]:
-    points = []
-    rate_right = wanted.argmax(axis=1) == y
-    rate_squares = float((wanted**2).sum())
-    for i, (settle, steps) in enumerate(zip(grid.settle_steps, totals, strict=True)):
+    points, task, y, lengths = [], data.task, data.y, data.lengths
+    rate_right = right(task, y, wanted, lengths)
+    inputs = float(lengths.mean())
+    for i, settle in enumerate(grid.settle_steps):
+        steps = inputs * model.timing.steps_per_input + settle
         counts = spikes[:, :, i].mean(axis=0).tolist()
         by_name = dict(zip((p.name for p in model.graph.spiking), counts, strict=True))
         operations = count_operations(model.graph, steps, by_name)
         for j, tau in enumerate(grid.readout_taus):
-            got = outputs[:, i, j]
-            correct = got.argmax(axis=1) == y
+            got = outputs[:, i, j] if task.every else outputs[:, i, j, 0]
+            correct = right(task, y, got, lengths)
+            alone, theirs = (answers_alone(task, values, lengths) for values in (got, wanted))
             points.append(
                 Point(
                     settle_steps=settle,
                     readout_tau=tau,
-                    steps=steps,
-                    correct=int(correct.sum()),
-                    paired=mcnemar(correct, rate_right),
-                    relative_error=_relative(float(((got - wanted) ** 2).sum()), rate_squares),
+                    steps=int(steps) if steps.is_integer() else steps,
+                    value=value_of(task, y, got, lengths),
+                    paired=paired_with(task, y, got, wanted, lengths),
+                    lost=int(rate_right.sum()) - int(correct.sum()),
+                    disagreements=int((correct != rate_right).sum()),
+                    relative_error=relative_error(alone, theirs),
                     spikes=sum(counts),
                     joules=estimate(operations, devices),
+                    late=latency(task, got, wanted, lengths),
                 )
             )
     return tuple(points)
@@ -342,15 +442,16 @@ def pick(points: Sequence[Point], how: str = "best") -> Point:
     """Take one of ``points``, which are all of the same samples.
 
     ``best``
-        The fewest decisions lost against the rate model; of equals, the smallest relative
-        error, then the fewest steps.
+        The best value of the metric; of equals, the smallest relative error, then the fewest
+        steps.
     ``fastest``
         The fewest steps among the points that lose at most half a percentage point more than
-        the best; of equals, the one that is best by the rule above.
+        the best (of a regression, 5 % of the rate model's error); of equals, the one that is
+        best by the rule above.
     ``knee``
         Where more steps begin to pay less: the point of the Pareto front of steps (few) and
-        accuracy (high) that is farthest above the chord from the fastest point to the front's
-        highest accuracy at the slowest of ``points``, both axes scaled to 0..1 (V. Satopää et
+        metric (good) that is farthest above the chord from the fastest point to the front's
+        best value at the slowest of ``points``, both axes scaled to 0..1 (V. Satopää et
         al., "Finding a 'Kneedle' in a haystack", ICDCS Workshops 2011; the front, which stays
         level after its last point, takes the place of their smoothed curve).  Of equals, the
         one with the fewest steps.
@@ -372,28 +473,29 @@ def pick(points: Sequence[Point], how: str = "best") -> Point:
     best = min(points, key=_by_loss)
     if how == "best":
         return best
-    allowed = best.lost + FASTEST_MAY_LOSE / 100.0 * best.paired.n
-    near = [point for point in points if point.lost <= allowed]
+    # Sums of shares are rounded; a sample is much more.
+    allowed = best.merit - best.allowance - 1e-12
+    near = [point for point in points if point.merit >= allowed]
     return min(near, key=lambda point: (point.steps, *_by_loss(point)))
 
 
 def pareto_front(points: Sequence[Point]) -> list[Point]:
-    """Points that keep more decisions than all faster ones, from fast to slow.
+    """Points with a better value than all faster ones, from fast to slow.
 
     Of those with as many steps, the best counts alone.
     """
     front: list[Point] = []
     for point in sorted(points, key=lambda point: (point.steps, *_by_loss(point))):
-        if not front or point.correct > front[-1].correct:
+        if not front or point.merit > front[-1].merit:
             front.append(point)
     return front
 
 
-def _by_loss(point: Point) -> tuple[int, float, int]:
-    return point.lost, point.relative_error, point.steps
+def _by_loss(point: Point) -> tuple[float, float, float]:
+    return -point.merit, point.relative_error, point.steps
 
 
-def _knee(front: list[Point], slowest: int) -> Point:
+def _knee(front: list[Point], slowest: float) -> Point:
     first, last = front[0], front[-1]
     if first is last:
         return first
@@ -401,7 +503,7 @@ def _knee(front: list[Point], slowest: int) -> Point:
     def above_chord(point: Point) -> float:
         """Height over the chord; the distance from it is this divided by the root of two."""
         x = (point.steps - first.steps) / (slowest - first.steps)
-        y = (point.correct - first.correct) / (last.correct - first.correct)
+        y = (point.merit - first.merit) / (last.merit - first.merit)
         return y - x
 
     return max(front, key=above_chord)
@@ -457,10 +559,6 @@ def lowpass_at(outputs: Array, tau: float, dt: float, steps: Array, state: Array
     return found
 
 
-def _relative(squares: float, rate_squares: float) -> float:
-    return float(np.sqrt(squares / (rate_squares or 1.0)))
-
-
 def _timed(model: Model, settle_steps: int, readout_tau: float) -> Model:
     timing = replace(model.timing, settle_steps=settle_steps, readout_tau=readout_tau)
     return replace(model, timing=timing)
@@ -472,14 +570,14 @@ def _check(model: Model) -> None:
     reason = ""
     if not graph.spiking:
         reason = "a model that does not spike"
-    elif model.task.identity != "classification":
-        reason = f"a model for {model.task}"
-    elif readout.neuron.kind != "linear" or graph.outgoing(graph.output):
+    elif readout.neuron.kind != "linear" or any(
+        p.post != graph.output for p in graph.outgoing(graph.output)
+    ):
         reason = f"the output {graph.output}, which spikes or is read by others"
     if reason:
         raise SpecError(
             "trade-off of accuracy and latency",
             got=reason,
-            expected="a spiking classifier with a linear readout that nothing reads",
-            fix="convert a trained classifier",
+            expected="a spiking model with a linear readout that no other population reads",
+            fix="convert a trained model",
         )

@@ -188,12 +188,21 @@ class EngineDeployment(Deployment):
         )
 
     def _near_rounding(self, result: EngineRun) -> Array:
-        """Which samples have spikes, or a decision, that could hinge on rounding."""
+        """Which samples have spikes, or a decision, that could hinge on rounding.
+
+        With a class at every input each of them is a decision.  A regression decides nothing:
+        with the same spikes its outputs are those of the stock engine to the last digits, to
+        which :meth:`verify` holds them (:data:`TOLERANCE`).
+        """
         if result.near is None:
             return np.zeros(0, int)
-        near = result.near
-        if self._model.task.identity == "classification" and result.outputs.shape[2] > 1:
-            near = near | undecided(result.outputs[:, -1], self._margin)
+        near, task = result.near, self._model.task
+        if task.classifies and result.outputs.shape[2] > 1:
+            timing = self._model.timing
+            ends = timing.presentation_ends(self._inputs) if task.every else [-1]
+            decisions = result.outputs[:, ends]
+            close = undecided(decisions.reshape(-1, decisions.shape[2]), self._margin)
+            near = near | close.reshape(len(near), -1).any(axis=1)
         return np.flatnonzero(near)
 
     def verify(self, x: Array, run: Run) -> None:

@@ -25,7 +25,7 @@ def run(options: Namespace) -> int:
     from dataclasses import replace
 
     from spiking_lmu import datasets
-    from spiking_lmu.analysis.comparison import require_spiking_classifier
+    from spiking_lmu.analysis.comparison import require_spiking
     from spiking_lmu.analysis.explain import explain
     from spiking_lmu.backends.registry import given_target
     from spiking_lmu.compat import environment
@@ -37,7 +37,7 @@ def run(options: Namespace) -> int:
     require_folder(options.picture, options.json, options.report)
     model, target = load_model(options.model), given_target(options.target)
     name = Path(options.model).stem
-    require_spiking_classifier(name, model)
+    require_spiking(name, model)
     (chosen,) = target_options(options, [target])
     settings = run_settings(options, find_model(options.model).with_suffix(".journal"))
     data = datasets.load(options.data, folder=options.folder)[options.split]

@@ -311,6 +311,8 @@ class ReportRow(Struct):
     spikes_per_sample_by_population: dict[Text, Annotated[float, Meta(ge=0)]]
     placement: dict[Text, Text]
     host_spikes_per_sample_by_connection: dict[Text, Annotated[float, Meta(ge=0)]] | None = None
+    #: Differs from ``steps``, of the longest sample, where samples differ in length; 0 is unknown.
+    mean_steps: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
 
 
 class ReportTable(Struct):

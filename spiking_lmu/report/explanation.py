@@ -11,7 +11,7 @@ from spiking_lmu.analysis.tradeoff import Tradeoff
 
 from .energy_table import LEFT_OUT, amount, joules, rows_of
 from .ladder_plot import rate_histogram, waterfall
-from .ladder_words import MEANING, layer_cells, verdict
+from .ladder_words import MEANING, layer_cells, rung_heads, verdict, worth
 from .templates import render
 from .text import NONE, points
 from .tradeoff_plot import tradeoff_plot
@@ -63,9 +63,9 @@ def _ladder(number: int, explanation: Explanation) -> dict[str, Any]:
         "advice": [str(one) for one in explanation.advice],
         "wide": Markup(waterfall(ladder, f"{name}-wide")),
         "narrow": Markup(waterfall(ladder, f"{name}-narrow", narrow=True)),
+        "heads": rung_heads(ladder),
         "rungs": [
-            (s.name, s.change, f"{100 * s.accuracy:.1f} %", points(s.step), f"{s.error:.1%}")
-            for s in ladder.steps
+            (s.name, s.change, worth(s), points(s.step), f"{s.error:.1%}") for s in ladder.steps
         ],
         "layers": [
             {

@@ -90,6 +90,7 @@ def _entry(comparison: Comparison, row: Row, outcome: Outcome) -> dict[str, Any]
         "verification": verification(row),
         "partial": row.partial,
         "steps": outcome.steps,
+        "mean_steps": outcome.mean_steps,
         "placement": outcome.placement,
         "options": outcome.record,
         "samples": None if np.array_equal(outcome.indices, comparison.indices) else outcome.indices,

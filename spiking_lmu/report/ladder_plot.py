@@ -9,6 +9,7 @@ import numpy as np
 
 from spiking_lmu.analysis.explain.ladder import Ladder, Step
 from spiking_lmu.analysis.explain.layers import HiddenLayer
+from spiking_lmu.analysis.metrics import metric_of
 
 from .canvas import BAND, BLUE, GREY, INK, PALE, VERMILLION, new_figure, style, to_svg
 from .text import plain, signed
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def waterfall(ladder: Ladder, name: str, *, narrow: bool = False) -> str:
-    """Accuracy from rung to rung: what each one loses or gains hangs from the one before.
+    """The metric from rung to rung: what each one loses or gains hangs from the one before.
 
     Parameters
     ----------
@@ -46,19 +47,21 @@ def waterfall(ladder: Ladder, name: str, *, narrow: bool = False) -> str:
             start = left + middle + numbers
             errors = figure.add_axes((start / width, bottom, (width - start - 0.55) / width, tall))
             _errors(errors, ladder)
+        head = ladder.metric.label[0].upper() + ladder.metric.label[1:]
         said = " ".join(f"{plain(s.name)}: {_text(s)}, error {s.error:.0%}." for s in steps)
-        return to_svg(figure, name, f"Accuracy of {plain(ladder.model)} from rung to rung. {said}")
+        return to_svg(figure, name, f"{head} of {plain(ladder.model)} from rung to rung. {said}")
 
 
 def _fall(axes: Axes, ladder: Ladder) -> None:
-    """Bars from each rung's accuracy to the next."""
-    steps = ladder.steps
-    shares = [100 * step.accuracy for step in steps]
+    """Bars from each rung's value to the next."""
+    steps, metric = ladder.steps, ladder.metric
+    shares = [metric.factor * step.value for step in steps]
     ends = [shares[0]]
     for y, (step, share) in enumerate(zip(steps, shares, strict=True)):
         if step.step is not None:
             before = shares[y - 1]
-            low, high = before + step.step.low, min(100.0, before + step.step.high)
+            low, high = before + step.step.low, before + step.step.high
+            high = min(100.0, high) if metric.points else high
             axes.barh(y, share - before, left=before, height=0.62, color=_colour(step))
             axes.plot([low, high], [y, y], color=GREY, linewidth=0.9)
             axes.plot([before, before], [y - 1, y + 0.31], color=PALE, linewidth=0.8, zorder=0)
@@ -74,9 +77,18 @@ def _fall(axes: Axes, ladder: Ladder) -> None:
             color=INK if y else GREY,
             weight="bold" if step is ladder.suspected else "normal",
         )
-    margin = 0.04 * (max(ends) - min(ends)) + 0.1
-    axes.set_xlim(max(0.0, min(ends) - margin), max(ends) + margin)
-    axes.set_xlabel("right, % of samples")
+    ends = [end for end in ends if np.isfinite(end)]
+    margin = 0.04 * (max(ends) - min(ends)) + (0.1 if metric.points else 0.02 * abs(max(ends)))
+    lowest = min(ends) - margin
+    axes.set_xlim(lowest if metric.name == "r2" else max(0.0, lowest), max(ends) + margin)
+    axes.set_xlabel(_axis(ladder))
+
+
+def _axis(ladder: Ladder) -> str:
+    metric = ladder.metric
+    if metric.name == "accuracy":
+        return "right, % of samples"
+    return f"{metric.label}, %" if metric.points else metric.label
 
 
 def _rungs(axes: Axes, ladder: Ladder) -> None:
@@ -117,14 +129,17 @@ def _plain(axes: Axes) -> None:
 
 def _colour(step: Step) -> str:
     """Grey where chance explains the difference."""
-    if step.step is None or step.step.low <= 0 <= step.step.high:
+    if step.step is None or not (step.step.low > 0 or step.step.high < 0):
         return PALE
-    return VERMILLION if step.step.difference < 0 else BLUE
+    return VERMILLION if step.gain < 0 else BLUE
 
 
 def _text(step: Step) -> str:
-    share = f"{100 * step.accuracy:.1f} %"
-    return share if step.step is None else f"{share}  {signed(step.step.difference, step.step.n)}"
+    metric = metric_of(step.score)
+    share = f"{100 * step.value:.1f} %" if metric.points else f"{step.value:.3g}"
+    if step.step is None:
+        return share
+    return f"{share}  {signed(step.step.difference, step.step.n, metric.points)}"
 
 
 def rate_histogram(layer: HiddenLayer, name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from spiking_lmu.analysis.explain.advice import Advice
 from spiking_lmu.analysis.explain.ladder import Ladder, Step
 from spiking_lmu.analysis.explain.layers import HiddenLayer
-from spiking_lmu.analysis.statistics import accuracy
+from spiking_lmu.analysis.metrics import metric_of
 
 from .text import plain, points, signed
 
@@ -24,20 +24,46 @@ def verdict(ladder: Ladder) -> str:
     """The finding in one sentence."""
     last, blamed = ladder.steps[-1], ladder.blamed
     assert last.total is not None
-    n, total = last.total.n, last.total
-    interval = f"(95 % interval {signed(total.low, n)} to {signed(total.high, n)})"
-    whole = f"{ladder.target} against the rate model: {signed(total.difference, n)} points"
+    n, total, metric = last.total.n, last.total, ladder.metric
+    whole, unit = metric.points, f" {metric.unit}"
+    low, high = (signed(end, n, whole) for end in (total.low, total.high))
+    interval = f"(95 % interval {low} to {high})"
+    told = f"{ladder.target} against the rate model: {signed(total.difference, n, whole)}{unit}"
+    if last.late:
+        told += f", with answers that come {inputs_late(last.late)} late,"
     if blamed is None:
-        text = f"{whole} {interval} on {n:,} samples: no rung loses more than chance explains."
+        text = f"{told} {interval} on {n:,} samples: no rung loses more than chance explains."
         if ladder.suspected is not None:
             return f"{text} But the outputs move far on the rung “{ladder.suspected.name}”."
-        return f"{text} Use more samples to see smaller losses." if total.low < -1 else text
+        wide = whole and total.low < -1
+        return f"{text} Use more samples to see smaller losses." if wide else text
     assert blamed.step is not None
-    if blamed.step.high < 0:
-        lost = f"{signed(blamed.step.difference, n)} points"
-        return f"{whole} {interval}. Most is lost on the rung “{blamed.name}”: {lost}."
+    if blamed.loses:
+        lost = f"{signed(blamed.step.difference, n, whole)}{unit}"
+        return f"{told} {interval}. Most is lost on the rung “{blamed.name}”: {lost}."
     where = f"the outputs change most on the rung “{blamed.name}”"
-    return f"{whole} {interval}. No single rung explains it; {where}."
+    return f"{told} {interval}. No single rung explains it; {where}."
+
+
+def rung_heads(ladder: Ladder) -> tuple[str, str]:
+    """Headings of the metric and of its difference to the rung before."""
+    metric = ladder.metric
+    if metric.name == "accuracy":
+        return "Right", "Points to the rung before"
+    label = metric.label[0].upper() + metric.label[1:]
+    return label, f"{'Points' if metric.points else label} to the rung before"
+
+
+def worth(step: Step) -> str:
+    """The metric of a rung: ``97.5 %``, ``0.0481``; and how late its answers are."""
+    metric = metric_of(step.score)
+    number = f"{100 * step.value:.1f} %" if metric.points else f"{step.value:.3g}"
+    return f"{number}, {inputs_late(step.late)} late" if step.late else number
+
+
+def inputs_late(inputs: int) -> str:
+    """``1 input``, ``3 inputs``."""
+    return "1 input" if inputs == 1 else f"{inputs} inputs"
 
 
 def ladder_table(ladder: Ladder) -> Table:
@@ -50,13 +76,12 @@ def ladder_table(ladder: Ladder) -> Table:
     title = f"{plain(ladder.model)}, from the rate model to {ladder.target}: {n:,} samples"
     table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
     table.add_column("Rung")
-    for heading in ("Right", "Points to the rung before", "Output error"):
+    for heading in (*rung_heads(ladder), "Output error"):
         table.add_column(heading, justify="right", no_wrap=True)
     suspected = ladder.suspected
     for step in ladder.steps:
         style = "bold red" if step is suspected else ""
-        right = f"{100 * step.accuracy:.1f} %"
-        cells = [step.name, right, points(step.step), f"{step.error:.1%}"]
+        cells = [step.name, worth(step), points(step.step), f"{step.error:.1%}"]
         table.add_row(*(Text(plain(cell), style=style) for cell in cells))
     return table
 
@@ -119,8 +144,9 @@ def changes(ladder: Ladder) -> str:
 
 
 MEANING = (
-    "Points: paired, with Newcombe's 95 % interval for each rung by itself, not corrected for the "
-    "number of rungs. Output error: RMS distance from the rate model's outputs, over their spread. "
+    "Points, or units of the metric: paired, with a 95 % interval for each rung by itself, not "
+    "corrected for the number of rungs: Newcombe's for accuracy of one decision a sample, else "
+    "resampled. Output error: RMS distance from the rate model's outputs, over their spread. "
     "r, error: of a layer's decoded activity with the rate network's. Rates: of the steps at the "
     "end. Silent: neurons that fire for no sample. Saturated: at 95 % of the highest possible rate "
     "in 1 % of the samples or more."
@@ -131,10 +157,11 @@ def as_json(ladder: Ladder, advice: tuple[Advice, ...]) -> dict[str, Any]:
     """JSON-safe: everything but the outputs."""
     return {
         "schema": "spiking-lmu ladder",
-        "schema_version": 1,
+        "schema_version": 2,
         "model": ladder.model,
         "target": ladder.target,
         "data": ladder.data,
+        "metric": ladder.metric.name,
         "samples": len(ladder.indices),
         "verdict": verdict(ladder),
         "blamed": None if ladder.blamed is None else ladder.blamed.name,
@@ -149,11 +176,12 @@ def as_json(ladder: Ladder, advice: tuple[Advice, ...]) -> dict[str, Any]:
 
 
 def _rung(step: Step, ladder: Ladder) -> dict[str, Any]:
-    kept = accuracy(step.correct, step.correct | True)
+    score = vars(step.score) | {"value": step.value}
     return {
         "name": step.name,
         "change": step.change,
-        "accuracy": {"correct": kept.correct, "n": kept.n, "low": kept.low, "high": kept.high},
+        "score": score,
+        "late": step.late,
         "step": None if step.step is None else vars(step.step),
         "total": None if step.total is None else vars(step.total),
         "output_error": step.error,

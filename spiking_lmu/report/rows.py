@@ -18,6 +18,7 @@ from spiking_lmu.analysis.metrics import (
     compared,
     latency,
     metric_of,
+    paired_with,
     score_of,
     shifted,
 )
@@ -25,7 +26,6 @@ from spiking_lmu.analysis.statistics import (
     Accuracy,
     Paired,
     agreement,
-    mcnemar,
     samples_needed,
 )
 from spiking_lmu.errors import SpecError
@@ -280,11 +280,10 @@ def _against(
         inside = _inside(decided, lengths)
         alike = agreement(decided[inside], others[inside])
     paired: Paired | Difference
-    if task.metric != "accuracy" or task.every:
-        total = available if outcome.until is not None else None
-        paired = compared(task, labels, ours, theirs, lengths, total)
-    elif outcome.until is None:
-        paired = mcnemar(decided == labels, others == labels)
+    if outcome.until is None:
+        paired = paired_with(task, labels, ours, theirs, lengths)
+    elif task.metric != "accuracy" or task.every:
+        paired = compared(task, labels, ours, theirs, lengths, available)
     else:
         paired = sequential(decided == labels, others == labels, available)
     late = latency(task, ours, theirs, lengths)

@@ -11,22 +11,26 @@ from rich.text import Text
 
 from spiking_lmu.analysis.tradeoff import CHOICES, Tradeoff, pareto_front, pick
 
-from .text import count, plain, points
+from .text import column_heads, count, plain, points
 
 
 def tradeoff_table(tradeoff: Tradeoff) -> Table:
-    """The Pareto front of steps and accuracy, with the three choices marked."""
+    """The Pareto front of steps and the metric, with the three choices marked."""
+    metric = tradeoff.metric
+    late = any(point.late for point in tradeoff.points)
     title = f"{plain(tradeoff.model)} on {tradeoff.target}, {tradeoff.samples:,} samples"
     table = Table(
         box=box.SIMPLE_HEAD,
         title=Text(title),
         title_justify="left",
         pad_edge=False,
-        caption=Text("Timings that keep more decisions than all faster ones, and the choices."),
+        caption=Text("Timings that are better than all faster ones, and the choices."),
         caption_justify="left",
     )
     table.add_column("Settle")
-    for heading in ("Filter", "Steps", "Right", "Points to rate", "Error", "Spikes", ""):
+    head, difference = column_heads(metric)
+    heads = ("Right" if metric.name == "accuracy" else head, difference)
+    for heading in ("Filter", "Steps", *heads, "Error", *["Late"] * late, "Spikes", ""):
         table.add_column(heading, justify="right", no_wrap=True)
     chosen = {how: pick(tradeoff.points, how) for how in CHOICES}
     shown = [*pareto_front(tradeoff.points), *chosen.values()]
@@ -35,10 +39,11 @@ def tradeoff_table(tradeoff: Tradeoff) -> Table:
         table.add_row(
             str(one.settle_steps),
             f"{1000 * one.readout_tau:g} ms",
-            f"{one.steps:,}",
-            f"{100 * one.accuracy:.1f} %",
+            f"{one.steps:,.10g}",
+            f"{100 * one.value:.1f} %" if metric.points else f"{one.value:.3g}",
             points(one.paired),
             f"{one.relative_error:.4f}",
+            *[str(one.late)] * late,
             count(one.spikes),
             ", ".join(how for how, best in chosen.items() if best is one),
         )
@@ -51,6 +56,6 @@ def tradeoff_rows(tradeoff: Tradeoff) -> list[dict[str, Any]]:
     for point in tradeoff.points:
         row = asdict(point)
         row |= {f"joules {device}": value for device, value in row.pop("joules").items()}
-        row |= {"points": row.pop("paired")["difference"], "accuracy": point.accuracy}
+        row |= {"points": row.pop("paired")["difference"], "metric": point.metric.name}
         rows.append(row)
     return rows

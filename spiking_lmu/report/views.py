@@ -249,7 +249,9 @@ def _ladder_rows(explanation: Explanation) -> list[dict[str, Any]]:
         {
             "rung": step.name,
             "change": step.change,
-            "accuracy": step.accuracy,
+            "metric": explanation.ladder.metric.name,
+            "value": step.value,
+            "late": step.late,
             "points": None if step.step is None else step.step.difference,
             "points_low": None if step.step is None else step.step.low,
             "points_high": None if step.step is None else step.step.high,

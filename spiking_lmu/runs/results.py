@@ -82,6 +82,8 @@ class Outcome:
     host_spikes
         Spikes of each sample that the host sent to a chip, by connection, each of shape (n,);
         empty without a chip, None if they were not counted.
+    lengths
+        Inputs of each sample, shape (n,), if they differ.
     """
 
     model: str
@@ -106,6 +108,15 @@ class Outcome:
     versions: dict[str, str] = field(default_factory=dict)
     timing: Timing = ONE_STEP
     host_spikes: dict[str, Array] | None = field(default_factory=dict)
+    lengths: Array | None = None
+
+    @property
+    def mean_steps(self) -> float:
+        """Simulation steps of a sample, the mean over those that are finished."""
+        if self.lengths is None or not len(self.lengths):
+            return self.steps
+        mean = float(self.lengths.mean())
+        return mean * self.timing.steps_per_input + self.timing.settle_steps
 
     @property
     def decisions(self) -> Array:

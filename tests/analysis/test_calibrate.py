@@ -40,7 +40,7 @@ RNG = np.random.default_rng(0)
 def point(lost, error, n=256, steps=50, tau=0.01):
     """A point that gets ``lost`` of n samples wrong, and the rate model none."""
     paired = mcnemar(np.arange(n) >= lost, np.ones(n, bool))
-    return Point(steps, tau, steps, n - lost, paired, error, 0.0, {})
+    return Point(steps, tau, steps, 1 - lost / n, paired, lost, lost, error, 0.0, {})
 
 
 class MadeUp:
@@ -112,10 +112,10 @@ def test_a_difference_within_noise_is_none():
     none, one, two = point(0, 0.3), point(1, 0.1), point(2, 0.0)
     assert ranked([none, one, two]) == [one, none, two]
     # With eight samples decided otherwise by the best, three more losses may be chance.
-    noisy = replace(none, paired=replace(none.paired, only_a=4, only_b=4))
+    noisy = replace(none, disagreements=8)
     assert ranked([noisy, one, two]) == [two, one, noisy]
     # A gain is chance: it is no better than to lose nothing.
-    gain = replace(one, paired=replace(one.paired, only_a=3, only_b=0))
+    gain = replace(one, lost=-3, disagreements=3)
     closer = replace(none, relative_error=0.05)
     assert ranked([gain, closer]) == [closer, gain]
     assert ranked([]) == []

@@ -135,14 +135,138 @@ def test_data_of_another_model_are_refused():
         sl.compare(model, renamed.test, ["reference"], progress=False, workers=1)
 
 
-def test_where_not_every_length_is_taken_one_line_says_so():
-    data, model = random_data(2, "classification last", 1, 2, True, "f4")
-    for refused in (
-        lambda: sl.explain(model, data.test, "reference", progress=False, workers=1),
-        lambda: sl.tradeoff(model, data.test, "reference", progress=False, workers=1),
+QUIET = {"progress": False, "workers": 1, "verify": 0}
+
+
+def alone(model, graph, timing, data):
+    """Answers of the definition, each sample by itself and cut at its own end."""
+    found = []
+    for x, n in zip(data.x, data.lengths, strict=True):
+        fed = model.scaled(np.asarray(x[None, :n], float))
+        said = run_reference(graph, fed, timing)[0, timing.presentation_ends(int(n))]
+        found.append(said if data.task.every else said[-1:])
+    return found
+
+
+def flat(data, outputs):
+    """Answers of a result as `alone` gives them."""
+    if not data.task.every:
+        return [output[None] for output in outputs]
+    return [output[:n] for output, n in zip(outputs, data.lengths, strict=True)]
+
+
+@pytest.mark.parametrize(("task", "ragged"), [*((task, True) for task in TASKS), (TASKS[0], False)])
+def test_the_ladder_of_every_task_goes_from_the_rate_model_to_the_target(task, ragged):
+    data, model = random_data(6, task, 2, 3, ragged, "f4")
+    test = data.test.draw(9, 0)
+    found = sl.explain(model, data.test, "reference", **QUIET)
+    steps = found.ladder.steps
+    for step, graph, timing in (
+        (steps[0], model.rate, sl.Timing()),
+        (steps[-1], model.graph, model.timing),
     ):
-        with pytest.raises((DatasetError, SpecError), match="one length"):
-            refused()
+        wanted = alone(model, graph, timing, test)
+        for got, expected in zip(flat(test, step.outputs), wanted, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    assert found.ladder.metric.name == test.task.metric
+    moved = sum(step.step.difference for step in steps[1:])
+    assert moved == pytest.approx(steps[-1].total.difference)
+    assert steps[-1].value == pytest.approx(
+        value_of(test.task, test.y, steps[-1].outputs, test.lengths)
+    )
+    said = json.loads(found.to_json())
+    assert said["metric"] == test.task.metric
+    assert found.ladder.metric.label.lower() in str(found).lower() or "Right" in str(found)
+    assert "<svg" in found.to_html()
+
+
+@pytest.mark.parametrize(("task", "ragged"), [*((task, True) for task in TASKS), (TASKS[0], False)])
+def test_each_timing_of_every_task_is_a_deployment_of_its_own(task, ragged):
+    data, model = random_data(7, task, 2, 3, ragged, "f4")
+    test = data.test
+    settle = (model.timing.settle_steps,) if test.task.every else (3, 12)
+    found = sl.tradeoff(model, test, "reference", sl.Grid(settle, (0.0, 0.004)), **QUIET)
+    rate = np.concatenate(alone(model, model.rate, sl.Timing(), test))
+    truth = test.y[test.mask] if test.task.every else test.y
+    assert len(found.points) == 2 * len(settle)
+    for point in found.points:
+        timing = replace(
+            model.timing, settle_steps=point.settle_steps, readout_tau=point.readout_tau
+        )
+        got = np.concatenate(alone(model, model.graph, timing, test))
+        error = np.linalg.norm(got - rate) / np.linalg.norm(rate)
+        assert point.relative_error == pytest.approx(error, rel=1e-5)
+        steps = [timing.total_steps(int(n)) for n in test.lengths]
+        assert point.steps == pytest.approx(np.mean(steps))
+        if test.task.classifies:
+            lost = (rate.argmax(axis=1) == truth).sum() - (got.argmax(axis=1) == truth).sum()
+            assert point.lost == lost
+        else:
+            ratio = ((got - truth) ** 2).sum(axis=0) / ((truth - truth.mean(axis=0)) ** 2).sum(
+                axis=0
+            )
+            assert point.value == pytest.approx(np.sqrt(ratio).mean())
+    assert "<svg" in found.to_html()
+    assert found.metric.label.lower() in str(found).lower() or "Right" in str(found)
+    if test.task.every:
+        with pytest.raises(SpecError, match="an answer at every input"):
+            sl.tradeoff(model, test, "reference", sl.Grid((3, 12), (0.0,)), **QUIET)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_calibration_takes_every_task_and_length(task):
+    data, model = random_data(8, task, 2, 3, True, "f4")
+    rate = sl.Model(model.rate, task=model.task, scaling=model.scaling)
+    rate = replace(rate, activity=activity_on(rate, data.train))
+    found = sl.calibrate(
+        rate,
+        data.train,
+        "reference",
+        calibration_samples=9,
+        settings=sl.RunSettings(**QUIET),
+    )
+    tried = [trial.best.relative_error for trial in found.search.rounds[-1]]
+    chosen = found.search.point
+    assert chosen.relative_error <= max(tried)
+    got = np.concatenate(alone(found.model, found.model.graph, found.model.timing, data.train))
+    wanted = np.concatenate(alone(model, rate.graph, sl.Timing(), data.train))
+    error = np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
+    assert chosen.relative_error == pytest.approx(error, rel=1e-4)
+    assert str(found)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_a_sample_costs_is_a_mean_over_lengths(task):
+    data, model = random_data(9, task, 1, 2, True, "f4")
+    compared = sl.compare(model, data.test, ["reference"], **QUIET)
+    found = sl.energy(model, compared, data.test, samples=9)
+    spiking, rate = found.entries[:2]
+    timing, lengths = model.timing, data.test.lengths
+    assert rate.operations.steps == pytest.approx(lengths.mean())
+    assert spiking.operations.steps == pytest.approx(
+        np.mean([timing.total_steps(int(n)) for n in lengths])
+    )
+    hidden = [
+        _hidden(sl.Model(model.rate, scaling=model.scaling), x[None, :n])
+        for x, n in zip(data.test.x, lengths, strict=True)
+    ]
+    zeros = np.mean(np.concatenate([h.ravel() for h in hidden]) == 0)
+    assert rate.operations.activation_sparsity == pytest.approx(zeros)
+
+
+def test_a_readout_that_remembers_has_its_own_timing_alone():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 5, 2)), np.arange(12) % 2
+    data = from_arrays(x, y, test=(x, y))
+    trained = sl.train(data, epochs=1, units=4, order=2, gather=True, progress=False)
+    model = sl.convert(trained.model, max_rate=250, data=data.train)
+    found = sl.tradeoff(model, data.test, "reference", **QUIET)
+    (point,) = found.points
+    timing = model.timing
+    assert (point.settle_steps, point.readout_tau) == (timing.settle_steps, timing.readout_tau)
+    got = np.concatenate(alone(model, model.graph, timing, data.test))
+    assert point.value == (got.argmax(axis=1) == y).mean()
+    assert "<svg" in found.to_html()
 
 
 def test_leaving_the_range_of_training_is_remarked():

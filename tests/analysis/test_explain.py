@@ -11,7 +11,7 @@ from spiking_lmu import datasets
 from spiking_lmu.analysis.explain import advise, explain
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.conversion import convert, default_options, measure_activity
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
@@ -197,10 +197,11 @@ def test_another_kind_of_model_is_refused(saturating):
         (rate, "a rate model"),
         (replace(model, rate_graph=None), "no rate graph"),
         (replace(model, rate_graph=renamed), "population h"),
-        (replace(model, task="regression"), "regression"),
     ):
         with pytest.raises(SpecError, match=says):
             climbed(wrong, data)
+    with pytest.raises(DatasetError, match="expected regression at every step"):
+        climbed(replace(model, task="regression"), data)
 
 
 def test_advice_without_a_filter_names_one():

@@ -24,7 +24,7 @@ from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.conversion import Options, convert, measure_activity
 from spiking_lmu.datasets import Dataset
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
@@ -82,7 +82,7 @@ def test_each_point_is_a_deployment_of_its_own(name, made):
     model, x, y = spiking(made)
     target = get_target(name)
     found = traded(model, target, x, y, GRID)
-    assert (found.target, found.samples, found.rate_correct) == (name, 9, 9)
+    assert (found.target, found.samples, found.rate_value) == (name, 9, 1.0)
     assert len(found.points) == 9
     wanted = RATE.deploy(model, x.shape[1]).run(x).outputs[:, -1]
     for point in found.points:
@@ -94,7 +94,7 @@ def test_each_point_is_a_deployment_of_its_own(name, made):
         got = run.outputs[:, -1]
         assert point.steps == run.outputs.shape[1]
         correct = got.argmax(axis=1) == y
-        assert point.correct == correct.sum()
+        assert point.value == correct.mean()
         assert point.paired == mcnemar(correct, np.ones(9, bool))
         assert point.lost == 9 - correct.sum()
         total = sum(int(counts.sum()) for counts in run.spikes.values())
@@ -134,9 +134,10 @@ def test_batches_change_nothing_and_energy_grows():
 def test_what_cannot_be_traded_off_is_refused():
     model, x, y = spiking(dense)
     target = get_target("reference")
-    for other in (Model(model.rate), replace(model, task="regression")):
-        with pytest.raises(SpecError, match="spiking classifier"):
-            traded(other, target, x, y)
+    with pytest.raises(SpecError, match="a model that does not spike"):
+        traded(Model(model.rate), target, x, y)
+    with pytest.raises(DatasetError, match="data for classification"):
+        traded(replace(model, task="regression"), target, x, y)
     for bad in (((), (0.01,)), ((5,), ()), ((-1,), (0.01,)), ((5,), (-0.1,))):
         with pytest.raises(SpecError):
             Grid(*bad)
@@ -146,7 +147,8 @@ def point(steps, correct, n=1000, error=0.1, tau=0.01):
     """A point against a rate model that decides everything rightly."""
     right = np.arange(n) < correct
     paired = mcnemar(right, np.ones(n, bool))
-    return Point(steps, tau, steps, correct, paired, error, 10.0 * steps, {"loihi alone": None})
+    lost, joules = n - correct, {"loihi alone": None}
+    return Point(steps, tau, steps, correct / n, paired, lost, lost, error, 10.0 * steps, joules)
 
 
 CURVE = [
@@ -189,21 +191,19 @@ def test_pick_of_few_points():
 def test_what_picks_promise(values):
     points = [point(steps, correct, 40, error) for steps, correct, error in values]
     best, knee, fastest = (pick(points, how) for how in ("best", "knee", "fastest"))
-    assert best.correct == max(p.correct for p in points)
-    assert not any(
-        p.correct == best.correct and p.relative_error < best.relative_error for p in points
-    )
-    assert 40 * 0.005 >= best.correct - fastest.correct >= 0
-    assert fastest.steps == min(p.steps for p in points if best.correct - p.correct <= 0.2)
+    assert best.lost == min(p.lost for p in points)
+    assert not any(p.lost == best.lost and p.relative_error < best.relative_error for p in points)
+    assert 40 * 0.005 >= fastest.lost - best.lost >= 0
+    assert fastest.steps == min(p.steps for p in points if p.lost - best.lost <= 0.2)
     front = pareto_front(points)
     assert knee in front
-    assert not any(p.steps <= q.steps and p.correct > q.correct for p in points for q in front)
+    assert not any(p.steps <= q.steps and p.lost < q.lost for p in points for q in front)
 
 
 @pytest.mark.parametrize("narrow", [False, True])
 def test_the_picture_says_what_it_shows(narrow):
     points = [replace(p, joules={"loihi alone": 1e-7 * p.steps}) for p in CURVE]
-    found = Tradeoff("loihi", 1000, 1000, tuple(points))
+    found = Tradeoff("loihi", 1000, 1.0, tuple(points))
     text = tradeoff_plot(found, "t", device="loihi alone", narrow=narrow)
     root = ElementTree.fromstring(text)
     label = root.get("aria-label")

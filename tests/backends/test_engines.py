@@ -1,6 +1,7 @@
 """The batched engines of ``reference`` and ``loihi``: what they build, feed, flag and hold."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from spiking_lmu.backends import engines, feeding, registry, rounding
 from spiking_lmu.backends.batched import extract, simulator
 from spiking_lmu.backends.batched.feeds import FrontEndFeed
 from spiking_lmu.backends.contract import small_lmu
+from spiking_lmu.backends.engines import EngineRun
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.task import Task
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.targets.loihi import deployment as loihi
 from spiking_lmu.targets.reference import engines as reference
@@ -86,6 +89,24 @@ def test_a_sample_on_the_threshold_runs_again(name, kind, compiled):
     np.testing.assert_array_equal(run.spikes["h"], stock.spikes["h"])
     np.testing.assert_array_equal(run.outputs[1], stock.outputs[1])
     assert run.spikes["h"].min() > 0
+
+
+@pytest.mark.parametrize(
+    ("task", "again"),
+    [("classification last", []), ("classification every", [1]), ("regression every", [])],
+)
+def test_each_decision_that_could_hinge_on_rounding_is_looked_at(task, again):
+    """Two outputs are equal at the end of the first of three inputs, in one sample."""
+    model, _ = on_the_threshold("lif")
+    model = replace(model, task=Task.parse(task), timing=Timing(4, 2))
+    outputs = np.zeros((2, 14, 2))
+    outputs[..., 0] = 1.0
+    outputs[1, 3] = 0.5
+    # Between the ends of presentations nothing is decided.
+    outputs[0, 4] = 0.5
+    with target("reference").deploy(model, 3) as deployment:
+        near = deployment._near_rounding(EngineRun(outputs, {}, None, np.zeros(2, bool)))
+    assert near.tolist() == again
 
 
 def one_ulp(monkeypatch, sign):

@@ -141,11 +141,11 @@ def test_what_does_not_fit_together_is_said_in_one_line(tmp_path, capsys, argume
     assert error.count("\n") == 1
 
 
-def test_a_model_that_does_not_classify_is_refused_before_the_search(tmp_path, pictures, capsys):
+def test_data_of_another_task_are_refused_before_the_search(tmp_path, pictures, capsys):
     source = tmp_path / "rate.slmu"
     save(replace(two_layers(), task="regression"), source)
     command = ["convert", str(source), "-o", str(tmp_path / "s.slmu"), "--calibrate"]
     assert main([*command, "--target", "reference", "--data", "mnist"]) == 1
     error = capsys.readouterr().err
-    assert "a model for regression" in error
+    assert "expected regression at every step" in error
     assert error.count("\n") == 1

@@ -69,7 +69,7 @@ def test_a_ladder_is_safe_as_json(parts):
     document = json.loads(parts[0][0].to_json())
     assert document["blamed"] == "spikes"
     assert document["rungs"][0]["step"] is None
-    assert document["rungs"][-1]["accuracy"]["n"] == SAMPLES
+    assert document["rungs"][-1]["score"]["n"] == SAMPLES
     (layer,) = document["rungs"][-1]["layers"]
     assert sum(layer["histogram"]) == SAMPLES * 128
 

@@ -27,7 +27,7 @@ class Counts:
     samples
         So many were counted.
     steps
-        Simulation steps of a sample.
+        Simulation steps of a sample, the mean where samples differ in length.
     spikes
         Mean spikes of a sample by population.
     placement
@@ -39,7 +39,7 @@ class Counts:
 
     target: str
     samples: int
-    steps: int
+    steps: float
     spikes: Mapping[str, float]
     placement: Mapping[str, str]
     host_spikes: Mapping[str, float] | None = None
@@ -64,7 +64,7 @@ def counts_of(outcome: Outcome) -> Counts:
     return Counts(
         outcome.target,
         len(outcome.indices),
-        outcome.steps,
+        outcome.mean_steps,
         {name: float(counts.mean()) for name, counts in outcome.spikes.items()},
         dict(outcome.placement),
         None if sent is None else {name: float(counts.mean()) for name, counts in sent.items()},
@@ -101,7 +101,7 @@ def read_counts(path: str | Path, model: Model) -> tuple[Counts, ...]:
         Counts(
             row.target,
             row.n,
-            row.steps,
+            row.mean_steps or row.steps,
             {name: float(count) for name, count in row.spikes_per_sample_by_population.items()},
             row.placement,
             row.host_spikes_per_sample_by_connection,

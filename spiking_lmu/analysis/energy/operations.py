@@ -72,7 +72,7 @@ class Operations:
     Parameters
     ----------
     steps
-        Simulation steps of a sample.
+        Simulation steps of a sample, the mean where samples differ in length.
     projections
         Synaptic operations, projection by projection.
     spiking_updates, rate_updates
@@ -92,7 +92,7 @@ class Operations:
         for the spikes of on/off neurons, and updates of these neurons on the host.
     """
 
-    steps: int
+    steps: float
     projections: tuple[ProjectionOperations, ...]
     spiking_updates: float
     rate_updates: float
@@ -136,14 +136,14 @@ class Operations:
 
 def count_operations(
     graph: Graph,
-    steps: int,
+    steps: float,
     spikes: Mapping[str, float] = NOTHING,
     shares: Mapping[str, float] = NOTHING,
     *,
     last_step_only: bool = False,
     host_spikes: Mapping[str, float] | None = None,
 ) -> Operations:
-    """Count the operations of one sample of ``steps`` steps.
+    """Count the operations of one sample of ``steps`` steps, or of their mean over samples.
 
     Every value counts once for each step in which it was put out, and every population is
     computed at every step, as all targets do.  Effective counts are exact where the neurons of
@@ -206,7 +206,7 @@ def count_operations(
     )
 
 
-def _coding(graph: Graph, steps: int, host_spikes: Mapping[str, float]) -> tuple[float, float]:
+def _coding(graph: Graph, steps: float, host_spikes: Mapping[str, float]) -> tuple[float, float]:
     """Synops of on/off neurons' spikes, and the updates of these neurons.
 
     Each number has a pair of them (nengo-loihi 1.1.0, ``builder/connection.py``,
@@ -248,8 +248,13 @@ def _idle(population: Population, updates: float, rows: list[ProjectionOperation
     return max(0.0, updates - arriving)
 
 
-def active_shares(graph: Graph, x: Array, timing: Timing | None = None) -> dict[str, float]:
+def active_shares(
+    graph: Graph, x: Array, timing: Timing | None = None, lengths: Array | None = None
+) -> dict[str, float]:
     """Share of nonzero outputs of each population on inputs of shape (batch, inputs, size).
+
+    ``lengths`` are the inputs of each sample, if they differ: padding, which may be silent, does
+    not count.
 
     Raises
     ------
@@ -264,7 +269,9 @@ def active_shares(graph: Graph, x: Array, timing: Timing | None = None) -> dict[
             nonzero[name] += int(np.count_nonzero(outputs))
             total[name] += outputs.size
 
-    run_reference(graph, x, timing, observe)
+    ends = np.full(len(x), x.shape[1]) if lengths is None else np.asarray(lengths)
+    for last in np.unique(ends).tolist():
+        run_reference(graph, x[ends == last, :last], timing, observe)
     return {name: nonzero[name] / total[name] for name in nonzero}
 
 
@@ -295,7 +302,7 @@ def _remembered(graph: Graph) -> set[str]:
 
 
 def _activation_sparsity(
-    updates: Mapping[str, int],
+    updates: Mapping[str, float],
     spiking: set[str],
     spikes: Mapping[str, float],
     shares: Mapping[str, float],

@@ -120,7 +120,7 @@ def energy_report(
         operations = count_operations(model.graph, run.steps, run.spikes, shares, host_spikes=sent)
         entries.append(_entry(run.target, model, run, operations, devices))
     timing = model.timing
-    inputs = max(1, (runs[0].steps - timing.settle_steps) // timing.steps_per_input)
+    inputs = max(1.0, (runs[0].steps - timing.settle_steps) / timing.steps_per_input)
     rate = count_operations(model.rate, inputs, shares=shares)
     entries.append(_entry(RATE, model, None, rate, devices))
     last = count_operations(model.rate, inputs, shares=shares, last_step_only=True)
@@ -133,7 +133,7 @@ def energy_report(
 
 
 def folded_operations(
-    graph: Graph, inputs: int, shares: Mapping[str, float] = NOTHING
+    graph: Graph, inputs: float, shares: Mapping[str, float] = NOTHING
 ) -> Operations | None:
     """Of the last answer of a rate graph, with its linear memory as one product; None without one.
 

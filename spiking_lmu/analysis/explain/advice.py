@@ -8,8 +8,10 @@ from math import exp
 
 import numpy as np
 
+from spiking_lmu.conversion.convert import gathers
 from spiking_lmu.graph.model import Model
 
+from ..metrics import metric_of
 from .ladder import Ladder, Step
 from .layers import HiddenLayer
 from .rungs import RESPONSE, SPIKES, TIMING
@@ -105,39 +107,52 @@ def _response(model: Model, step: Step) -> Iterator[Advice]:
         )
 
 
+def _waiting(model: Model) -> tuple[str, int]:
+    """The option that says how long an answer has to form, and its steps."""
+    timing = model.timing
+    if model.task.every or gathers(model.rate):
+        return "steps_per_input", timing.steps_per_input
+    return "settle_steps", timing.settle_steps
+
+
 def _timing(model: Model, step: Step) -> Iterator[Advice]:
     timing = model.timing
-    settle = timing.settle_steps * timing.dt
+    option, waits = _waiting(model)
+    settle = waits * timing.dt
     if timing.readout_tau and settle < SETTLED * timing.readout_tau:
         seen = 1 - exp(-settle / timing.readout_tau)
         tau = _round(settle / SETTLED)
         what = (
             f"the readout's filter of {1000 * timing.readout_tau:g} ms has come {seen:.0%} of its "
-            f"way in {timing.settle_steps} steps to settle"
+            f"way in {waits} " + ("steps to settle" if option == "settle_steps" else "steps")
         )
         if settle >= SETTLED * SHORTEST_READOUT:
             steps = int(np.ceil(SETTLED * timing.readout_tau / timing.dt))
-            fix = f"lower readout_tau to {tau:g}, or raise settle_steps to {steps}"
+            fix = f"lower readout_tau to {tau:g}, or raise {option} to {steps}"
             yield Advice(step.name, what, fix, {"readout_tau": tau})
         else:
             tau = min(timing.readout_tau, USUAL_READOUT)
             steps = int(np.ceil(SETTLED * tau / timing.dt))
-            fix = f"try readout_tau={tau:g} settle_steps={steps}"
-            yield Advice(step.name, what, fix, {"readout_tau": tau, "settle_steps": steps})
+            fix = f"try readout_tau={tau:g} {option}={steps}"
+            yield Advice(step.name, what, fix, {"readout_tau": tau, option: steps})
     # Synapses are in series with one another and with the time that there is.
-    time = (timing.steps_per_input + timing.settle_steps) * timing.dt
+    settling = timing.settle_steps if option == "settle_steps" else 0
+    time = (timing.steps_per_input + settling) * timing.dt
     taus = sorted({p.tau for p in model.graph.projections if p.tau}, reverse=True)
     if taus and time < SETTLED * taus[0]:
         tau = _round(time / SETTLED / 2)
-        what = f"a synapse of {1000 * taus[0]:g} ms, and {1000 * time:g} ms for the last input"
-        fix = f"lower synapse_tau to {tau:g}, or raise steps_per_input and settle_steps"
+        which = "each input" if option == "steps_per_input" else "the last input"
+        what = f"a synapse of {1000 * taus[0]:g} ms, and {1000 * time:g} ms for {which}"
+        more = " and settle_steps" if option == "settle_steps" else ""
+        fix = f"lower synapse_tau to {tau:g}, or raise steps_per_input{more}"
         yield Advice(step.name, what, fix, {"synapse_tau": tau})
 
 
 def _spikes(model: Model, step: Step) -> Iterator[Advice]:
     timing = model.timing
-    # A lowpass averages over about two time constants.
-    window = 2 * timing.readout_tau or timing.dt
+    option, waits = _waiting(model)
+    # A lowpass averages over about two time constants; what is gathered, over a presentation.
+    window = 2 * timing.readout_tau or (waits * timing.dt if gathers(model.rate) else timing.dt)
     for layer in step.layers:
         usual = _usual_rate(model, layer)
         if usual is None:
@@ -152,15 +167,22 @@ def _spikes(model: Model, step: Step) -> Iterator[Advice]:
         if rate > 1.2 * usual:
             yield Advice(step.name, what, f"raise max_rate to about {rate:g}", {"max_rate": rate})
             continue
+        if gathers(model.rate):
+            fix = f"show each input for longer: steps_per_input={2 * waits}"
+            yield Advice(step.name, what, fix, {"steps_per_input": 2 * waits})
+            continue
         tau = 2 * timing.readout_tau or USUAL_READOUT
-        settle = 2 * timing.settle_steps or int(np.ceil(SETTLED * tau / timing.dt))
-        fix = f"average for longer: readout_tau={tau:g} settle_steps={settle}"
-        yield Advice(step.name, what, fix, {"readout_tau": tau, "settle_steps": settle})
+        longer = max(2 * waits, int(np.ceil(SETTLED * tau / timing.dt)))
+        if option == "settle_steps" and waits:
+            longer = 2 * waits
+        fix = f"average for longer: readout_tau={tau:g} {option}={longer}"
+        yield Advice(step.name, what, fix, {"readout_tau": tau, option: longer})
 
 
 def _unknown(step: Step) -> Advice:
-    lost = -step.step.difference if step.step else 0.0
-    cost = f"costs {lost:.1f} points" if lost > 0 else f"leaves an output error of {step.error:.0%}"
+    metric, lost = metric_of(step.score), -step.gain
+    size = f"{lost:.1f} points" if metric.points else f"{lost:.3g} {metric.label}"
+    cost = f"costs {size}" if lost > 0 else f"leaves an output error of {step.error:.0%}"
     return Advice(
         step.name,
         f"{step.change}: this {cost}",

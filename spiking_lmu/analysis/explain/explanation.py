@@ -56,7 +56,7 @@ def explain(
     Parameters
     ----------
     model
-        A spiking classifier with the rate graph that it was converted from.
+        A spiking model with the rate graph that it was converted from.
     data
         Samples, such as ``data.test``.
     samples

@@ -15,14 +15,25 @@ from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.reference import check_input
+from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.runner import Job, RunTask
 from spiking_lmu.runs.service import RunService
 
-from ..fitting import require_one_length
-from ..statistics import Paired, mcnemar, relative_error
+from ..fitting import require_fit
+from ..metrics import (
+    Difference,
+    Metric,
+    Score,
+    answers_alone,
+    gained,
+    latency,
+    metric_of,
+    paired_with,
+    score_of,
+)
+from ..statistics import Accuracy, Paired, relative_error
 from .layers import HiddenLayer, layers, sources
-from .reading import LayerReading, Reading, hidden
+from .reading import LayerReading, hidden
 from .rungs import CHANGES, RATE_MODEL, RungTarget
 
 #: Of the outputs' spread: decisions have little to spare when a rung adds so much error.
@@ -38,31 +49,46 @@ class Step:
     name, change
         As in `Rung`.
     outputs
-        At the last step, (samples, outputs).
-    correct
-        Which samples were decided rightly, bool (samples,).
+        At the last step, (samples, outputs); or (samples, inputs, outputs) with an answer at
+        every input.
+    score
+        By the task's metric.
     step, total
         Against the rung before and against the rate model; None on the first rung.
     error
-        RMS distance of the outputs from the rate model's, over their spread; the mean of
-        each sample's outputs plays no part, since it decides nothing.
+        RMS distance of the outputs from the rate model's, over their spread.  Of a
+        classification the mean of an answer's outputs plays no part, since it decides nothing;
+        of a regression the spread is that of each output about its own mean.
+    late
+        How many inputs later than the rate model's the answers come.
     layers
-        Empty for the rate model.
+        Empty for the rate model.  They are looked at at the end of each sample.
     """
 
     name: str
     change: str
     outputs: Array
-    correct: Array
-    step: Paired | None
-    total: Paired | None
+    score: Accuracy | Score
+    step: Paired | Difference | None
+    total: Paired | Difference | None
     error: float
+    late: int
     layers: tuple[HiddenLayer, ...]
 
     @property
-    def accuracy(self) -> float:
-        """Share of samples that are decided rightly."""
-        return float(self.correct.mean())
+    def value(self) -> float:
+        """Of the metric, such as the share of samples that are decided rightly."""
+        return self.score.value
+
+    @property
+    def gain(self) -> float:
+        """Against the rung before, in points or units of the metric; a loss is below 0."""
+        return 0.0 if self.step is None else gained(self.step)[0]
+
+    @property
+    def loses(self) -> bool:
+        """Whether this rung alone loses more than chance explains."""
+        return self.step is not None and gained(self.step)[2] < 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +107,23 @@ class Ladder:
         return next(step for step in self.steps if step.name == name)
 
     @property
+    def metric(self) -> Metric:
+        """What all rungs are judged by."""
+        return metric_of(self.steps[0].score)
+
+    @property
     def blamed(self) -> Step | None:
         """The rung to look at first; None if nothing is lost that could be told from chance.
 
-        It is the one that loses most points, if that is more than chance explains (the
+        It is the one that loses most, if that is more than chance explains (the
         interval of its step excludes 0); else, where the target as a whole loses, the one on
         which the outputs move farthest away from the rate model's.
         """
-        rungs = [s for s in self.steps if s.step is not None]
-        losing = [s for s in rungs if s.step is not None and s.step.high < 0]
+        losing = [step for step in self.steps if step.loses]
         if losing:
-            return min(losing, key=lambda s: s.step.difference if s.step else 0.0)
+            return min(losing, key=lambda step: step.gain)
         last = self.steps[-1].total
-        if last is None or last.high >= 0:
+        if last is None or not gained(last)[2] < 0:
             return None
         return self._farthest
 
@@ -117,7 +147,7 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
     name
         The model's, for the report.
     model
-        A spiking model for classification, with its rate graph.
+        A spiking model, with its rate graph.
     job
         The target, with the options under which all of its rungs run.
 
@@ -129,22 +159,23 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
         The target refuses the model.
     """
     _check(model)
-    check_input(model.graph, data.x[:1])
-    require_one_length("explain", data)
+    require_fit(name, model, data)
     target, inputs = job.target, data.x.shape[1]
     rungs = [(rung, change, RungTarget(target, rung)) for rung, change in CHANGES.items()]
     for rung in target.rungs(model, inputs, seed=service.settings.seed):
         rungs.append((rung.name, rung.change, RungTarget(target, rung.name)))
     activity: dict[str, Array] = {}
     steps: list[Step] = []
+    whole = data if job.samples is None else data.subset(np.arange(job.samples))
+    answers = inputs if model.task.every else 1
     for rung_name, change, place in [*rungs, (target.name, "all that is left", target)]:
-        measure = LayerReading(inputs, rate=rung_name == RATE_MODEL)
+        measure = LayerReading(answers, rate=rung_name == RATE_MODEL)
         # The simulator that verifies is the last rung's; the others are no one else's.
         own = job if place is target else replace(job, target=place, verify=0)
         label = f"{name} · {target.name} · rung {rung_name}"
         runner = service.run(RunTask(label, model, own, data, measure))
         reading = measure.reading(model, runner.rows())
-        steps.append(_step(rung_name, change, reading, data.y[: len(reading.outputs)], steps))
+        steps.append(_step(rung_name, change, reading.outputs, whole, steps))
         if measure.rate:
             activity = dict(reading.activity)
         else:
@@ -167,12 +198,10 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
 
 
 def _check(model: Model) -> None:
-    """Raise a SpecError unless ``model`` spikes, classifies, and has the layers of a rate graph."""
+    """Raise a SpecError unless ``model`` spikes and has the layers of a rate graph."""
     reason, rate = "", model.rate_graph
     if not model.graph.spiking:
         reason = "a rate model"
-    elif model.task.identity != "classification":
-        reason = f"a model for {model.task}"
     elif rate is None or rate.spiking:
         reason = "no rate graph in the model"
     elif (rate.input_size, rate.output_size) != (model.graph.input_size, model.graph.output_size):
@@ -186,27 +215,33 @@ def _check(model: Model) -> None:
         raise SpecError(
             "model to explain",
             got=reason,
-            expected="a spiking classifier with the rate graph that it was converted from",
+            expected="a spiking model with the rate graph that it was converted from",
             fix="convert the rate model again with spiking-lmu convert",
         )
 
 
-def _step(name: str, change: str, reading: Reading, y: Array, before: list[Step]) -> Step:
-    correct = reading.outputs.argmax(axis=1) == y
+def _step(name: str, change: str, outputs: Array, data: Dataset, before: list[Step]) -> Step:
+    task, y, lengths = data.task, data.y, data.lengths
+    score = score_of(task, y, outputs, lengths)
     if not before:
-        return Step(name, change, reading.outputs, correct, None, None, 0.0, ())
+        return Step(name, change, outputs, score, None, None, 0.0, 0, ())
+    first, last = before[0].outputs, before[-1].outputs
     return Step(
         name,
         change,
-        reading.outputs,
-        correct,
-        step=mcnemar(correct, before[-1].correct),
-        total=mcnemar(correct, before[0].correct),
-        error=_distance(reading.outputs, before[0].outputs),
+        outputs,
+        score,
+        step=paired_with(task, y, outputs, last, lengths),
+        total=paired_with(task, y, outputs, first, lengths),
+        error=_distance(task, *(answers_alone(task, o, lengths) for o in (outputs, first))),
+        late=latency(task, outputs, first, lengths),
         layers=(),
     )
 
 
-def _distance(outputs: Array, rate: Array) -> float:
-    ours, theirs = (o - o.mean(axis=1, keepdims=True) for o in (outputs, rate))
+def _distance(task: Task, outputs: Array, rate: Array) -> float:
+    if task.classifies:
+        ours, theirs = (o - o.mean(axis=1, keepdims=True) for o in (outputs, rate))
+    else:
+        ours, theirs = (o - rate.mean(axis=0) for o in (outputs, rate))
     return relative_error(ours, theirs)

@@ -27,7 +27,8 @@ class Reading:
     Parameters
     ----------
     outputs
-        At the last step, (samples, outputs).
+        At the last step, (samples, outputs); or at the end of each presentation,
+        (samples, inputs, outputs), where there is an answer at every input.
     activity
         Of each population of neurons, in the units of the rate network, through the readout's
         filter at the last step: (samples, size).
@@ -53,20 +54,20 @@ class LayerReading:
 
     Parameters
     ----------
-    inputs
-        Length of every sequence.
+    answers
+        So many a sample at most: 1, or the inputs of the longest.
     rate
         Of the rate graph, whose neurons have no spikes to count.
     """
 
-    inputs: int
+    answers: int = 1
     rate: bool = False
     batch = BATCH
 
     @property
     def key(self) -> dict[str, Any]:
-        """Name of the measure; the length is the data's."""
-        return {"layers": "rate" if self.rate else "spiking"}
+        """Name of the measure, and how many answers there are."""
+        return {"layers": "rate" if self.rate else "spiking", "answers": self.answers}
 
     @property
     def raster(self) -> bool:
@@ -76,13 +77,15 @@ class LayerReading:
     def width(self, model: Model) -> int:
         """Outputs, activity, rates."""
         sizes = sum(p.size for p in self._populations(model))
-        return model.graph.output_size + (sizes if self.rate else 2 * sizes)
+        return self.answers * model.graph.output_size + (sizes if self.rate else 2 * sizes)
 
     def rows(self, model: Model, run: Run) -> Array:
-        """Shape (samples, width)."""
+        """Shape (samples, width); answers of shorter samples end in zeros."""
         found = run.reading if isinstance(run, ReadingRun) else None
-        reading = read_run(model, self.inputs, run) if found is None else found
-        parts = [reading.outputs]
+        reading = read_run(model, run) if found is None else found
+        said = reading.outputs.reshape(len(reading.outputs), -1)
+        missing = self.answers * model.graph.output_size - said.shape[1]
+        parts = [np.pad(said, ((0, 0), (0, missing)))]
         for by_name in (reading.activity, reading.rates)[: 1 if self.rate else 2]:
             parts += [by_name[p.name] for p in self._populations(model)]
         return np.concatenate(parts, axis=1)
@@ -90,9 +93,11 @@ class LayerReading:
     def reading(self, model: Model, rows: Array) -> Reading:
         """The rows of all samples as a `Reading`."""
         names = [(p.name, p.size) for p in self._populations(model)]
-        sizes = [model.graph.output_size, *(size for _, size in names)]
+        sizes = [self.answers * model.graph.output_size, *(size for _, size in names)]
         sizes += [] if self.rate else [size for _, size in names]
         outputs, *rest = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
+        if model.task.every:
+            outputs = outputs.reshape(len(rows), self.answers, -1)
         found = [dict(zip((n for n, _ in names), rest[i:], strict=False)) for i in (0, len(names))]
         return Reading(outputs, found[0], {} if self.rate else found[1])
 
@@ -111,10 +116,20 @@ def window(timing: Timing, inputs: int) -> int:
     return min(timing.total_steps(inputs), max(last, SHORTEST_WINDOW))
 
 
-def read_run(model: Model, inputs: int, run: Run) -> Reading:
+def answers_in(model: Model, outputs: Array) -> Array:
+    """The answers among outputs of all steps: the last, or one for each input."""
+    if not model.task.every:
+        return outputs[:, -1]
+    timing = model.timing
+    inputs = (outputs.shape[1] - timing.settle_steps) // timing.steps_per_input
+    return outputs[:, timing.presentation_ends(inputs)]
+
+
+def read_run(model: Model, run: Run) -> Reading:
     """The same of what a target gave, from its rasters."""
     timing = model.timing
-    steps, dt = timing.total_steps(inputs), timing.dt
+    steps, dt = run.outputs.shape[1], timing.dt
+    inputs = (steps - timing.settle_steps) // timing.steps_per_input
     first = steps - window(timing, inputs)
     decay = lowpass_decay(timing.readout_tau, dt)
     # A spike of the last step counts with 1 - decay, one of k steps before decay**k of that.
@@ -128,4 +143,4 @@ def read_run(model: Model, inputs: int, run: Run) -> Reading:
             np.add.at(late[sample], neuron[step >= first], 1.0)
         activity[p.name] = filtered * p.spike_size(dt)
         rates[p.name] = late / ((steps - first) * dt)
-    return Reading(run.outputs[:, -1], activity, rates)
+    return Reading(answers_in(model, run.outputs), activity, rates)

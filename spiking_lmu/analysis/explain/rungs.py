@@ -17,6 +17,7 @@ import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.target import Deployment, Run, Target
+from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.cells import Cells
 from spiking_lmu.graph.front_end import split
@@ -26,7 +27,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import MakeStepper, check_input, run_reference
 from spiking_lmu.graph.timing import Timing, lowpass_decay
 
-from .reading import BATCH, Reading, ReadingRun, hidden, window
+from .reading import BATCH, Reading, ReadingRun, answers_in, hidden, window
 
 RATE_MODEL, RESPONSE, TIMING, SPIKES = (
     "rate model",
@@ -108,12 +109,12 @@ def without_synapses(model: Model) -> Model:
 
 
 class RateRung(Deployment):
-    """The rate graph, with the activity of its neurons after the last input."""
+    """The rate graph: its answers, and the activity of its neurons after the last input."""
 
     batch_size = BATCH
 
     def __init__(self, model: Model, inputs: int) -> None:
-        self._graph = model.rate
+        self._graph, self._every = model.rate, model.task.every
         self._short, self._fed = last_step_alone(model.rate, inputs)
         self.placement = {p.name: "numpy" for p in model.rate.populations}
 
@@ -124,10 +125,14 @@ class RateRung(Deployment):
         def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
             last.update(values)
 
-        fed = self._fed(check_input(self._graph, x))
-        outputs = run_reference(self._short, fed, observe=observe)
+        x = check_input(self._graph, x)
+        if self._every:
+            outputs = answers = run_rate(self._graph, x, observe=observe, batch=len(x))
+        else:
+            outputs = run_reference(self._short, self._fed(x), observe=observe)
+            answers = outputs[:, -1]
         activity = {p.name: last[p.name] for p in hidden(self._graph)}
-        reading = Reading(outputs[:, -1], activity, {})
+        reading = Reading(answers, activity, {})
         return ReadingRun(outputs, {}, perf_counter() - started, reading=reading)
 
 
@@ -178,7 +183,7 @@ class IdealRung(Deployment):
         outputs = run_reference(graph, fed, timing, observe, self._cells)
         seconds = self._late * timing.dt
         rates = {name: total / seconds for name, total in counts.items()}
-        reading = Reading(outputs[:, -1], filtered, rates)
+        reading = Reading(answers_in(self._model, outputs), filtered, rates)
         return ReadingRun(outputs, {}, perf_counter() - started, reading=reading)
 
     def _feed(self, x: Array) -> tuple[Graph, Array]:
