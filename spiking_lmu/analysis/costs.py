@@ -21,7 +21,6 @@ from .energy import (
     load_devices,
     read_counts,
 )
-from .fitting import require_fit
 from .samples import draw, name_of
 
 
@@ -72,7 +71,6 @@ def energy(
         counts = runs
     shares: dict[str, float] = {}
     if data is not None:
-        require_fit(name or name_of(model), model, data)
         drawn = draw(data, min(samples, len(data)), 0)
         shares = active_shares(model.rate, model.scaled(drawn.x), lengths=drawn.lengths)
     return replace(energy_report(model, counts, known, shares), model=name or name_of(model))
