@@ -1,5 +1,7 @@
 """Trained Legendre Memory Units, converted to spiking networks and compared across targets.
 
+::
+
     import spiking_lmu as sl
 
     rate = sl.load("psmnist-ff-relu")                # or sl.from_nengo_dl(network, simulator)
