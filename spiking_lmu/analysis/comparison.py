@@ -39,7 +39,7 @@ from .check import require_possible
 from .energy import EnergyReport, counts_of, energy_report, load_devices
 from .explain import Explanation
 from .explain.explanation import explained
-from .fitting import out_of_range, require_fit
+from .fitting import order_of_classes, out_of_range, require_fit
 from .metrics import METRIC, compared
 from .samples import Models, draw, named
 from .tradeoff import Tradeoff, run_tradeoff
@@ -270,7 +270,11 @@ class _Comparing:
             "models": {name: model.provenance for name, model in models.items()},
             **provenance,
         }
-        found = {out_of_range(model, data) for model in models.values()}
+        found = {
+            say(model, data)
+            for model in models.values()
+            for say in (order_of_classes, out_of_range)
+        }
         self._remarks = sorted(said for said in found if said)
         self._rate: dict[str, Outcome] = {}
         self._outcomes: list[Outcome] = []

@@ -48,6 +48,24 @@ def require_fit(name: str, model: Model, data: Dataset) -> None:
             )
 
 
+def order_of_classes(model: Model, data: Dataset) -> str:
+    """What to say if it is taken on trust which output is which class; empty if it is known.
+
+    A network from elsewhere does not name its outputs: where classes are not called 0, 1, 2, …
+    they could have been in another order when it was trained.
+    """
+    names = data.task.names
+    if not data.task.classifies or model.task.names:
+        return ""
+    if names == tuple(str(k) for k in range(len(names))):
+        return ""
+    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return (
+        f"the model does not name its classes: its outputs are taken for those of {data.what} "
+        f"in the order {shown}"
+    )
+
+
 def out_of_range(model: Model, data: Dataset) -> str:
     """What to say if data leave the range that the model was trained on; empty if they do not.
 

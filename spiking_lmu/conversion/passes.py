@@ -116,7 +116,7 @@ def _check_swaps(graph: Graph, spiking: str, activity: Activities) -> None:
                 f"population {population.name}",
                 got="no measured activity" if measured is None else "no activity on training data",
                 expected="activity on training data",
-                fix="name training data with data=, or check the trained weights",
+                fix="check the trained weights, or name training data with data=",
             )
 
 

@@ -9,6 +9,7 @@ step.  docs/nir.md says of each node what is exact and what is not.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from spiking_lmu.errors import ImportNetworkError, SpecError, SpikingLmuError, missing_extra
 from spiking_lmu.files.archive import Wanted, read_bytes, reading
+from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.graph.fold import cheaper, fold_linear
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
@@ -107,6 +109,8 @@ def to_nir(model: Model, path: str | Path | None = None) -> Any:
     SpecError
         Rate neurons, which NIR does not have; or delays of presentations that last several
         steps.
+    FileError
+        The folder is missing or cannot be written, or the disk is full.
     MissingExtraError
         The package ``nir`` is not installed.
 
@@ -119,7 +123,11 @@ def to_nir(model: Model, path: str | Path | None = None) -> Any:
     nir = _nir()
     made = _Writer(model, nir).build()
     if path is not None:
-        nir.write(str(path), made)
+        # HDF5 reads what it writes: in memory first.
+        content = io.BytesIO()
+        nir.write(content, made)
+        with write_atomically(path) as file:
+            file.write(content.getbuffer())
     return made
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import spiking_lmu as sl
-from spiking_lmu.analysis.fitting import out_of_range
+from spiking_lmu.analysis.fitting import order_of_classes, out_of_range
 from spiking_lmu.analysis.metrics import value_of
 from spiking_lmu.conversion.measure import activity_on
 from spiking_lmu.datasets import from_arrays
@@ -276,6 +276,20 @@ def test_leaving_the_range_of_training_is_remarked():
     said = out_of_range(model, far)
     assert "in 1 of 2 channels" in said
     assert "\n" not in said
+
+
+def test_classes_that_a_model_does_not_name_are_remarked():
+    """Labels 1, 2, 3 or words could be any of its outputs; 0, 1, 2 are what they are."""
+    data, model = random_data(3, "classification last", 2, 3, False, "f4")
+    unnamed = replace(model, task=sl.Task())
+    x, y = data.test.x, np.arange(len(data.test)) % 3
+    for labels, said in ((y, ""), (y + 5, "order 5, 6, 7"), (np.array(["c", "a", "b"])[y], "a, b")):
+        mine = from_arrays(x, labels, test=(x, labels)).test
+        assert (order_of_classes(unnamed, mine) != "") == bool(said)
+        assert said in order_of_classes(unnamed, mine)
+    result = sl.compare(unnamed, mine, ["reference"], progress=False, workers=1, samples=2)
+    assert any("does not name its classes" in remark for remark in result.remarks)
+    assert order_of_classes(model, data.test) == ""
 
 
 def test_activity_is_measured_without_padding():
