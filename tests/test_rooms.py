@@ -29,8 +29,8 @@ ARROWS = {
     },
     "targets": {"errors", "graph", "backends", "compat"},
 }
-ARROWS["report"] = {*ARROWS["analysis"], "analysis", "training"}
-ARROWS["cli"] = {*ARROWS["report"], "report", "importers", "api"}
+ARROWS["report"] = {*ARROWS["analysis"], "analysis", "training", "importers"}
+ARROWS["cli"] = {*ARROWS["report"], "report", "api"}
 ARROWS["api"] = set()
 #: The version, which pyproject.toml reads from there too.
 ALLOWED_OF_ALL = {"__version__"}

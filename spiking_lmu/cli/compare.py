@@ -32,6 +32,11 @@ def add_arguments(parser: Parser) -> None:
         metavar="TARGET=N",
         help="fewer samples on a slow target; repeatable",
     )
+    add_reports(parser)
+
+
+def add_reports(parser: Parser) -> None:
+    """Samples, when to stop, and what is written; the same for one target and for several."""
     parser.add_argument(
         "--until",
         metavar="POINTS",

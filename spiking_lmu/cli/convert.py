@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.errors import SpecError
 
-from .arguments import DATA_NAMES, add_import_arguments
+from .arguments import (
+    DATA_NAMES,
+    DEST,
+    Parser,
+    add_import_arguments,
+    add_target_options,
+    target_options,
+)
 
 if TYPE_CHECKING:
     from spiking_lmu.analysis.calibration import CalibrationResult
@@ -17,8 +24,9 @@ if TYPE_CHECKING:
     from spiking_lmu.graph.model import Model
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Arguments of the command."""
+def add_arguments(parser: Parser) -> None:
+    """Arguments of the command; those of targets are for the runs of a calibration."""
+    parser.add_late(add_target_options)
     parser.add_argument(
         "model", metavar="MODEL", help="a .slmu, .keras, .h5 or .npz file, or a shipped name"
     )
@@ -125,6 +133,7 @@ def run(options: Namespace) -> int:
 
     from spiking_lmu import datasets
     from spiking_lmu.analysis.choice import convert
+    from spiking_lmu.conversion.convert import feeds_back, rate_model
     from spiking_lmu.files.slmu import save
 
     from .common import require_folder, show
@@ -174,7 +183,7 @@ def run(options: Namespace) -> int:
         if "unmeasured" in record:
             why = record["unmeasured"]
             console.print(f"not measured, fixed times are taken ({why})", soft_wrap=True)
-        if feeds_back(spiking):
+        if feeds_back(rate_model(spiking)):
             console.print(FEEDS_BACK, soft_wrap=True)
     console.print(
         f"{options.output}: {neurons}; {_coded(spiking)}; {timing.steps_per_input} step(s) an "
@@ -247,12 +256,6 @@ FEEDS_BACK = (
 )
 
 
-def feeds_back(spiking: Model) -> bool:
-    """Whether neurons of the rate network reach a later input."""
-    graph = spiking.rate
-    return any(p.delay and graph[p.pre].neuron.kind != "linear" for p in graph.projections)
-
-
 def chosen(options: Namespace) -> dict[str, Any]:
     """The options of the conversion that were given."""
     from spiking_lmu.conversion import Options
@@ -265,6 +268,11 @@ def require_consistent(options: Namespace) -> None:
     """Raise a SpecError unless the options of a calibration fit together."""
     searching = ("pick", "calibration_samples", "workers", "cluster", "journal")
     given = [name for name in searching if getattr(options, name) is not None]
+    given += [
+        name.removeprefix(DEST)
+        for name, value in vars(options).items()
+        if name.startswith(DEST) and value is not None
+    ]
     if options.memory == "auto":
         if options.calibrate or options.bits is not None:
             name = "calibrate" if options.calibrate else "bits"
@@ -294,14 +302,18 @@ def require_consistent(options: Namespace) -> None:
 def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> CalibrationResult:
     from spiking_lmu import datasets
     from spiking_lmu.analysis.calibration import SAMPLES, calibrate, require_calibratable
+    from spiking_lmu.backends.registry import get_target
     from spiking_lmu.runs.service import RunSettings
 
     require_calibratable(model)
+    (target,) = (get_target(name) for name in options.target)
+    (of_target,) = target_options(options, [target])
     settings = RunSettings(
         seed=options.seed,
         workers=options.workers,
         cluster=options.cluster,
         journal=options.journal or options.output.with_suffix(".journal"),
+        options=of_target,
     )
     named = options.data
     data = (
@@ -312,7 +324,7 @@ def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> Cal
     return calibrate(
         model,
         data.train,
-        options.target[0],
+        target,
         pick=options.pick or "best",
         calibration_samples=options.calibration_samples or SAMPLES,
         training_samples=options.training_samples if options.data else None,

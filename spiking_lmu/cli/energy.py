@@ -23,6 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=20, help="how much of --data")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--markdown", type=Path, help="write the tables")
 
 
 def run(options: Namespace) -> int:
@@ -33,7 +34,7 @@ def run(options: Namespace) -> int:
 
     from .common import require_folder, write_and_show
 
-    require_folder(options.json)
+    require_folder(options.json, options.markdown)
     data = None if options.data is None else datasets.load(options.data, folder=options.folder).test
     found = energy(
         load_model(options.model),
@@ -43,5 +44,5 @@ def run(options: Namespace) -> int:
         samples=options.samples,
         name=Path(options.model).stem,
     )
-    write_and_show(found, options, json=options.json)
+    write_and_show(found, options, json=options.json, markdown=options.markdown)
     return 0

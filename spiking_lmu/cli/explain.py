@@ -16,6 +16,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--picture", type=Path, metavar="SVG", help="draw the ladder")
     parser.add_argument("--report", type=Path, help="write an HTML page")
     parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--markdown", type=Path, help="write the tables")
     add_samples(parser)
     parser.set_defaults(samples=200)
 
@@ -34,7 +35,7 @@ def run(options: Namespace) -> int:
     from .arguments import target_options
     from .common import command_line, preflight, require_folder, run_settings, write_and_show
 
-    require_folder(options.picture, options.json, options.report)
+    require_folder(options.picture, options.json, options.report, options.markdown)
     model, target = load_model(options.model), given_target(options.target)
     name = Path(options.model).stem
     require_spiking(name, model)
@@ -51,6 +52,6 @@ def run(options: Namespace) -> int:
         settings=replace(settings, options=chosen),
     )
     found.ladder.provenance.update(command=command_line(options), **environment())
-    paths = {"json": options.json, "html": options.report, "picture": options.picture}
-    write_and_show(found, options, **paths)
+    paths = {"json": options.json, "markdown": options.markdown, "html": options.report}
+    write_and_show(found, options, **paths, picture=options.picture)
     return 0

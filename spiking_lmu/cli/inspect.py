@@ -28,7 +28,8 @@ def run(options: Namespace) -> int:
 
     Numbers that are not finite are counted, and then complained about.
     """
-    from .parameter_table import printable
+    from spiking_lmu.report.parameter_table import printable
+
     from .sources import parameters_of
 
     source = parameters_of(options.file, options.network)
@@ -50,7 +51,7 @@ def run(options: Namespace) -> int:
 def _show(source: Source) -> None:
     from rich.console import Console
 
-    from .parameter_table import contents_table, table
+    from spiking_lmu.report.parameter_table import contents_table, table
 
     console = Console(highlight=False, markup=False)
     name, parameters = source.path.name, list(source.parameters.values())
@@ -80,7 +81,7 @@ def _show_model(console: Console, name: str, model: Model) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from .parameter_table import printable
+    from spiking_lmu.report.parameter_table import printable
 
     kind = "spiking" if model.graph.spiking else "rate"
     console.print("provenance (whole with --json):")
@@ -123,7 +124,7 @@ def _shortened(value: Any) -> Any:
 def _as_json(source: Source) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from .parameter_table import as_json
+    from spiking_lmu.report.parameter_table import as_json
 
     model = source.model
     return {

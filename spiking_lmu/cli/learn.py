@@ -75,7 +75,7 @@ def run(options: Namespace) -> int:
     ]
     record = {**learned.to_dict(), "command": command_line(options), "preset": options.preset}
     if options.plot is not None:
-        from spiking_lmu.training.online.delay_plot import plot_delay
+        from spiking_lmu.report.delay_plot import plot_delay
 
         plot_delay(learned, options.plot)
         lines.append(f"{options.plot}: input, ideal and output")

@@ -91,8 +91,8 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from spiking_lmu.files.slmu import save
+    from spiking_lmu.report.curve_plot import plot_curve
     from spiking_lmu.report.text import said
-    from spiking_lmu.training.curve import plot_curve
     from spiking_lmu.training.train import TrainingSettings, train
 
     from .common import command_line, require_folder

@@ -135,6 +135,11 @@ def _number(key: str, value: float | None) -> str:
     return f"{100 * value:.2f}" if key.endswith("accuracy") else f"{value:.4f}"
 
 
+def delay_headline(learned: LearnedDelay) -> str:
+    """What was learned where, and how well."""
+    return f"A delay learned on {learned.target}: normalised RMSE {learned.nrmse:.3f}"
+
+
 def delay_table(learned: LearnedDelay) -> Table:
     """The error by tenths of the simulation."""
     spec = learned.spec

@@ -35,13 +35,16 @@ from spiking_lmu.training.tuned import FineTuningResult
 
 from . import check_table, energy_table, html, json_report, ladder_words, markdown, table
 from .calibration_table import calibration_table
-from .canvas import as_file
+from .canvas import as_file, to_svg
 from .choice_table import choice_table
 from .cores import draw_cores
+from .curve_plot import draw_curve
+from .delay_plot import draw_delay
 from .explanation import as_sections, chip_of
 from .json_report import json_safe
 from .ladder_plot import waterfall
 from .learning_words import (
+    delay_headline,
     delay_record,
     delay_table,
     line_delay_record,
@@ -301,6 +304,11 @@ def _energy_rows(report: EnergyReport) -> list[dict[str, Any]]:
     ]
 
 
+def _curve(result: TrainingResult) -> str:
+    figure = draw_curve(result.curve, plain(result.data))
+    return as_file(to_svg(figure, "curve", said(result.score)))
+
+
 VIEWS: dict[type, View] = {
     Comparison: View(
         headline=lambda c: headline(rows(c)),
@@ -360,12 +368,14 @@ VIEWS: dict[type, View] = {
         headline=lambda t: f"Trained on {plain(t.data)}; {said(t.score)}",
         parts=lambda t: [training_table(t)],
         numbers=lambda t: t.model.provenance["training"],
+        picture=_curve,
         rows=lambda t: t.curve,
     ),
     LearnedDelay: View(
-        headline=lambda d: f"A delay learned on {d.target}: normalised RMSE {d.nrmse:.3f}",
+        headline=delay_headline,
         parts=lambda d: [delay_table(d)],
         numbers=delay_record,
+        picture=lambda d: as_file(to_svg(draw_delay(d), "delay", delay_headline(d))),
         rows=lambda d: [{"tenth": i + 1, "nrmse": v} for i, v in enumerate(d.by_tenth)],
     ),
     LineDelay: View(

@@ -83,6 +83,7 @@ def test_the_command_calibrates_and_records(tmp_path, pictures, capsys):
     training = {"settings": {"data": "mnist", "held_out": 0}}
     save(replace(two_layers(), provenance={"training": training}), source)
     command = ["convert", str(source), "--calibrate", "--target", "reference", "-o", str(made)]
+    command += ["--workers", "1"]
     assert main([*command, "--calibration-samples", "10", "--readout-tau", "0.02"]) == 0
     printed = capsys.readouterr().out
     assert "→" in printed
@@ -101,7 +102,8 @@ def test_the_command_calibrates_and_records(tmp_path, pictures, capsys):
     assert rates == chosen["rates"]
     # Every option is given: one run, and nothing left to choose.
     fixed = ["--max-rate", "300", "--settle-steps", "30", "--calibration-samples", "4"]
-    assert main([*command, *fixed, "--readout-tau", "0.02", "--pick", "knee"]) == 0
+    fixed += ["--readout-tau", "0.02", "--pick", "knee", "--engine", "stock"]
+    assert main([*command, *fixed]) == 0
     model = load(made)
     assert (model.timing.settle_steps, model.timing.readout_tau) == (30, 0.02)
     assert model.provenance["conversion"]["options"]["max_rate"] == 300
@@ -129,6 +131,8 @@ def test_samples_that_were_held_out_are_preferred(pictures):
         (["--calibrate", "--target", "reference", "--target", "loihi"], "2 targets"),
         (["--pick", "best"], "without --calibrate"),
         (["--calibration-samples", "3"], "without --calibrate"),
+        (["--engine", "stock"], "--engine: got without --calibrate"),
+        (["--calibrate", "--target", "reference", "--engine", "warp"], "--engine"),
         (["--calibrate", "--target", "reference"], "--data"),
     ],
 )

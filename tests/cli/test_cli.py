@@ -117,7 +117,8 @@ def test_inspect_shows_every_projection(small, capsys):
 
 
 def test_run_prints_one_target(small, capsys):
-    assert main(["run", "spiking.slmu", "--samples", "2"]) == 0
+    assert main(["run", "spiking.slmu", "--samples", "2", "--json", "run.json"]) == 0
+    assert json.loads((small / "run.json").read_text())["rows"][1]["target"] == "reference"
     assert "reference" in capsys.readouterr().out
 
 

@@ -17,9 +17,9 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.importers import from_nengo_dl
+from spiking_lmu.report.curve_plot import plot_curve
 from spiking_lmu.training import feedforward, recurrent
 from spiking_lmu.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint
-from spiking_lmu.training.curve import plot_curve
 from spiking_lmu.training.images import shifted
 from spiking_lmu.training.loop import Schedule, fit
 

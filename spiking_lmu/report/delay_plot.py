@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spiking_lmu.files.writing import write_atomically
+from spiking_lmu.training.online.delay import LearnedDelay
 
-from .delay import LearnedDelay
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Seconds that each of the two panels shows, at most.
 SHOWN = 10.0
@@ -24,6 +27,16 @@ def plot_delay(learned: LearnedDelay, path: Path) -> None:
     FileError
         The folder cannot be written.
     """
+    figure = draw_delay(learned)
+    kind = path.suffix.lstrip(".").lower() or "svg"
+    # The creation date would make equal pictures differ.
+    metadata = {"Date": None} if kind == "svg" else {}
+    with write_atomically(path) as file:
+        figure.savefig(file, format=kind, dpi=120, metadata=metadata)
+
+
+def draw_delay(learned: LearnedDelay) -> Figure:
+    """Two panels: learning from zero, and learning switched off."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -59,8 +72,4 @@ def plot_delay(learned: LearnedDelay, path: Path) -> None:
     figure.suptitle(
         f"{spec.neurons:,} neurons on {learned.target} learn a delay of {spec.delay:g} s"
     )
-    kind = path.suffix.lstrip(".").lower() or "svg"
-    # The creation date would make equal pictures differ.
-    metadata = {"Date": None} if kind == "svg" else {}
-    with write_atomically(path) as file:
-        figure.savefig(file, format=kind, dpi=120, metadata=metadata)
+    return figure

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spiking_lmu.files.writing import write_atomically
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def plot_curve(curve: list[dict[str, float]], title: str, path: Path) -> None:
-    """Draw error or loss by epoch, on training and held-out samples, as an SVG file."""
+    """Draw error or loss by epoch, on training and held-out samples, as an SVG file.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written.
+    """
+    figure = draw_curve(curve, title)
+    with write_atomically(path) as file:
+        figure.savefig(file, format="svg")
+
+
+def draw_curve(curve: list[dict[str, float]], title: str) -> Figure:
+    """Error of images, or loss, by epoch."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -41,5 +58,4 @@ def plot_curve(curve: list[dict[str, float]], title: str, path: Path) -> None:
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False)
-    with write_atomically(path) as file:
-        figure.savefig(file, format="svg")
+    return figure
