@@ -7,7 +7,8 @@ of those the one with the fewest spikes.  In order,
    at zero; where decisions hardly change, it is converted like a feedforward one;
 2. level coding (:mod:`spiking_lmu.conversion.levels`), which usually needs the fewest steps: 3, 5,
    7, 9, 17, 33 levels, each one cheap run of the rate network with rounded activations, until one
-   decides like the rate network;
+   decides so surely like the rate network that other samples will hardly show a loss; where up to
+   9 levels none does, the fewest that are within what is tolerated;
 3. the binary digits of what enters a chip, the same way;
 4. the candidate on the target itself, with a hundred samples;
 5. where no number of levels will do, rates over more and more steps, on the target.  Where level
@@ -65,9 +66,12 @@ if TYPE_CHECKING:
 #: Numbers of levels that are tried; from the last two on a network is fragile.
 LEVELS, FRAGILE = (3, 5, 7, 9, 17, 33), 17
 #: Binary digits that are tried of what enters a chip.
-DIGITS = (4, 5, 6)
+DIGITS = (6, 8)
 #: Share of equal decisions that the rate loop asks for; and the target, on fewer samples.
 AGREEMENT, AGREEMENT_ON_TARGET = 0.99, 0.97
+#: The same where no more levels than ``SURE_UP_TO`` reach it: on samples that the model did not
+#: learn, and on those that it did, which it decides more surely than others.
+SURE, SURE_OF_LEARNED, SURE_UP_TO = 0.995, 0.998, 9
 #: Points of accuracy, and of a regression the error over the spread of the rate model's answers.
 TOLERATE, TOLERATE_ERROR = 0.3, 0.10
 #: Decisions that change less than this without the recurrence do not need it.
@@ -75,7 +79,9 @@ IDLE = 0.01
 #: Fewest samples that anything is chosen by.
 LEAST = 20
 #: Samples that levels are fitted to, that candidates are judged by, and that the target runs.
-FITTED, JUDGED, CONFIRMED = 200, 500, 100
+FITTED, JUDGED, CONFIRMED = 200, 2000, 100
+#: Samples held out of training that are preferred to more that the model learned.
+ENOUGH = 500
 #: Multiplications that the rate loop may take for one candidate, about ten seconds of one core.
 LOOP_BUDGET = 6e10
 #: Settle steps of rate coding, and steps an input where the recurrence matters and has no filter.
@@ -408,7 +414,8 @@ def divide(
     Those to judge by are held out of the model's training, if there are enough of them.
     """
     rng, kept = np.random.default_rng(seed), held_out(model, data)
-    if judged <= kept <= len(data) - fitted:
+    if min(judged, ENOUGH) <= kept <= len(data) - fitted:
+        judged = min(judged, kept)
         learned = rng.permutation(len(data) - kept)
         return data.subset(learned[:fitted]), data.subset(
             len(data) - 1 - rng.permutation(kept)[:judged]
@@ -456,6 +463,8 @@ class _Judge:
         fitted = min(FITTED, len(data) // 2)
         judged = min(samples, len(data) - fitted, self._affordable(data))
         self.fit, self.held = divide(model, data, fitted, judged, seed)
+        unseen = len(data) - held_out(model, data)
+        self.learned = bool((self.held.indices < unseen).any())
         self.lengths = self.held.lengths
         self.x, self.fit_x = model.scaled(self.held.x), model.scaled(self.fit.x)
         self._plan = schedule(self.graph)
@@ -566,37 +575,50 @@ class _Judge:
         """The fewest levels and digits that will do; the best where none will."""
         given = {k: v for k, v in fixed.items() if v is not None and k != "code"}
         self._recording = record(self.graph, self.fit_x, self._plan)
-        best: tuple[Options, Candidate] | None = None
-        for count in [given["levels"]] if "levels" in given else LEVELS:
-            options = Options(code="level", **{**given, "levels": count})
-            fitted = self._fitted(count, options.per_unit)
-            found = self._loop(f"{count} levels", fitted, None)
-            if best is None or found.loss < best[1].loss:
-                best = options, found
-            if not found.passed:
+        counts = [given["levels"]] if "levels" in given else list(LEVELS)
+        found: dict[int, Candidate] = {}
+        for count in counts:
+            found[count] = self._loop(f"{count} levels", self._fitted(count, given), None)
+            # More levels cost spikes alone.
+            if found[count].passed and (self._surely(found[count]) or count >= SURE_UP_TO):
+                break
+        passed = [count for count, candidate in found.items() if candidate.passed]
+        sure = [count for count in passed if self._surely(found[count])]
+        least = min(found, key=lambda count: found[count].loss)
+        best = Options(code="level", **{**given, "levels": least}), found[least]
+        start = (sure or passed or [counts[-1] + 1])[0]
+        for count in [count for count in counts if count >= start]:
+            if count not in found:
+                found[count] = self._loop(f"{count} levels", self._fitted(count, given), None)
+            if not found[count].passed:
                 continue
-            options, found = self._digits(options, fitted, given)
-            if not found.passed:
+            options, written = self._digits(count, given)
+            if not written.passed:
                 continue
-            confirmed = self._on_target(found.what, options, target)
+            confirmed = self._on_target(written.what, options, target)
             best = options, confirmed
             if confirmed.passed:
-                return best
+                break
         return best
 
-    def _fitted(self, count: int, per_unit: bool) -> dict[str, Levels]:
+    def _surely(self, found: Candidate) -> bool:
+        """Whether so many decisions are equal that other samples will hardly show a loss."""
+        least = SURE_OF_LEARNED if self.learned else SURE
+        return found.agreement is None or found.agreement >= least
+
+    def _fitted(self, count: int, given: Mapping[str, Any]) -> dict[str, Levels]:
         assert self._recording is not None
+        per_unit = bool(given.get("per_unit", False))
         return {
             name: fit_levels(self.graph[name].neuron, outputs, count, per_unit=per_unit)
             for name, outputs in self._recording.outputs.items()
         }
 
-    def _digits(
-        self, options: Options, fitted: dict[str, Levels], given: Mapping[str, Any]
-    ) -> tuple[Options, Candidate]:
+    def _digits(self, count: int, given: Mapping[str, Any]) -> tuple[Options, Candidate]:
+        fitted, options = self._fitted(count, given), Options(code="level")
         for digits in [given["input_bits"]] if "input_bits" in given else DIGITS:
-            options = replace(options, input_bits=digits)
-            found = self._loop(f"{options.levels} levels, {digits} bits in", fitted, digits)
+            options = Options(code="level", **{**given, "levels": count, "input_bits": digits})
+            found = self._loop(f"{count} levels, {digits} bits in", fitted, digits)
             if found.passed:
                 break
         return options, found
