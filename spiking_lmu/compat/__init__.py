@@ -10,6 +10,7 @@ is mended here, in memory, and only where the installed versions need it::
                         filters with a passthrough                        nengo >= 4
                         a second TensorFlow, to look for a GPU            no GPU here
     import_nengo_loihi  ``np.array(copy=False)``, ``np.fromstring``       NumPy >= 2
+                        an import of TensorFlow that it has no use for    TensorFlow
 
 Importing ``spiking_lmu`` is enough: a plain ``import nengo_dl`` after it is mended too
 (:mod:`.hook`).  Everything in this package that needs one of the three gets it from here.
@@ -19,11 +20,9 @@ imports TensorFlow: which Keras ``tf.keras`` means is decided at that moment, fo
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import platform
 import sys
-import warnings
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -105,44 +104,31 @@ def import_nengo_dl() -> ModuleType:
     with quiet_import():
         patches.keras_2_engine()
         nengo_dl = _mended("nengo_dl")
+    # Where it was imported before the hook was there.
     patches.mend_linear_filter()
+    patches.tell_nengo_loihi()
     return nengo_dl
 
 
 def import_nengo_loihi() -> ModuleType:
     """nengo-loihi, with an emulator that runs on the installed NumPy.
 
-    nengo-loihi imports NengoDL by itself where it can, so a NengoDL that works here is
-    imported, and mended, first.  Without one the emulator works all the same; only
-    training with Loihi's neurons needs it.
+    TensorFlow and NengoDL, which only training with Loihi's neurons needs, are not imported with
+    it; once NengoDL is, it knows these neurons.
 
     Raises
     ------
     MissingExtraError
         If nengo-loihi is not installed.
-
-    Warns
-    -----
-    RuntimeWarning
-        If nengo-loihi was imported earlier and could not import NengoDL then: NengoDL
-        would train Loihi's neurons without their own gradients.
     """
     import_nengo()
     if not patches.installed("nengo_loihi"):
         raise missing_extra("nengo-loihi", "nengo_loihi", "loihi")
-    came_first = "nengo_loihi" in sys.modules
-    with contextlib.suppress(SpikingLmuError):
-        import_nengo_dl()
     with quiet_import():
         nengo_loihi = _mended("nengo_loihi")
+        # Where it was imported before the hook was there.
         patches.mend_nengo_loihi()
-    if came_first and "nengo_dl" in sys.modules and not sys.modules["nengo_loihi.compat"].HAS_DL:
-        warnings.warn(
-            "nengo-loihi was imported before spiking_lmu.compat and found no NengoDL: networks "
-            "run, but Loihi's neurons cannot be trained; call import_nengo_loihi() first",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        patches.tell_nengo_loihi()
     return nengo_loihi
 
 

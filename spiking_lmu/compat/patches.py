@@ -62,7 +62,7 @@ def keras_2_engine() -> str:
 
     Can go when NengoDL supports Keras 3.
     """
-    if "tensorflow" not in sys.modules and _tensorflow_version() >= (2, 16):
+    if _decides_on_keras():
         if not installed("tf_keras"):
             raise missing_extra("Keras 2", "tf_keras", "dl")
         os.environ[LEGACY_KERAS] = "1"
@@ -204,6 +204,51 @@ def mend_linear_filter() -> None:
     LinearFilterBuilder.build_pre = mended_build_pre
 
 
+@contextlib.contextmanager
+def nengo_dl_later() -> Iterator[None]:
+    """While nengo-loihi is imported, neither TensorFlow nor NengoDL is, if it was not before.
+
+    Upstream: nengo-loihi 1.1.0, ``nengo_loihi/compat.py`` imports both where it can: seconds, and
+    hundreds of megabytes, which the emulator has no use for.  Loihi's neurons trained in NengoDL
+    have; :func:`tell_nengo_loihi` connects the two as soon as both are there.  Where nengo-extras
+    is installed, whose builders of these neurons import NengoDL too, all is left as it is.
+
+    Can go when nengo-loihi imports them where they are used.
+    """
+    if installed("nengo_extras"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module("nengo_dl")
+        yield
+        return
+    if _decides_on_keras() and installed("nengo_dl") and installed("tf_keras"):
+        # Whoever imports TensorFlow next may want NengoDL after it.
+        os.environ[LEGACY_KERAS] = "1"
+    hidden = [name for name in ("tensorflow", "nengo_dl") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def tell_nengo_loihi() -> None:
+    """Connect nengo-loihi to a NengoDL that was imported after it, or that it did not find.
+
+    Upstream: nengo-loihi 1.1.0, ``nengo_loihi/neurons.py``, ``install_dl_builders`` tells NengoDL
+    how Loihi's neurons are trained, when one is made.  Ones made before NengoDL came are caught
+    up here.
+    """
+    neurons, nengo_dl = sys.modules.get("nengo_loihi.neurons"), sys.modules.get("nengo_dl")
+    if neurons is None or nengo_dl is None or neurons.HAS_DL:
+        return
+    import tensorflow as tf
+
+    for module in (sys.modules["nengo_loihi.compat"], neurons):
+        vars(module).update(HAS_TF=True, HAS_DL=True, tf=tf, nengo_dl=nengo_dl)
+    neurons.install_dl_builders()
+
+
 def mend_nengo_loihi() -> None:
     """Give nengo-loihi the NumPy 1 meaning of two calls.
 
@@ -235,6 +280,11 @@ class _View:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._seen, name)
+
+
+def _decides_on_keras() -> bool:
+    """Whether the next import of TensorFlow decides, by the environment, which Keras it has."""
+    return "tensorflow" not in sys.modules and _tensorflow_version() >= (2, 16)
 
 
 def _tensorflow_version() -> tuple[int, int]:

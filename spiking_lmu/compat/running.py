@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from importlib import import_module
 
@@ -27,13 +26,14 @@ def nengo_dl(execute: Execute) -> None:
         with patches.keras_engine_names(engine), patches.no_search_for_a_gpu():
             execute()
         patches.mend_linear_filter()
+        patches.tell_nengo_loihi()
 
 
 def nengo_loihi(execute: Execute) -> None:
-    """nengo-loihi imports TensorFlow, then NengoDL: where that works here, it comes first."""
+    """nengo-loihi does not import TensorFlow, and is told of NengoDL if that is there."""
     import_module("nengo")
-    with contextlib.suppress(ImportError):
-        import_module("nengo_dl")
     with quiet_import():
-        execute()
+        with patches.nengo_dl_later():
+            execute()
         patches.mend_nengo_loihi()
+        patches.tell_nengo_loihi()

@@ -41,7 +41,7 @@ READ = """
     (event,) = EventsFileIO("events").read_events().events
     assert (event["y"], event["x"], event["t"]) == (3, 5, 7)
     """
-# nengo-loihi imports TensorFlow if it can, which takes seconds and is not needed here
+# nengo-loihi by itself imports TensorFlow if it can, which takes seconds
 RAW = "import sys; sys.modules['tensorflow'] = None"
 MENDED = f"{RAW}; from spiking_lmu.compat import import_nengo_loihi; import_nengo_loihi()"
 
@@ -69,26 +69,30 @@ def test_event_files_are_read(tmp_path):
 
 
 @needs("nengo-loihi", "nengo-dl", "tensorflow")
-def test_nengo_loihi_before_compat_is_said():
-    done = ok(
+def test_nengo_dl_that_comes_later_knows_loihis_neurons():
+    ok(
         """
-        import sys, warnings
-        warnings.simplefilter("ignore")
-        sys.modules["nengo_dl"] = None
-        import nengo_loihi
-        del sys.modules["nengo_dl"]
-        del sys.modules["tensorflow"]
-        from spiking_lmu.compat import import_nengo_loihi, patches
-        import spiking_lmu.compat as compat
-        compat.import_nengo_dl = lambda: sys.modules.setdefault("nengo_dl", sys)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            assert import_nengo_loihi() is nengo_loihi
-        print([str(w.message) for w in caught])
-        """,
-        **{patches.LEGACY_KERAS: "1"},
+        import sys
+        from spiking_lmu.compat import import_nengo_dl, import_nengo_loihi
+        loihi = import_nengo_loihi()
+        assert not {"tensorflow", "nengo_dl"} & set(sys.modules)
+        neurons = loihi.neurons
+        neurons.LoihiLIF()
+        assert not neurons.install_dl_builders.installed
+        builders = import_nengo_dl().neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL
+        assert builders[neurons.LoihiLIF] is neurons.LoihiLIFBuilder
+        assert neurons.tf is sys.modules["tensorflow"] and loihi.compat.HAS_DL
+        """
     )
-    assert "found no NengoDL" in done.stdout
+
+
+@LOIHI
+def test_nengo_extras_has_nengo_loihi_import_what_it_needs(monkeypatch):
+    imported = []
+    monkeypatch.setattr(patches, "installed", lambda module: True)
+    monkeypatch.setattr(patches.importlib, "import_module", imported.append)
+    with patches.nengo_dl_later():
+        assert imported == ["nengo_dl"]
 
 
 def test_nengo_loihi_absent(monkeypatch):
