@@ -128,6 +128,7 @@ def import_nengo_loihi() -> ModuleType:
         nengo_loihi = _mended("nengo_loihi")
         # Where it was imported before the hook was there.
         patches.mend_nengo_loihi()
+        patches.mend_decode_neurons()
         patches.tell_nengo_loihi()
     return nengo_loihi
 

@@ -272,6 +272,33 @@ def mend_nengo_loihi() -> None:
         dvs.np = _View(np, fromstring=np.frombuffer)
 
 
+def mend_decode_neurons() -> None:
+    """Let nengo-loihi's neurons on the way to the chip be built without points to decode at.
+
+    Upstream: nengo-loihi 1.1.0, ``nengo_loihi/decode_neurons.py``, ``get_ensemble`` leaves
+    ``eval_points`` to nengo, whose default for d values is a singular value decomposition of a
+    random d x d matrix (nengo 4.1.0, ``nengo/dists.py``, ``random_orthogonal``): minutes for the
+    2,704 values of a small convolutional layer, and nothing is ever decoded from them.  Encoders,
+    gains and biases are given, so nothing else is drawn from the same generator.
+
+    Can go when nengo-loihi gives these ensembles points of their own.
+    """
+    import numpy as np
+    from nengo_loihi.decode_neurons import OnOffDecodeNeurons
+
+    get_ensemble = OnOffDecodeNeurons.get_ensemble
+    if getattr(get_ensemble, "mended", False):
+        return
+
+    def with_one_point(self: Any, dim: int, add_to_container: bool = True) -> Any:
+        ensemble = get_ensemble(self, dim, add_to_container=add_to_container)
+        ensemble.eval_points = np.zeros((1, dim))
+        return ensemble
+
+    with_one_point.mended = True  # type: ignore[attr-defined]
+    OnOffDecodeNeurons.get_ensemble = with_one_point
+
+
 class _View:
     """An object seen with some of its attributes replaced; the object itself is untouched."""
 

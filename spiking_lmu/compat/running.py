@@ -36,4 +36,5 @@ def nengo_loihi(execute: Execute) -> None:
         with patches.nengo_dl_later():
             execute()
         patches.mend_nengo_loihi()
+        patches.mend_decode_neurons()
         patches.tell_nengo_loihi()

@@ -24,6 +24,7 @@ from .passes import (
     add_synapses,
     clip_weights,
     fold_between_neurons,
+    large_layers_on_host,
     leaky_populations,
     scale_rates,
     swap_neurons,
@@ -375,6 +376,7 @@ def _rate_coded(
         graph = line_memory(graph, code, timing, options.synapse_tau)
     else:
         graph = add_synapses(graph, options.synapse_tau, options.steps_per_input, dt=options.dt)
+        graph = large_layers_on_host(graph)
     return graph, timing, known
 
 

@@ -34,6 +34,9 @@ BECOMES = {
 }
 #: How many times as many connections folding may take.
 MOST_CONNECTIONS = 8
+#: Neurons of a layer that numbers from the host may drive on a chip.  nengo-loihi holds a matrix of
+#: 2 n x n for n of them: a gigabyte for 8,192.
+MOST_FROM_HOST = 4096
 Activities = Mapping[str, Activity]
 #: Rates of single populations by name, in Hz.
 Rates = Mapping[str, float]
@@ -246,6 +249,20 @@ def add_synapses(
         populations.append(Population(copy, graph[source].size))
         projections.append(Projection(source, copy, tau=tau, name=f"{copy}_synapse"))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def large_layers_on_host(graph: Graph) -> Graph:
+    """Large layers that only numbers drive stay on the host of a target with a chip.
+
+    On a chip each of their neurons would need an axon pair for the number that drives it, and a
+    place to add up; on the host it sends its spikes.  What is computed is the same.
+    """
+    numbers = {p.name for p in graph.populations if p.neuron.kind == "linear"}
+    return graph.with_populations(
+        replace(p, on_host=True)
+        for p in graph.spiking
+        if p.size > MOST_FROM_HOST and {q.pre for q in graph.incoming(p.name)} <= numbers
+    )
 
 
 def clip_weights(graph: Graph, percentile: float) -> Graph:

@@ -27,6 +27,8 @@ CORES_A_CHIP, CHIPS, SPIKES_A_STEP = 128, 2, 50
 DYNAMICS, WEIGHTS = "chip dynamics", "quantised weights"
 #: A weight this many times the 99th percentile leaves four bits to nearly all others.
 OUTLIER = 8
+#: Numbers of one layer that can be sent to the chip.
+MOST_NUMBERS = 12_000
 #: Longest refractory period of a compartment, in steps.
 REFRACTORY_STEPS = 63
 
@@ -46,6 +48,7 @@ def problems(model: Model) -> list[Problem]:
     found = [
         *_neurons(model),
         *_plain_input(model.graph),
+        *_too_many_from_host(model.graph),
         *_currents(model),
         *_cores_too_full(model.graph, use),
         *_numbers(model, use),
@@ -67,6 +70,18 @@ def _neurons(model: Model) -> Iterator[Problem]:
                 f"{p.neuron.kind} neurons",
                 "spiking neurons or linear values",
                 "convert the model: spiking-lmu convert",
+            )
+
+
+def _too_many_from_host(graph: Graph) -> Iterator[Problem]:
+    """nengo-loihi holds a matrix of 2 n x n for n numbers on their way to the chip."""
+    for p in graph.on_chip:
+        if from_host(graph, p.name) and p.size > MOST_NUMBERS:
+            yield Problem(
+                p.name,
+                f"{p.size:,} numbers from the host",
+                f"{MOST_NUMBERS:,}, which take gigabytes to build",
+                "convert the model again: a layer of this size then stays on the host",
             )
 
 

@@ -68,6 +68,34 @@ def test_event_files_are_read(tmp_path):
     assert "fromstring" in emulator(python, tmp_path, READ, RAW).stderr
 
 
+@LOIHI
+def test_neurons_on_the_way_to_the_chip_are_built_without_a_decomposition(tmp_path):
+    spikes = """
+        import nengo.dists
+        looked = []
+        inner = nengo.dists.ScatteredHypersphere.sample
+        def sample(self, n, d=1, rng=np.random):
+            looked.append(d)
+            return inner(self, n, d, rng)
+        nengo.dists.ScatteredHypersphere.sample = sample
+        with net:
+            wide = nengo.Node(np.linspace(-1, 1, 7))
+            target = nengo.Ensemble(7, 1)
+            nengo.Connection(wide, target.neurons)
+            probe = nengo.Probe(target.neurons)
+        with nengo_loihi.Simulator(net, target="sim", progress_bar=False) as sim:
+            sim.run_steps(30)
+        print(7 in looked, sim.data[probe].sum(axis=0).tolist())
+        """
+    unmended = f"{MENDED}; from nengo_loihi.decode_neurons import OnOffDecodeNeurons as o; "
+    unmended += "o.get_ensemble = o.get_ensemble.__closure__[0].cell_contents"
+    before = emulator(ok, tmp_path, spikes, unmended).stdout
+    after = emulator(ok, tmp_path, spikes, MENDED).stdout
+    assert before.startswith("True ")
+    assert after.startswith("False ")
+    assert before.split(" ", 1)[1] == after.split(" ", 1)[1]
+
+
 @needs("nengo-loihi", "nengo-dl", "tensorflow")
 def test_nengo_dl_that_comes_later_knows_loihis_neurons():
     ok(

@@ -10,7 +10,12 @@ from spiking_lmu.conversion.fit import (
     saturating_lif,
     saturating_relu,
 )
-from spiking_lmu.conversion.passes import scale_rates, swap_neurons
+from spiking_lmu.conversion.passes import (
+    MOST_FROM_HOST,
+    large_layers_on_host,
+    scale_rates,
+    swap_neurons,
+)
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
@@ -204,6 +209,22 @@ def test_a_trained_filter_gets_a_copy_where_an_input_takes_several_steps():
     (copy,) = graph.incoming("lmu.h.filtered")
     assert (copy.pre, copy.tau) == ("lmu.h", 0.005)
     assert "lmu.h.filtered" in {p.pre for p in graph.incoming("lmu.h.trace")}
+
+
+def test_a_large_layer_that_numbers_drive_stays_on_the_host():
+    def graph(size):
+        names = (
+            ("x", 1, "linear"),
+            ("first", size, "spiking_relu"),
+            ("second", size, "spiking_relu"),
+        )
+        populations = tuple(Population(n, s, Neuron(kind)) for n, s, kind in names)
+        links = (Projection("x", "first", np.ones((size, 1))), Projection("first", "second"))
+        return Graph(populations, links, "x", "second")
+
+    placed = large_layers_on_host(graph(MOST_FROM_HOST + 1))
+    assert [p.on_host for p in placed.populations] == [False, True, False]
+    assert not any(p.on_host for p in large_layers_on_host(graph(MOST_FROM_HOST)).populations)
 
 
 def test_clipping_cuts_off_only_weights_between_spiking_neurons():

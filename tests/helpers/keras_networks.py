@@ -79,7 +79,7 @@ def series_lmu(keras: Any, shape: tuple[int, ...], classes: int) -> Any:
             keras_lmu.LMU(
                 memory_d=4,
                 order=8,
-                theta=float(shape[0]),
+                theta=int(shape[0]),
                 hidden_cell=L.Dense(64, activation="relu"),
                 input_to_hidden=True,
             ),
@@ -92,7 +92,7 @@ RECIPES = {
     "nengo-dl-cnn": Recipe(nengo_dl_cnn, 2),
     "small-cnn": Recipe(small_cnn, 2),
     "fashion-cnn": Recipe(fashion_cnn, 8),
-    "series-lmu": Recipe(series_lmu, 150, batch=20, rate=0.003),
+    "series-lmu": Recipe(series_lmu, 80, batch=20, rate=0.003),
 }
 
 
