@@ -29,11 +29,15 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     '--seed: got -1, expected a seed of at least 0; try --seed 1'
     >>> in_flags("lower max_rate, or pass calibrate=True", flags)
     'lower --max-rate, or pass --calibrate'
+    >>> in_flags("name training data with data=, or try seed=", {**flags, "data": "--data"})
+    'name training data with --data, or try --seed'
     """
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     if not names:
         return text
-    text = re.sub(rf"\b({names})=(True\b ?)?", lambda m: _with_value(flags[m[1]], m[2]), text)
+    text = re.sub(
+        rf"\b({names})=(True\b ?|(?=[\s,;)]|$))?", lambda m: _with_value(flags[m[1]], m[2]), text
+    )
     subject, colon, rest = text.partition(":")
     if colon and all(name in flags for name in subject.split(", ")):
         text = ", ".join(flags[name] for name in subject.split(", ")) + colon + rest

@@ -7,6 +7,7 @@ import pytest
 
 from spiking_lmu.analysis.comparison import Interrupted, Job, compare
 from spiking_lmu.backends.target import Run
+from spiking_lmu.datasets import from_arrays
 from spiking_lmu.errors import DatasetError, TargetError
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.runs.cutting import to_verify
@@ -107,6 +108,21 @@ def test_another_model_or_seed_starts_anew(tmp_path):
     again = Target()
     run(tmp_path, again, seed=1)
     assert sum(again.ran) == 12
+
+
+def test_other_data_of_the_same_name_start_anew(tmp_path):
+    """Names are a user's; what is kept is known by what is in the arrays."""
+    answers = np.arange(12) % 3
+    outputs = []
+    for x in (SAMPLES[:12], 0 * SAMPLES[:12]):
+        data = from_arrays(x, answers, test=(x, answers), name="mine").test
+        job = Job(Target(), 12, verify=0)
+        result = compare(MODELS, data, [job], **SETTINGS, journal=tmp_path)
+        outputs.append(result.outcomes[0].outputs)
+        np.testing.assert_allclose(
+            outputs[-1], run_reference(MODEL.graph, x, MODEL.timing)[:, -1], atol=1e-12
+        )
+    assert np.abs(outputs[0] - outputs[1]).max() > 0
 
 
 @pytest.mark.parametrize("error", [TargetError, RuntimeError])

@@ -169,6 +169,10 @@ def test_defaults_follow_the_targets():
     assert default_options(rate, max_rate=77.0).max_rate == 77.0
     recurrent, _ = model("tanh", "recurrent")
     assert default_options(recurrent).steps_per_input > 1
+    # What goes round is averaged over as large a part of a longer presentation.
+    longer = [default_options(recurrent, steps_per_input=n) for n in (20, 60, 200)]
+    assert [o.synapse_tau / longer[0].synapse_tau for o in longer] == pytest.approx([1, 3, 10])
+    assert [o.settle_steps >= o.steps_per_input for o in longer] == [True] * 3
 
 
 def filtered_model():

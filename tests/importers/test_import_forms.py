@@ -105,6 +105,22 @@ def test_several_inputs_are_channels_in_the_order_of_the_network():
             from_nengo_dl(network, simulator, input=["X1", "X1", "X2"])
 
 
+def test_a_node_that_presents_its_inputs_is_an_input():
+    from spiking_lmu.compat import import_nengo
+
+    nengo = import_nengo()
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    with nengo.Network(seed=0) as network:
+        shown = nengo.Node(nengo.processes.PresentInput(x[0], 0.001))
+        out = nengo.Node(size_in=2)
+        nengo.Connection(shown, out, transform=np.arange(8.0).reshape(2, 4), synapse=None)
+        nengo.Probe(out)
+    with networks.simulate(network, minibatch_size=2) as simulator:
+        graph = from_nengo_dl(network, simulator)
+        want = rates_of(simulator, [x])
+    np.testing.assert_allclose(run_reference(graph, x), want, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:TensorFlow does not support convolution")
 def test_transforms_come_in_as_they_are():
     from spiking_lmu.compat import import_nengo, import_nengo_dl
