@@ -261,7 +261,7 @@ class _Comparing:
         settings: RunSettings,
     ) -> None:
         self._models, self._jobs, self._data, self._until = models, jobs, data, until
-        self._traces, self._missing, self._settings = traces, missing, settings
+        self._traces, self._missing = traces, missing
         self._provenance = {
             "seed": settings.seed,
             "data_digest": data.digest,

@@ -230,19 +230,6 @@ def answers_alone(task: Task, values: Array, lengths: Array) -> Array:
     return inside
 
 
-def per_sample(task: Task, truth: Array, outputs: Array, lengths: Array | None = None) -> Array:
-    """How right each sample is: share of right decisions, or minus the mean squared error."""
-    sums = _sums(task, truth, outputs, lengths)
-    if task.classifies:
-        classes = outputs.shape[-1]
-        counts = sums.reshape(-1, classes, classes)
-        right: Array = np.trace(counts, axis1=1, axis2=2) / counts.sum(axis=(1, 2))
-        return right
-    size = outputs.shape[-1]
-    errors: Array = -sums[:, 1 : 1 + size].mean(axis=1) / sums[:, 0]
-    return errors
-
-
 def latency(
     task: Task, ours: Array, theirs: Array, lengths: Array | None = None, most: int = 20
 ) -> int:
@@ -276,11 +263,6 @@ def shifted(values: Array, by: int) -> Array:
     if not by:
         return values
     return np.concatenate([values[:, by:], np.repeat(values[:, -1:], by, axis=1)], axis=1)
-
-
-def narrow_enough(paired: Paired | Difference, margin: float) -> bool:
-    """Whether the difference is known to ``margin`` either way."""
-    return bool(paired.half_width <= margin)
 
 
 def metric_of(score: Accuracy | Score) -> Metric:

@@ -33,9 +33,7 @@ KINDS, RATIO = "fiubU", 100
 MAX_CELL = 500
 #: Endings of the files that are read.
 SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
-#: Names of arrays in an NPZ archive, and of columns in a table, by what they are for.
-X_NAMES = ("x", "x_train", "train_x", "inputs")
-Y_NAMES = ("y", "y_train", "train_y", "labels", "targets")
+#: Names of columns in a table, by what they are for.
 LABEL_COLUMNS = ("label", "class", "target", "y")
 SAMPLE_COLUMNS = ("sample", "id", "series", "sequence")
 TIME_COLUMNS = ("time", "t", "step", "timestamp")

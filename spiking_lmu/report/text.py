@@ -20,18 +20,6 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
-def percent(value: Accuracy | None) -> str:
-    """Accuracy with its interval.
-
-    >>> percent(Accuracy(195, 200, 0.9428, 0.9893))
-    '97.5 % (94.3–98.9)'
-    """
-    if value is None:
-        return NONE
-    low, high = (fixed(100 * end, value.n) for end in (value.low, value.high))
-    return f"{share(value)} % ({low}–{high})"
-
-
 def share(score: Accuracy | Score) -> str:
     """A score without sign or interval: ``'97.5'`` percent, ``'0.0481'``."""
     return amount(score.value, metric_of(score), score.n)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiking_lmu.compat import import_nengo
+from spiking_lmu.report.channel_plot import plot_channels
 from spiking_lmu.training.online import memristor
 from spiking_lmu.training.online.channel import learn_channel
-from spiking_lmu.training.online.channel_plot import plot_channels
 from spiking_lmu.training.online.memristor import Memristors, conductance_range
 
 from ..helpers.own_rules import DT

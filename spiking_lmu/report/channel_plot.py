@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spiking_lmu.files.writing import write_atomically
-
-from .channel import DT, WINDOW, LearnedChannel
+from spiking_lmu.training.online.channel import DT, WINDOW, LearnedChannel
 
 COLOURS = ("#0072b2", "#d55e00", "#999999")
 #: Seconds of output that are shown, and points a line.
