@@ -66,7 +66,7 @@ def process_hold(source: Any, size: int, timing: Timing, inputs: int, label: str
     """A hold as a Nengo process, one state a simulation; for simulators that run on NumPy."""
     nengo = import_nengo()
 
-    class Hold(nengo.Process):  # type: ignore[misc, name-defined]
+    class Hold(nengo.Process):  # type: ignore[name-defined]
         #: Its step works on each column of a batch by itself (spiking_lmu.backends.batched).
         batched = True
 
@@ -96,7 +96,7 @@ def pulse_process(size: int, timing: Timing, inputs: int, every: int) -> Any:
     nengo = import_nengo()
     pulses = timing.pulses(inputs, every)
 
-    class Pulse(nengo.Process):  # type: ignore[misc, name-defined]
+    class Pulse(nengo.Process):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__(default_size_in=0, default_size_out=size, seed=0)
 

@@ -269,7 +269,7 @@ def _long(
             raise _layout(table.path, "a sample in two splits", "one split for each sample")
         splits = np.array([rows[piece[0]] for piece in pieces])
     if len({len(one) for one in x}) == 1:
-        x, answers = np.stack(x), answers if constant else np.stack(answers)  # type: ignore[assignment]
+        x, answers = np.stack(x), answers if constant else np.stack(answers)
     return _by_split(table.path, x, answers, splits), _interval(when, pieces) if time else {}
 
 
@@ -298,19 +298,20 @@ def _labels(table: Table, label: list[str]) -> Array:
 def _by_split(path: Path, x: Any, y: Any, rows: Array | None) -> dict[str, Pair]:
     if rows is None:
         return {"train": (x, y)}
-    parts = {}
+    parts: dict[str, Pair] = {}
     for name in dict.fromkeys(rows.tolist()):
         split = {"val": "validation", "valid": "validation"}.get(name.lower(), name.lower())
         if split not in ("train", "validation", "test"):
             raise _layout(path, f"the split {name[:40]!r}", "train, validation or test")
         chosen = np.flatnonzero(rows == name)
-        parts[split] = tuple(
+        its_x, its_y = (
             values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
             for values in (x, y)
         )
+        parts[split] = its_x, its_y
     if "train" not in parts:
         raise _layout(path, "no rows of the split train", "at least some")
-    return parts  # type: ignore[return-value]
+    return parts
 
 
 def _text(path: Path) -> Table:

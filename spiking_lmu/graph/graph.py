@@ -270,7 +270,7 @@ class Graph:
     @property
     def order(self) -> tuple[str, ...]:
         """Population names in the order in which one step computes them."""
-        return self._order  # type: ignore[attr-defined, no-any-return]
+        return self._order  # type: ignore[attr-defined]
 
     @property
     def input_size(self) -> int:

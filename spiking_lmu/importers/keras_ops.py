@@ -74,14 +74,14 @@ def add(
     if kind in AS_LAYERS:
         other, of = AS_LAYERS[kind]
         layer = replace(layer, kind=other, config=of(config))
-        return handlers[other](builder, layer, inputs, name, last)  # type: ignore[no-any-return]
+        return handlers[other](builder, layer, inputs, name, last)
     if len(inputs) != 1:
         raise Refusal(f"{name} ({kind}) of {len(inputs)} inputs", INSTEAD)
     if kind in ACTIVATIONS:
         value = {"class_name": ACTIVATIONS[kind], "config": dict(config)}
         parse_activation(value)
         layer = replace(layer, kind="Activation", config={"activation": value})
-        return handlers["Activation"](builder, layer, inputs, name, last)  # type: ignore[no-any-return]
+        return handlers["Activation"](builder, layer, inputs, name, last)
     x = builder.materialised(inputs[0], f"{name}.padded")
     return {
         "ops.GetItem": _item,
@@ -176,7 +176,7 @@ def _reshape(builder: Builder, layer: Layer, x: Tensor, name: str, handlers: Any
     if x.timed or not shape or shape[0] not in (-1, None):
         raise Refusal(f"{name} over samples or time", "reshape what is in one sample, (-1, …)")
     layer = replace(layer, kind="Reshape", config={"target_shape": shape[1:]})
-    return handlers["Reshape"](builder, layer, [x], name, False)  # type: ignore[no-any-return]
+    return handlers["Reshape"](builder, layer, [x], name, False)
 
 
 def _squeeze(builder: Builder, layer: Layer, x: Tensor, name: str, handlers: Any) -> Tensor:
@@ -191,4 +191,4 @@ def _transpose(builder: Builder, layer: Layer, x: Tensor, name: str, handlers: A
     if x.timed or not isinstance(order, list) or not order or order[0] != 0:
         raise Refusal(f"{name} over samples or time", "swap axes of one sample")
     layer = replace(layer, kind="Permute", config={"dims": order[1:]})
-    return handlers["Permute"](builder, layer, [x], name, False)  # type: ignore[no-any-return]
+    return handlers["Permute"](builder, layer, [x], name, False)

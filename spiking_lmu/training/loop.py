@@ -142,7 +142,7 @@ class _Simulation:
         x, y = self.epochs.training(np.random.default_rng([self.schedule.seed, epoch]))
         tf.keras.utils.set_random_seed(self.schedule.seed + 1000 * (epoch + 1))
 
-        class Reporting(tf.keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        class Reporting(tf.keras.callbacks.Callback):
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
                 report(epoch, batch + 1, steps, {k: float(v) for k, v in logs.items()})
 

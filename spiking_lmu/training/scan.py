@@ -70,7 +70,7 @@ def last_hidden(drive: Any, recurrent: Any, mask: Any, keep: float, kind: str) -
         slope = state[3].stack()
         return slope, tf.tensordot(traces, slope, [[0, 1], [0, 1]])
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def scan(drive: Any, recurrent: Any) -> Any:
         hidden, traces = forward(drive, recurrent)
 

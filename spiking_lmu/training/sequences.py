@@ -422,7 +422,7 @@ class _Cell:
         usual = 0.2 if self.task.classifies else 0.0
         dropout = usual if settings.dropout is None else settings.dropout
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        @tf.function(reduce_retracing=True)
         def update(part: Any, y: Any, weight: Any, seed: Any) -> Any:
             shape = (tf.shape(y)[0], 1, self.spec.units)
             seen = tf.random.stateless_uniform(shape, seed) >= dropout

@@ -24,7 +24,7 @@ from nengo.builder import Operator  # noqa: E402
 from nengo_dl.builder import Builder, NengoBuilder, OpBuilder  # noqa: E402
 
 
-class Hold(nengo.Process):  # type: ignore[misc, name-defined]
+class Hold(nengo.Process):  # type: ignore[name-defined]
     """Shows, for a whole presentation, what its input was at the end of the one before.
 
     Parameters
@@ -40,7 +40,7 @@ class Hold(nengo.Process):  # type: ignore[misc, name-defined]
         self.timing, self.inputs = timing, inputs
 
 
-class Count(nengo.Process):  # type: ignore[misc, name-defined]
+class Count(nengo.Process):  # type: ignore[name-defined]
     """How many spikes each neuron has fired so far; exact up to 2^24, as float32 is.
 
     Parameters
@@ -90,7 +90,7 @@ def build_process(model: Any, process: Any, value: Any, output: Any, mode: str) 
     model.add_op(operator(process, model.step, value, output))
 
 
-class UpdateBuilder(OpBuilder):  # type: ignore[misc]
+class UpdateBuilder(OpBuilder):
     """What both operators read and write, (batch, size), and the number of the step, from 1."""
 
     def build_pre(self, signals: Any, config: Any) -> None:

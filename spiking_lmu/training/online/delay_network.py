@@ -120,7 +120,7 @@ def _gate(spec: DelaySpec, error_step: float) -> Any:
 def _delay_synapse(spec: DelaySpec) -> Any:
     nengo = import_nengo()
 
-    class IdealDelay(nengo.synapses.Synapse):  # type: ignore[misc, name-defined]
+    class IdealDelay(nengo.synapses.Synapse):  # type: ignore[name-defined]
         """Passes on what came in so many steps ago."""
 
         def make_state(

@@ -35,7 +35,7 @@ Array = np.ndarray
 READS = ("error", "post")
 
 
-class LearningRule(LearningRuleType):  # type: ignore[misc]
+class LearningRule(LearningRuleType):
     """Base of rules without memory; write :meth:`change`.
 
     ``reads`` says what the second argument is: ``"error"``, which is what is connected to
@@ -122,7 +122,7 @@ class StatefulRule(LearningRule):
         raise NotImplementedError(f"{type(self).__name__} has to define step")
 
 
-class Writable(LearningRuleType):  # type: ignore[misc]
+class Writable(LearningRuleType):
     """Changes nothing: for connections whose weights :func:`.live.write_weights` is to write.
 
     Simulators keep the weights of a connection that learns apart from constants; without a

@@ -18,7 +18,7 @@ from .rule_operators import SimNothing, SimRule  # noqa: E402
 
 
 @Builder.register(SimRule)
-class RuleBuilder(OpBuilder):  # type: ignore[misc]
+class RuleBuilder(OpBuilder):
     """Runs the rule's function on tensors if it has one, else its NumPy function."""
 
     def build_pre(self, signals: Any, config: Any) -> None:
@@ -53,7 +53,7 @@ class RuleBuilder(OpBuilder):  # type: ignore[misc]
 
 
 @Builder.register(SimNothing)
-class NothingBuilder(OpBuilder):  # type: ignore[misc]
+class NothingBuilder(OpBuilder):
     """The signal keeps its value."""
 
     def build_step(self, signals: Any) -> None:

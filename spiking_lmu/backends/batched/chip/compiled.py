@@ -44,7 +44,7 @@ class CompiledLearningState(LearningState):
 
 
 @numba.njit(error_model="numpy")
-def _add_weights(sums, arrived, weights):  # type: ignore[no-untyped-def]
+def _add_weights(sums, arrived, weights):
     for a in range(weights.shape[0]):
         if arrived[a].any():
             for c in range(weights.shape[1]):
@@ -52,20 +52,20 @@ def _add_weights(sums, arrived, weights):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _add_where(sums, arrived, weights):  # type: ignore[no-untyped-def]
+def _add_where(sums, arrived, weights):
     for b in range(sums.shape[0]):
         sums[b] += weights[b] if arrived[b] else np.int32(0)
 
 
 @numba.njit(error_model="numpy")
-def _change_weights(weights, trace, error, above, shifts, rate, limit):  # type: ignore[no-untyped-def]
+def _change_weights(weights, trace, error, above, shifts, rate, limit):
     for a in range(weights.shape[0]):
         for c in range(weights.shape[1]):
             _change_row(weights[a, c], trace[a], error[c], above[a, c], shifts, rate, limit)
 
 
 @numba.njit(inline="always")
-def _change_row(weights, trace, error, above, shifts, rate, limit):  # type: ignore[no-untyped-def]
+def _change_row(weights, trace, error, above, shifts, rate, limit):
     weight_up, weight_down, rate_up, rate_down, bits, unit = shifts
     mask = (np.int32(1) << bits) - np.int32(1)
     for b in range(weights.shape[0]):
@@ -107,7 +107,7 @@ class NumbaEngine(NumpyEngine):
 
 
 @numba.njit(inline="always")
-def _decay(x, keep):  # type: ignore[no-untyped-def]
+def _decay(x, keep):
     """Sign(x) * (|x| * keep >> 12), without leaving int32."""
     size = abs(x)
     kept = (size >> _SHIFT) * keep + (((size & _MASK) * keep) >> _SHIFT)
@@ -115,12 +115,12 @@ def _decay(x, keep):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _wrap(x, limit):  # type: ignore[no-untyped-def]
+def _wrap(x, limit):
     return ((x + limit) & (np.int32(2) * limit - np.int32(1))) - limit
 
 
 @numba.njit(inline="always")
-def _add_current(current, sums, keep):  # type: ignore[no-untyped-def]
+def _add_current(current, sums, keep):
     """Decay, add the inputs; non-zero if anything wrapped around."""
     changed = np.int32(0)
     for b in range(current.shape[0]):
@@ -133,7 +133,7 @@ def _add_current(current, sums, keep):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _add_voltage(voltage, current, keep, bias, low, high):  # type: ignore[no-untyped-def]
+def _add_voltage(voltage, current, keep, bias, low, high):
     changed = np.int32(0)
     for b in range(voltage.shape[0]):
         total = np.int32(current[b] + bias)
@@ -144,7 +144,7 @@ def _add_voltage(voltage, current, keep, bias, low, high):  # type: ignore[no-un
 
 
 @numba.njit(inline="always")
-def _fire(spiked, voltage, threshold):  # type: ignore[no-untyped-def]
+def _fire(spiked, voltage, threshold):
     for b in range(voltage.shape[0]):
         spiked[b] = voltage[b] > threshold
     for b in range(voltage.shape[0]):
@@ -152,20 +152,20 @@ def _fire(spiked, voltage, threshold):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _hold_down(voltage, wait):  # type: ignore[no-untyped-def]
+def _hold_down(voltage, wait):
     for b in range(voltage.shape[0]):
         voltage[b] = np.int32(0) if wait[b] > 0 else voltage[b]
 
 
 @numba.njit(inline="always")
-def _start_waiting(wait, spiked, steps):  # type: ignore[no-untyped-def]
+def _start_waiting(wait, spiked, steps):
     for b in range(wait.shape[0]):
         now = steps if spiked[b] else wait[b]
         wait[b] = max(now - np.int32(1), np.int32(0))
 
 
 @numba.njit(error_model="numpy")
-def _update_all(  # type: ignore[no-untyped-def]
+def _update_all(
     sums, current, voltage, wait, spiked, keep_u, keep_v, bias, vth, vmin, vmax, refractory, over
 ):
     for i in range(current.shape[0]):

@@ -15,22 +15,20 @@ import numpy as np
 
 
 @numba.njit(error_model="numpy")
-def start_and_gather(target, start, factors, source, columns):  # type: ignore[no-untyped-def]
+def start_and_gather(target, start, factors, source, columns):
     """``target[i] = start[i] + factors[i] * source[columns[i]]`` for every sample."""
     for i in range(target.shape[0]):
         _start_and_scale(target[i], start[i], factors[i], source[columns[i]])
 
 
 @numba.njit(inline="always")
-def _start_and_scale(target, start, factor, source):  # type: ignore[no-untyped-def]
+def _start_and_scale(target, start, factor, source):
     for b in range(target.shape[0]):
         target[b] = start + factor * source[b]
 
 
 @numba.njit(error_model="numpy")
-def spiking_relu(  # type: ignore[no-untyped-def]
-    current, output, voltage, dt, height, margins, near
-):
+def spiking_relu(current, output, voltage, dt, height, margins, near):
     """Integrate positive currents; each whole unit of voltage is a spike of ``height``."""
     for i in range(current.shape[0]):
         _integrate(current[i], output[i], voltage[i], dt, height)
@@ -38,7 +36,7 @@ def spiking_relu(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _integrate(current, output, voltage, dt, height):  # type: ignore[no-untyped-def]
+def _integrate(current, output, voltage, dt, height):
     for b in range(current.shape[0]):
         driven = voltage[b] + max(current[b], 0.0) * dt
         spikes = np.floor(driven)
@@ -47,16 +45,14 @@ def _integrate(current, output, voltage, dt, height):  # type: ignore[no-untyped
 
 
 @numba.njit(inline="always")
-def _mark_left_over(output, voltage, margins, near):  # type: ignore[no-untyped-def]
+def _mark_left_over(output, voltage, margins, near):
     for b in range(voltage.shape[0]):
         left = voltage[b]
         near[b] |= (left > 1.0 - margins[b]) | ((left < margins[b]) & (output[b] > 0.0))
 
 
 @numba.njit(error_model="numpy")
-def lif(  # type: ignore[no-untyped-def]
-    current, output, voltage, refractory, constants, margins, near
-):
+def lif(current, output, voltage, refractory, constants, margins, near):
     """Leaky integration between refractory periods; a voltage above one is a spike."""
     dt, tau_rc, tau_ref, lowest, height = constants
     whole_step = math.expm1(-dt / tau_rc)
