@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import re
@@ -44,6 +45,21 @@ def test_every_name_says_what_it_is_with_an_example(name):
     if not inspect.ismodule(getattr(sl, name)):
         shown = ">>>" in text or "::\n" in text or f"{name}(" in text
         assert shown, f"{name} has no example"
+
+
+@pytest.mark.parametrize("name", sl.__all__)
+def test_every_parameter_is_described(name):
+    made, text = getattr(sl, name), inspect.getdoc(getattr(sl, name)) or ""
+    if dataclasses.is_dataclass(made):
+        wanted = [field.name for field in dataclasses.fields(made) if field.init]
+    elif inspect.isfunction(made):
+        wanted = list(inspect.signature(made).parameters)
+        assert "Raises\n" in text or not wanted
+    else:
+        return
+    heads = re.findall(r"^\w[\w, *]*$", text, re.MULTILINE)
+    described = {one.strip(" *") for head in heads for one in head.split(",")}
+    assert set(wanted) <= described
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,16 @@ def check(model: Model, target: str | Target | None = None, *, name: str = "") -
     """Everything that ``target`` cannot do with ``model`` or does differently.
 
     ``check(spiking, "loihi").can_run`` tells in an instant what a run would tell after minutes.
-    What the target runs on need not be installed.  If none is given, it is the one that changes
-    a model most.
+    What the target runs on need not be installed.
+
+    Parameters
+    ----------
+    model
+        A spiking model; of a rate model it says what would have to be converted.
+    target
+        Its name or itself; the one that changes a model most if not given.
+    name
+        Of the model, for tables; what it was converted from if not given.
 
     Raises
     ------

@@ -240,6 +240,8 @@ def choose(
         spread of its answers (10).
     samples
         So many judge a candidate, fewer where a run of the rate model is long.
+    seed
+        Of which samples judge and which are fitted to.
     progress
         Show each candidate, be silent, or tell one's own.
     fixed

@@ -216,10 +216,13 @@ def tradeoff(
         taken after the last input, by a readout that remembers nothing.
     data, samples
         Samples, and how many of them, drawn with the seed; 200, or all if there are fewer.
-    devices
-        Of which energies are estimated; those of this package if not given.
     target
         Its name or itself; the one that changes a model most if not given.
+    grid
+        Settle steps, and time constants of the readout's filter in seconds; a usual grid if not
+        given.
+    devices
+        Of which energies are estimated; those of this package if not given.
     name
         Of the model, for tables.
     settings, choices

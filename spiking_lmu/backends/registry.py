@@ -98,6 +98,11 @@ def load_target(name: str) -> Target:
 def get_target(name: str) -> Target:
     """The target called ``name``.
 
+    Parameters
+    ----------
+    name
+        As ``spiking-lmu targets`` and :func:`find_targets` list it.
+
     Raises
     ------
     TargetError

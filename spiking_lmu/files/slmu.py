@@ -51,6 +51,13 @@ EXPECTED, FIX = "an intact .slmu file", "convert the model again or fetch a fres
 def save(model: Model, path: str | Path | BinaryIO) -> None:
     """Write ``model`` to a path or an open file; the same model always gives the same bytes.
 
+    Parameters
+    ----------
+    model
+        A rate model or a spiking one.
+    path
+        Where to, usually with the ending ``.slmu``; or a file that is open for writing bytes.
+
     Raises
     ------
     FileError

@@ -45,6 +45,11 @@ def find_model(name: str) -> Path:
 def load_model(source: str | PathLike[str] | BinaryIO) -> Model:
     """Load a ``.slmu`` file, or a model that ships with the package by its name.
 
+    Parameters
+    ----------
+    source
+        A path, the name of a model that ships, or a file that is open for reading bytes.
+
     Raises
     ------
     FileError

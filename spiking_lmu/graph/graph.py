@@ -181,6 +181,10 @@ class Graph:
 
     Parameters
     ----------
+    populations, projections
+        In any order; each population has a name of its own.
+    input, output
+        Names of two populations.
     dt
         Seconds of the step with which it was trained, one an input: the clock of its synapses and
         spiking neurons where no timing says otherwise.

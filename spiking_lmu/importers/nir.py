@@ -100,6 +100,13 @@ def from_nir(path_or_graph: Any, *, dt: float = 0.001, task: str = "classificati
 def to_nir(model: Model, path: str | Path | None = None) -> Any:
     """Export the spiking graph of ``model``, and write it if there is a path.
 
+    Parameters
+    ----------
+    model
+        A spiking model.
+    path
+        A ``.nir`` file to write.
+
     Returns
     -------
     A ``nir.NIRGraph``; its ``metadata["notes"]`` says how its equations differ from the model.

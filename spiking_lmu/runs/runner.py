@@ -35,6 +35,8 @@ class Job:
 
     Parameters
     ----------
+    target
+        The target itself, such as ``get_target("loihi")``.
     samples
         The first so many of the data set; None is all.
     options

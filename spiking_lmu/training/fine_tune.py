@@ -101,6 +101,8 @@ def fine_tune(
         Steps of the optimizer, and samples in each.
     learning_rate
         Adam's at the start; it falls linearly to 0.
+    seed
+        Of the order of samples, the noise, and which samples are held out.
     progress
         Show a bar, be silent, or tell one's own of each batch.
 
