@@ -120,6 +120,12 @@ def test_a_notebook_shows_ladders_and_spikes_as_pictures(compared):
     assert "rate model" in ladder
 
 
+def test_a_notebooks_print_has_the_text(compared, monkeypatch):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "rate model" in str(compared)
+    assert "\x1b" not in str(compared)
+
+
 def test_parts_of_a_model_show_themselves_without_their_numbers(dense):
     rate, spiking, data = dense
     assert repr(data) == (

@@ -1,8 +1,14 @@
-"""The trained models that ship with the package, and what stands for a MODEL."""
+"""The trained models that ship with the package, and what stands for a MODEL.
+
+Packages bring more through the entry-point group ``spiking_lmu.models``: each names a module whose
+folder holds ``.slmu`` files.  The module is not run.
+"""
 
 from __future__ import annotations
 
 import os
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -13,11 +19,29 @@ from spiking_lmu.graph.model import Model
 from .slmu import load
 
 FOLDER = Path(__file__).parent / "models"
+GROUP = "spiking_lmu.models"
+#: Models of the extra ``models``, which the wheel has no room for.
+ELSEWHERE = ("psmnist-window-line",)
 
 
 def shipped() -> dict[str, Path]:
-    """Files of the shipped models by name, sorted."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.slmu"))}
+    """Files of the models that are installed by name, sorted; the package's own come first."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in folder.glob("*.slmu"):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def folders() -> list[Path]:
+    """Where models are: this package's folder, and those of installed packages of models."""
+    found = [FOLDER]
+    for point in entry_points(group=GROUP):
+        # Of a name with dots the parents would be imported; a package of models has none.
+        spec = find_spec(point.value) if point.value.isidentifier() else None
+        if spec is not None:
+            found += map(Path, spec.submodule_search_locations or ())
+    return found
 
 
 def find_model(name: str) -> Path:
@@ -34,6 +58,13 @@ def find_model(name: str) -> Path:
     models = shipped()
     if name in models:
         return models[name]
+    if name in ELSEWHERE:
+        raise FileError(
+            name,
+            got="a model of the package spiking-lmu-models, which is not installed",
+            expected="a .slmu file or one of " + ", ".join(models),
+            fix="pip install 'spiking-lmu[models]', or in a checkout: pip install ./models",
+        )
     raise FileError(
         name,
         got="no file and no shipped model of that name",

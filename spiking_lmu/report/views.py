@@ -117,7 +117,9 @@ def as_rich(result: Result) -> Group | Table:
 def as_text(result: Result) -> str:
     """The same as plain text of 100 columns."""
     file = io.StringIO()
-    Console(file=file, width=WIDTH, highlight=False, no_color=True).print(as_rich(result))
+    # In a notebook rich would show the text in place of writing it.
+    console = Console(file=file, width=WIDTH, highlight=False, no_color=True, force_jupyter=False)
+    console.print(as_rich(result))
     return file.getvalue().rstrip("\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -80,7 +81,6 @@ class RichProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bars
 
@@ -89,7 +89,7 @@ class RichProgress:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _speed_column(),
-            console=console or Console(stderr=True),
+            console=console or _console(),
             refresh_per_second=4,
         )
         self._task: Any = None
@@ -117,6 +117,20 @@ class RichProgress:
         if label:
             self._bars.update(self._task, description=label)
         self._bars.advance(self._task, amount)
+
+
+def _console() -> Console:
+    """Standard error, or a notebook's cell.
+
+    Without ipywidgets rich cannot move a bar in a cell, and says so in each; then what it would
+    write to a file is written to standard error: every bar, once, when all are done.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_jupyter and find_spec("ipywidgets") is None:
+        return Console(stderr=True, force_jupyter=False)
+    return console
 
 
 def _speed_column() -> Any:

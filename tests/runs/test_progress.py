@@ -54,3 +54,19 @@ def test_progress_can_be_silent_or_ones_own(capsys):
     assert not out
     assert "nothing" not in err
     assert "something" in err
+
+
+def test_a_notebook_without_ipywidgets_gets_bars_on_standard_error(monkeypatch, capsys):
+    """And no output in its cell for every time that they move."""
+    from spiking_lmu.runs import progress as module
+
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with shown(True) as progress:
+        progress.start("something", 0, 1)
+        progress.advance(1)
+    out, err = capsys.readouterr()
+    assert "something" in err
+    assert "ipywidgets" not in out + err
+    monkeypatch.setattr(module, "find_spec", lambda name: name)
+    assert module._console().is_jupyter
