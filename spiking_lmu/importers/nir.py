@@ -490,6 +490,7 @@ class _Writer:
         output = self.graph[self.graph.output]
         self.nodes["output"] = self.nir.Output({"output": np.array([output.size])})
         self.edges.append((self._out(output), "output"))
+        _absorb_scales(self.nodes, self.edges, self.nir)
         made = self.nir.NIRGraph(self.nodes, self.edges, type_check=False)
         made.metadata = {"notes": "\n".join(self.notes)}
         return made
@@ -574,6 +575,56 @@ class _Writer:
             before = label
         drive = f"{_word(post.name)}_drive"
         self.edges.append((before, drive if drive in self.nodes else _word(post.name)))
+
+
+def _absorb_scales(nodes: dict[str, Any], edges: list[tuple[str, str]], nir: Any) -> None:
+    """Let weights take over factors beside them: ``Scale``, and ``r`` of neurons.
+
+    Libraries read weights and neurons; hardly any reads ``Scale`` or an ``r`` other than 1.
+    """
+    dense = (nir.Linear, nir.Affine)
+    for name in list(nodes):
+        node = nodes[name]
+        before = [a for a, b in edges if b == name]
+        after = [b for a, b in edges if a == name]
+        if isinstance(node, nir.Scale):
+            factors = np.asarray(node.scale, float)
+            if all(isinstance(nodes[b], dense) for b in after):
+                for b in after:
+                    nodes[b] = _weighted(nodes[b], nodes[b].weight * factors, nir)
+            elif _end_here(before, nodes, edges, dense):
+                for a in before:
+                    nodes[a] = _weighted(nodes[a], factors[:, None] * nodes[a].weight, nir, factors)
+            elif (factors != 1).any() or {(a, b) for a in before for b in after} & set(edges):
+                continue
+            edges[:] = [e for e in edges if name not in e] + [(a, b) for a in before for b in after]
+            del nodes[name]
+        elif isinstance(node, nir.IF | nir.LIF) and _end_here(before, nodes, edges, dense):
+            factors = np.asarray(node.r, float)
+            for a in before:
+                nodes[a] = _weighted(nodes[a], factors[:, None] * nodes[a].weight, nir, factors)
+            ones = np.ones_like(factors)
+            nodes[name] = (
+                nir.IF(ones, node.v_threshold, node.v_reset)
+                if isinstance(node, nir.IF)
+                else nir.LIF(node.tau, ones, node.v_leak, node.v_threshold, node.v_reset)
+            )
+
+
+def _end_here(
+    before: list[str], nodes: dict[str, Any], edges: list[tuple[str, str]], dense: Any
+) -> bool:
+    """Whether all nodes before one are weights that lead nowhere else."""
+    return bool(before) and all(
+        isinstance(nodes[a], dense) and sum(e[0] == a for e in edges) == 1 for a in before
+    )
+
+
+def _weighted(node: Any, weight: Array, nir: Any, factors: Array | None = None) -> Any:
+    """The same with other weights; the bias times ``factors``."""
+    if isinstance(node, nir.Linear):
+        return nir.Linear(weight)
+    return nir.Affine(weight, node.bias if factors is None else factors * node.bias)
 
 
 def _word(name: str) -> str:

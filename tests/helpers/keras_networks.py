@@ -109,8 +109,9 @@ def main(name: str, data: str, output: str, outputs: str) -> None:
     x, y, asked = arrays["x"], arrays["y"], arrays["asked"]
     recipe = RECIPES[name]
     model = recipe.build(keras, x.shape[1:], int(y.max()) + 1)
-    shape = (-1, *(n or x.shape[1] for n in model.input_shape[1:]))
-    x, asked = x.reshape(shape), asked.reshape(shape)
+    x, asked = (
+        a.reshape(len(a), *(n or a.shape[1] for n in model.input_shape[1:])) for a in (x, asked)
+    )
     batches = list(_batches(arrays.get("lengths"), len(x), recipe.batch))
     steps = recipe.epochs * len(batches)
     model.compile(

@@ -167,6 +167,27 @@ def test_refused(node, expected):
         from_nir(graph_of([2], node))
 
 
+def test_weights_take_over_factors_beside_them():
+    """What libraries read: matrices and neurons, with an r of 1."""
+    rng = np.random.default_rng(2)
+    hidden = Population("h", 4, Neuron("lif", 0.5, tau_ref=0.0), np.arange(1.0, 5), np.ones(4))
+    graph = Graph(
+        (Population("x", 3), hidden, Population("y", 2)),
+        (Projection("x", "h", rng.normal(size=(4, 3))), Projection("h", "y", np.ones((2, 4)))),
+        "x",
+        "y",
+    )
+    made = to_nir(Model(graph))
+    kinds = sorted(type(node).__name__ for node in made.nodes.values())
+    assert kinds == ["Input", "LIF", "Linear", "Linear", "Output"]
+    (lif,) = (node for node in made.nodes.values() if isinstance(node, nir.LIF))
+    assert (lif.r == 1).all()
+    x = rng.normal(2, 1, size=(2, 50, 3))
+    want = outputs(Model(graph), x)
+    assert np.abs(want).max() > 0
+    np.testing.assert_allclose(outputs(from_nir(made), x), want, rtol=1e-9, atol=1e-9)
+
+
 def test_rate_neurons_have_no_node():
     with pytest.raises(SpecError, match="convert the model first"):
         to_nir(image("relu"))
