@@ -9,6 +9,7 @@ import pytest
 import spiking_lmu
 from spiking_lmu.analysis.choice import AGREEMENT, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
+from spiking_lmu.backends.target import Problem
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.conversion.levels import schedule
 from spiking_lmu.datasets import mnist, sources
@@ -19,6 +20,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling, Task
+from spiking_lmu.targets.reference.target import ReferenceTarget
 
 from ..helpers.told import Told
 
@@ -127,6 +129,30 @@ def test_regression_by_its_error():
     assert choice.expected.loss <= 10.0
     assert choice.expected.agreement is None
     assert choice.expected.low <= choice.expected.loss <= choice.expected.high
+
+
+class Small(ReferenceTarget):
+    """A chip of so few neurons that more than 3 levels do not fit."""
+
+    name = "small"
+
+    def check(self, model):
+        neurons = sum(p.size for p in model.graph.spiking if not p.on_host)
+        if neurons <= 60:
+            return []
+        return [Problem("lmu.h", f"{neurons} neurons", "60", "have fewer levels")]
+
+
+def test_what_the_target_cannot_hold_is_not_chosen():
+    rate, told = model(), Told()
+    samples = data(rate)
+    assert choose(rate, samples, "reference").options.levels > 3
+    choice = choose(rate, samples, Small(), code="level", progress=told)
+    assert choice.options.levels == 3
+    assert choice.expected.where == "small"
+    assert [step for step in told.steps if "cannot hold" in step]
+    with pytest.raises(SpecError, match=r"17 levels.*small cannot hold it"):
+        choose(rate, samples, Small(), levels=17)
 
 
 def test_it_says_where_nothing_will_do():
