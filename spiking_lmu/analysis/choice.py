@@ -36,7 +36,13 @@ from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.registry import given_target, load_target
 from spiking_lmu.backends.target import Target, blocking
 from spiking_lmu.compat import environment
-from spiking_lmu.conversion.convert import Options, default_options, feeds_back, rate_model
+from spiking_lmu.conversion.convert import (
+    Options,
+    default_options,
+    feeds_back,
+    rate_model,
+    require_unconverted,
+)
 from spiking_lmu.conversion.convert import convert as convert_with
 from spiking_lmu.conversion.levels import (
     Levels,
@@ -255,13 +261,7 @@ def choose(
         Fewer than 20 samples, a spiking model, or an unknown option.
     """
     started = perf_counter()
-    if model.rate_graph is not None:
-        raise SpecError(
-            "model to convert",
-            got="a spiking model",
-            expected="a rate model",
-            fix="convert the rate model that it was made from",
-        )
+    require_unconverted(model)
     if len(data) < LEAST:
         got, least = f"{len(data)} samples", f"at least {LEAST}"
         raise SpecError("data", got=got, expected=least, fix="give more of them")

@@ -18,7 +18,7 @@ import numpy as np
 
 from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.registry import given_target
-from spiking_lmu.conversion.convert import MEMORIES, rate_model
+from spiking_lmu.conversion.convert import MEMORIES, rate_model, require_unconverted
 from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.model import Model
@@ -198,13 +198,7 @@ def choose_memory(
     TargetError
         An unknown target.
     """
-    if model.rate_graph is not None:
-        raise SpecError(
-            "model to convert",
-            got="a spiking model",
-            expected="a rate model",
-            fix="convert the rate model that it was made from",
-        )
+    require_unconverted(model)
     place = given_target(target)
     fitted, judged, unseen = _divided(model, data, samples)
     require_fit("model", model, judged)

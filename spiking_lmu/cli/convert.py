@@ -21,6 +21,7 @@ from .arguments import (
 if TYPE_CHECKING:
     from spiking_lmu.analysis.calibration import CalibrationResult
     from spiking_lmu.analysis.memories import MemoryChoice
+    from spiking_lmu.datasets import Dataset
     from spiking_lmu.graph.model import Model
 
 
@@ -222,7 +223,6 @@ def _propose(model: Model, options: Namespace) -> None:
 
 
 def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) -> MemoryChoice:
-    from spiking_lmu import datasets
     from spiking_lmu.analysis.memories import JUDGED, choose_memory
 
     if len(options.target) > 1:
@@ -232,15 +232,9 @@ def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) ->
             expected="one target=: it is chosen by what it costs there",
             fix="pass one target",
         )
-    named = options.data
-    data = (
-        datasets.own_data(model, options.folder)
-        if named is None
-        else datasets.load(named, folder=options.folder)
-    )
     return choose_memory(
         model,
-        data.train,
+        _training_data(model, options),
         *options.target,
         samples=options.calibration_samples or JUDGED,
         tolerate=options.tolerate,
@@ -299,8 +293,16 @@ def require_consistent(options: Namespace) -> None:
         )
 
 
-def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> CalibrationResult:
+def _training_data(model: Model, options: Namespace) -> Dataset:
+    """What ``--data`` names, or else the model as the data that it was trained on."""
     from spiking_lmu import datasets
+
+    if options.data is None:
+        return datasets.own_data(model, options.folder).train
+    return datasets.load(options.data, folder=options.folder).train
+
+
+def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> CalibrationResult:
     from spiking_lmu.analysis.calibration import SAMPLES, calibrate, require_calibratable
     from spiking_lmu.backends.registry import get_target
     from spiking_lmu.runs.service import RunSettings
@@ -315,15 +317,9 @@ def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> Cal
         journal=options.journal or options.output.with_suffix(".journal"),
         options=of_target,
     )
-    named = options.data
-    data = (
-        datasets.own_data(model, options.folder)
-        if named is None
-        else datasets.load(named, folder=options.folder)
-    )
     return calibrate(
         model,
-        data.train,
+        _training_data(model, options),
         target,
         pick=options.pick or "best",
         calibration_samples=options.calibration_samples or SAMPLES,

@@ -215,6 +215,17 @@ def gathers(graph: Graph) -> bool:
     return any(p.delay and p.pre == p.post == graph.output for p in graph.projections)
 
 
+def require_unconverted(model: Model) -> None:
+    """Raise a SpecError if ``model`` came out of a conversion."""
+    if model.rate_graph is not None:
+        raise SpecError(
+            "model to convert",
+            got="a spiking model",
+            expected="a rate model",
+            fix="convert the rate model that it was made from",
+        )
+
+
 def feeds_back(model: Model) -> bool:
     """Whether a rate model's neurons reach a later input other than through a trained filter."""
     linear = {p.name for p in model.graph.populations if p.neuron.kind == "linear"}
@@ -264,13 +275,7 @@ def convert(
             expected="one of them",
             fix="put it into the Options",
         )
-    if model.graph.spiking and model.rate_graph is not None:
-        raise SpecError(
-            "model to convert",
-            got="a spiking model",
-            expected="a rate model",
-            fix="convert the rate model that it was made from",
-        )
+    require_unconverted(model)
     trained = model
     model = rate_model(model, options.dt)
     if isinstance(training_inputs, Dataset):

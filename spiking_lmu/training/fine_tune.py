@@ -27,7 +27,7 @@ from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam, clipped
 from .line import tune_line
-from .tuned import FineTuningResult
+from .tuned import FineTuningResult, with_record
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -167,22 +167,20 @@ def fine_tune(
             told.advance(1, f"loss {loss:.4f}")
     graph = network.graph_now()
     sample = scaled(np.asarray(data.x[first], np.float32))
-    record = {
-        "levels": levels,
-        "noise": noise,
-        "batches": batches,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "data": f"{data.name} {data.split}",
-        "data_digest": data.digest,
-        "source_digest": model.digest,
-    }
     tuned = replace(
         model,
         graph=graph,
         activity=measure_activity(graph, sample),
-        provenance={**model.provenance, "fine_tuning": record},
+        provenance=with_record(
+            model,
+            data,
+            levels=levels,
+            noise=noise,
+            batches=batches,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+        ),
     )
     change.fit(graph, sample)
     after = _score(tuned, kept, scaled, change), _score(tuned, kept, scaled, None)

@@ -33,7 +33,7 @@ from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam
 from .checkpoint import Checkpoint, load_checkpoint, require_alike, save_checkpoint
-from .tuned import FineTuningResult
+from .tuned import FineTuningResult, with_record
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -285,22 +285,20 @@ def tune_line(
         curve = network.fit(x, y, held, None, report)
     graph = network.layers().put_into(model.graph, into.name, out.name)
     short, fed = last_step_alone(graph, length)
-    record = {
-        "memory": "line",
-        "bits": bits,
-        "batches": batches,
-        "batch_size": size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "data": f"{data.name} {data.split}",
-        "data_digest": data.digest,
-        "source_digest": model.digest,
-    }
     tuned = replace(
         model,
         graph=graph,
         activity=measure_activity(short, fed(x[:1000])),
-        provenance={**model.provenance, "fine_tuning": record},
+        provenance=with_record(
+            model,
+            data,
+            memory="line",
+            bits=bits,
+            batches=batches,
+            batch_size=size,
+            learning_rate=learning_rate,
+            seed=seed,
+        ),
     )
     exact.append(_exact(tuned, x[-held:], y[-held:]))
     losses = tuple(entry["loss"] for entry in curve)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.graph.model import Model
 from spiking_lmu.runs.result import Result
+
+if TYPE_CHECKING:
+    from spiking_lmu.datasets.dataset import Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,3 +38,14 @@ class FineTuningResult(Result):
     exact_after: float
     held_out: int
     losses: tuple[float, ...]
+
+
+def with_record(model: Model, data: Dataset, **settings: Any) -> dict[str, Any]:
+    """The provenance of a model after training on: what it had, what was done, and on what."""
+    record = {
+        **settings,
+        "data": f"{data.name} {data.split}",
+        "data_digest": data.digest,
+        "source_digest": model.digest,
+    }
+    return {**model.provenance, "fine_tuning": record}
