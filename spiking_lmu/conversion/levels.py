@@ -272,15 +272,17 @@ class Recording:
     drives: dict[str, float]
 
 
-def record(graph: Graph, x: Array, plan: Schedule | None = None) -> Recording:
+def record(
+    graph: Graph, x: Array, plan: Schedule | None = None, *, every: bool = False
+) -> Recording:
     """Run ``graph`` on training inputs (samples, inputs, input size).
 
     Outputs are kept of evenly spaced inputs; of a population that nothing later depends on only
-    those at the last input, where the decision is made.
+    those at the last input, where the decision is made, unless there is one at ``every`` input.
     """
     plan = plan or schedule(graph)
     names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
-    later = _remembered(graph)
+    later = set(graph.order) if every else _remembered(graph)
     samples, inputs = x.shape[:2]
     widest = max((graph[name].size for name in names), default=1)
     stride = max(1, samples * inputs * widest // (20 * MAX_VALUES))
@@ -378,7 +380,7 @@ def code_model(
     graph = model.graph
     names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
     if training_inputs is not None:
-        recording = record(graph, training_inputs)
+        recording = record(graph, training_inputs, every=model.task.every)
         levels = {
             name: fit_levels(graph[name].neuron, recording.outputs[name], count, per_unit=per_unit)
             for name in names

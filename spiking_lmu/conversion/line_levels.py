@@ -71,7 +71,7 @@ def level_line(
             "use memory='host': what its neurons say passes over the host within an input",
         )
     rounded = code.rounded(training_inputs)
-    recording = record(graph, rounded)
+    recording = record(graph, rounded, every=model.task.every)
     levels = {
         p.name: fit_levels(p.neuron, recording.outputs[p.name], count, per_unit=per_unit)
         for p in graph.populations
