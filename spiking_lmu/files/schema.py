@@ -286,6 +286,7 @@ class DeviceEntry(Strict):
     joules_per_neuron_update: Joules
     source: Words
     note: Text = ""
+    joules_per_idle_update: Joules | None = None
 
 
 class DeviceTable(Struct):

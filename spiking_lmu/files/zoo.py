@@ -21,7 +21,7 @@ from .slmu import load
 FOLDER = Path(__file__).parent / "models"
 GROUP = "spiking_lmu.models"
 #: Models of the extra ``models``, which the wheel has no room for.
-ELSEWHERE = ("psmnist-window-line",)
+ELSEWHERE = ("psmnist-lmu-line", "psmnist-window-line")
 
 
 def shipped() -> dict[str, Path]:

@@ -22,7 +22,13 @@ from spiking_lmu.analysis.energy import (
     load_devices,
     parameter_count,
 )
-from spiking_lmu.analysis.energy.report import ACTIVE_ONLY, RATE, RATE_FOLDED, RATE_LAST_STEP
+from spiking_lmu.analysis.energy.report import (
+    ACTIVE_ONLY,
+    IDLE_CHEAPER,
+    RATE,
+    RATE_FOLDED,
+    RATE_LAST_STEP,
+)
 from spiking_lmu.conversion import convert, measure_activity
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
@@ -317,3 +323,5 @@ def test_a_memory_as_a_line_needs_no_multiplications():
     joules = estimate(operations, load_devices())
     saved = joules["loihi alone"] - joules[f"loihi {ACTIVE_ONLY}"]
     assert saved == pytest.approx(81e-12 * operations.idle_updates)
+    cheaper = joules["loihi alone"] - joules[f"loihi {IDLE_CHEAPER}"]
+    assert cheaper == pytest.approx((81e-12 - 52e-12) * operations.idle_updates)

@@ -36,6 +36,8 @@ def test_published_figures():
         "loihi": (True, 23.6e-12, 81e-12),
     }
     assert all(len(device.source) > 40 for device in load_devices())
+    # Davies et al., table 2: of the update of a neuron, active and inactive.
+    assert [d.joules_per_idle_update for d in load_devices()] == [None, None, None, 52e-12]
 
 
 def table_of(*entries):

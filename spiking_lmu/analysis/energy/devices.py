@@ -31,6 +31,9 @@ class Device:
         Where the figures were published.
     note
         What they mean.
+    joules_per_idle_update
+        For a step of a neuron in which no spike arrives and nothing can happen, of event-driven
+        devices; None where no such figure was published.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Device:
     joules_per_neuron_update: float
     source: str
     note: str = ""
+    joules_per_idle_update: float | None = None
 
 
 def load_devices(path: str | Path | None = None) -> tuple[Device, ...]:
@@ -78,6 +82,7 @@ def _parse(content: bytes, path: str) -> list[Device]:
             entry.joules_per_neuron_update,
             entry.source,
             entry.note,
+            entry.joules_per_idle_update,
         )
         for entry in table.devices
     ]

@@ -28,6 +28,8 @@ RATE_LAST_STEP = "rate model, last step only"
 RATE_FOLDED = "rate model, memory folded"
 #: What is added to a chip's name where neurons in which nothing can happen cost nothing.
 ACTIVE_ONLY = "alone, active neurons only"
+#: The same with the figure that was published for the update of an inactive neuron.
+IDLE_CHEAPER = "alone, idle neurons at their own price"
 #: What is added to it for what the spikes take that code numbers on their way from the host.
 HOST_SPIKES = "for host spikes"
 
@@ -164,8 +166,10 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
     rate neurons, neurons that stay on the host) is left to a host: ``"loihi alone"`` is the
     chip's part, ``"loihi with cpu"`` all of it.  ``"loihi alone, active neurons only"`` leaves
     out updates in which nothing can happen, where there are any: a bound for a chip that skips
-    them.  ``"loihi for host spikes"`` is what the chip does for spikes that code numbers on
-    their way from the host, where they were counted: not in the first, but in all with a host.
+    them.  ``"loihi alone, idle neurons at their own price"`` has them at what was published for
+    inactive neurons.  ``"loihi for host spikes"`` is what the chip does for spikes that
+    code numbers on their way from the host, where they were counted: not in the first, but in all
+    with a host.
     """
     hosts = [device for device in devices if not device.event_driven]
     joules: dict[str, float | None] = {}
@@ -185,6 +189,9 @@ def estimate(operations: Operations, devices: Sequence[Device]) -> dict[str, flo
         joules[f"{device.name} alone"] = chip if spikes else None
         if operations.idle_updates:
             active = chip - operations.idle_updates * device.joules_per_neuron_update
+            if device.joules_per_idle_update is not None:
+                idle = operations.idle_updates * device.joules_per_idle_update
+                joules[f"{device.name} {IDLE_CHEAPER}"] = active + idle
             joules[f"{device.name} {ACTIVE_ONLY}"] = active
         coding = operations.coding_synops * device.joules_per_synop
         if operations.coding_synops:
