@@ -18,7 +18,8 @@ EXTRAS = {
 }
 #: Modules that simulate, train, or start interpreters: ``-m "not slow"`` leaves them out.
 SLOW = {
-    *("analysis/test_explain", "analysis/test_tradeoff", "analysis/test_until"),
+    *("analysis/test_compare_tasks", "analysis/test_explain", "analysis/test_tradeoff"),
+    *("analysis/test_until", "backends/test_host_spikes", "conversion/test_line_levels"),
     *("backends/test_batched_api", "backends/test_batched_exact", "backends/test_batched_host"),
     *("backends/test_batched_learning", "backends/test_batched_real", "backends/test_benchmark"),
     *("backends/test_convolutions", "backends/test_engines", "backends/test_loihi_rungs"),

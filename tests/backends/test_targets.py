@@ -100,6 +100,7 @@ class TestReference(TwoEngines):
             np.testing.assert_allclose(run.outputs, outputs, atol=1e-9)
 
 
+@pytest.mark.slow
 class TestNengoDl(TargetContract):
     target = builtin("nengo-dl")
     # A fixed minibatch, so that a short batch is filled up in these tests.

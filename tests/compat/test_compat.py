@@ -67,6 +67,7 @@ def test_messages_that_were_asked_for_are_not_held(capfd, monkeypatch):
 
 
 @needs("nengo-dl", "tensorflow")
+@pytest.mark.slow
 def test_nengo_dl_starts_no_second_tensorflow_where_there_is_no_gpu():
     ok(
         """

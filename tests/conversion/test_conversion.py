@@ -68,7 +68,7 @@ def test_error_falls_as_steps_grow(cell, kind, neuron):
             Options(neuron, 200.0, steps, 0, readout_tau=tau, synapse_tau=tau),
         )
 
-    short, long = (error(converted(steps), x) for steps in (20, 320))
+    short, long = (error(converted(steps), x) for steps in (20, 160))
     assert long < 0.5
     assert long < 0.6 * short
 
