@@ -201,3 +201,11 @@ def test_no_more_than_a_dozen_rooms_and_two_files():
     names = {path.name for path in (ROOT / "spiking_lmu").iterdir()} - {"__pycache__"}
     assert {name for name in names if name.endswith(".py")} == {"__init__.py", "errors.py"}
     assert len({name for name in names if "." not in name} - {"targets"}) <= 12
+
+
+def test_no_test_looks_at_the_clock():
+    """What a machine is slow at is no fault; speed is measured by scripts."""
+    clocks = re.compile(r"perf_counter|time\.time\(|monotonic\(|process_time")
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
+    assert tests
+    assert [path.name for path in tests if clocks.search(path.read_text(encoding="utf-8"))] == []

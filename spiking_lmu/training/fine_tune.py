@@ -141,7 +141,7 @@ def fine_tune(
     first = np.sort(used[: min(len(used), batch_size)])
     change = _Change(levels, noise, rng)
     change.fit(model.graph, scaled(np.asarray(data.x[first], np.float32)))
-    network = _Unrolled(model.graph, change)
+    network = Unrolled(model.graph, change)
     names = list(network.parameters)
     adam = Adam([network.parameters[name] for name in names], epsilon=EPSILON)
     before = _score(model, kept, scaled, change), _score(model, kept, scaled, None)
@@ -155,7 +155,7 @@ def fine_tune(
             chosen, queue = queue[:batch_size], queue[batch_size:]
             x = scaled(np.asarray(data.x[chosen], np.float32))
             outputs = network.forward(x)
-            loss, slope = _loss(model.task, outputs, data.y[chosen], data.lengths[chosen])
+            loss, slope = loss_and_slope(model.task, outputs, data.y[chosen], data.lengths[chosen])
             gradient = network.backward(slope)
             adam.step(
                 clipped([gradient[name] for name in names], MAX_NORM),
@@ -243,7 +243,7 @@ class _Change:
         run_rate(graph, x, observe=observe)
         self._fit(graph, {name: np.concatenate(parts) for name, parts in seen.items()})
 
-    def refit(self, network: _Unrolled) -> None:
+    def refit(self, network: Unrolled) -> None:
         """The same by the activations of the last batch, as they were before they were changed."""
         self._fit(network.graph, {n: network.plain(n) for n in self._spread})
 
@@ -277,7 +277,7 @@ def _neurons(graph: Graph) -> list[Population]:
     return [p for p in graph.populations if p.neuron.kind != "linear"]
 
 
-class _Unrolled:
+class Unrolled:
     """A graph over all inputs of a batch, in float32, and the gradient of its parameters.
 
     ``parameters`` are float32 arrays that may be changed in place: weights by the name of their
@@ -399,7 +399,9 @@ class _Unrolled:
         return replace(self.graph, populations=tuple(populations), projections=tuple(projections))
 
 
-def _loss(task: Any, outputs: Array, answers: Array, lengths: Array) -> tuple[float, Array]:
+def loss_and_slope(
+    task: Any, outputs: Array, answers: Array, lengths: Array
+) -> tuple[float, Array]:
     """Mean loss, and its slope, for outputs (inputs, batch, outputs)."""
     inputs, batch, _ = outputs.shape
     slope = np.zeros_like(outputs)

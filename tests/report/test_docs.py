@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spiking_lmu.cli.main import _parser, main
+from spiking_lmu.cli.main import complete_parser, main
 
 from ..helpers.fresh_python import needs
 
@@ -35,7 +35,7 @@ def test_commands_in_the_documents_parse(document):
     text = document.read_text(encoding="utf-8")
     for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in re.findall(r"^spiking-lmu (.+)$", block, re.MULTILINE):
-            _parser().parse_args(line.partition("#")[0].split())
+            complete_parser().parse_args(line.partition("#")[0].split())
 
 
 def first_blocks():

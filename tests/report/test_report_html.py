@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,7 @@ def comparison() -> Comparison:
 @pytest.fixture(scope="module")
 def page(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    started = time.perf_counter()
     write_html(comparison, path)
-    assert time.perf_counter() - started < 20
     assert path.stat().st_size < 3_000_000
     return path
 

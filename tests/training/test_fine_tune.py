@@ -14,7 +14,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
-from spiking_lmu.training.fine_tune import _loss, _Unrolled, fine_tune
+from spiking_lmu.training.fine_tune import Unrolled, fine_tune, loss_and_slope
 
 from ..helpers.told import Told
 
@@ -51,11 +51,11 @@ def test_the_gradient_is_the_slope_of_the_loss(kind, feedback, task):
     if not task.every:
         answers = answers[:, 0]
     lengths = np.array([7, 5, 7])
-    network = _Unrolled(graph, lambda name, values: values)
+    network = Unrolled(graph, lambda name, values: values)
     np.testing.assert_allclose(
         np.moveaxis(network.forward(x), 0, 1), run_reference(graph, x), atol=1e-5
     )
-    _, slope = _loss(task, network.forward(x), answers, lengths)
+    _, slope = loss_and_slope(task, network.forward(x), answers, lengths)
     gradient = network.backward(slope)
     assert set(gradient) == set(network.parameters)
     for name, values in network.parameters.items():
@@ -63,7 +63,7 @@ def test_the_gradient_is_the_slope_of_the_loss(kind, feedback, task):
         losses = []
         for step in (2e-3, -2e-3):
             values += np.float32(step) * direction
-            losses.append(_loss(task, network.forward(x), answers, lengths)[0])
+            losses.append(loss_and_slope(task, network.forward(x), answers, lengths)[0])
             values -= np.float32(step) * direction
         want = (losses[0] - losses[1]) / 4e-3
         got = float((gradient[name] * direction).sum())
