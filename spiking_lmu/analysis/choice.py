@@ -6,13 +6,17 @@ of those the one with the fewest spikes.  In order,
 1. does the recurrence matter?  The rate network runs with all that neurons send to the next input
    at zero; where decisions hardly change, it is converted like a feedforward one;
 2. level coding (:mod:`spiking_lmu.conversion.levels`), which usually needs the fewest steps: 3, 5,
-   7, 9, 17, 33 levels, each one cheap run of the rate network with rounded activations, until one
-   decides so surely like the rate network that other samples will hardly show a loss; where up to
-   9 levels none does, the fewest that are within what is tolerated;
+   7, 9, 17, 33, 65 levels, each one cheap run of the rate network with rounded activations, until
+   one decides so surely like the rate network that other samples will hardly show a loss; where up
+   to 9 levels none does, the fewest that are within what is tolerated;
 3. the binary digits of what enters a chip, the same way;
 4. the candidate on the target itself, with a hundred samples;
 5. where no number of levels will do, rates over more and more steps, on the target.  Where level
    coding takes several steps an input, rates that take fewer in all come before it.
+
+Decisions of few samples say little, and those of learned samples are sure: with fewer than 300 the
+outputs have to be near the rate model's too.  A regression is judged by how much its error against
+the truth grows.
 
 Samples that levels and rates are fitted to are not those on which candidates are judged, and none
 of them is a test sample.  Candidates are judged by samples that the model held out of its training,
@@ -40,6 +44,7 @@ from spiking_lmu.conversion.convert import (
     Options,
     default_options,
     feeds_back,
+    gathers,
     rate_model,
     require_unconverted,
 )
@@ -64,13 +69,14 @@ from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 
 from .calibration import held_out
-from .statistics import accuracy, mcnemar
+from .metrics import gained, output_error, paired_with, value_of
+from .statistics import accuracy
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
 
 #: Numbers of levels that are tried; from the last two on a network is fragile.
-LEVELS, FRAGILE = (3, 5, 7, 9, 17, 33), 17
+LEVELS, FRAGILE = (3, 5, 7, 9, 17, 33, 65), 17
 #: Binary digits that are tried of what enters a chip.
 DIGITS = (6, 8)
 #: Share of equal decisions that the rate loop asks for, as far as its samples can tell; and the
@@ -79,8 +85,15 @@ AGREEMENT, AGREEMENT_ON_TARGET = 0.99, 0.97
 #: The same where no more levels than ``SURE_UP_TO`` reach it: on samples that the model did not
 #: learn, and on those that it did, which it decides more surely than others.
 SURE, SURE_OF_LEARNED, SURE_UP_TO = 0.995, 0.998, 9
-#: Points of accuracy, and of a regression the error over the spread of the rate model's answers.
-TOLERATE, TOLERATE_ERROR = 0.3, 0.10
+#: Points of the metric, and of a regression the percentage by which its error may grow.
+TOLERATE, TOLERATE_GROWTH = 0.3, 8.0
+#: A rate model's error, over the spread of the truth, of which less is not told apart.
+LEAST_ERROR = 0.02
+#: With fewer samples none that is decided otherwise leaves room for a loss of more than a point
+#: (three in n).  Then the outputs, too, have to be near the rate model's: of two classes whose
+#: difference is normally distributed about 0, the least sure that can be, an error of e changes a
+#: share of arctan(e) / π.  This must not be more than so many points, or what is tolerated.
+MANY, CHANGED = 300, 1.0
 #: Decisions that change less than this without the recurrence do not need it.
 IDLE = 0.01
 #: Fewest samples that anything is chosen by.
@@ -112,8 +125,8 @@ class Candidate:
     agreement
         Share of equal decisions with the rate model; None of a regression.
     loss
-        Points of accuracy below the rate model; of a regression the root mean square difference to
-        its answers over their spread, in percent.
+        Points of the task's metric below the rate model; of a regression the percentage by which
+        the normalised error against the truth grows.
     low, high
         95 % interval of the loss.
     steps
@@ -122,6 +135,8 @@ class Candidate:
         Of a sample, all populations together; None where they were not counted.
     passed
         Whether it is within what is tolerated.
+    error
+        RMS distance of the outputs from the rate model's, over their spread.
     """
 
     what: str
@@ -134,13 +149,20 @@ class Candidate:
     steps: int
     spikes: float | None
     passed: bool
+    error: float = 0.0
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """By what candidates are compared that are not good enough: loss, then error."""
+        return max(self.loss, 0.0), self.error
 
     def __str__(self) -> str:
         alike = "" if self.agreement is None else f"{100 * self.agreement:.1f} % equal decisions, "
         spikes = "" if self.spikes is None else f", {self.spikes:,.0f} spikes"
         return (
             f"{self.what} ({self.where}, n = {self.samples}): {alike}loss {self.loss:+.1f} "
-            f"[{self.low:+.1f}, {self.high:+.1f}], {self.steps:,} steps{spikes}"
+            f"[{self.low:+.1f}, {self.high:+.1f}], output error {100 * self.error:.1f} %, "
+            f"{self.steps:,} steps{spikes}"
         )
 
 
@@ -199,7 +221,7 @@ class Choice(Result):
     def summary(self) -> str:
         """What was chosen and what is expected, in a line or two."""
         measured = [t for t in self.tried if t.what == self.expected.what]
-        unit = "points" if self.expected.agreement is not None else "% of the answers' spread"
+        unit = "points" if self.expected.agreement is not None else "% of the rate model's error"
         losses = ", ".join(
             f"{t.loss:+.1f} [{t.low:+.1f}, {t.high:+.1f}] in the rate loop (n = {t.samples})"
             if t.where == LOOP
@@ -243,8 +265,8 @@ def choose(
     target
         A target or its name; not given, the one nearest to the definition.
     tolerate
-        Points of accuracy that may be lost (0.3 if not given); of a regression, percent of the
-        spread of its answers (10).
+        Points of the metric that may be lost (0.3 if not given); of a regression, percent by which
+        its error may grow (8).
     samples
         So many judge a candidate, fewer where a run of the rate model is long.
     seed
@@ -282,7 +304,7 @@ def choose(
         for search in searches:
             found = search()
             if best is None or (
-                found is not None and (found[1].passed or found[1].loss < best[1].loss)
+                found is not None and (found[1].passed or found[1].rank < best[1].rank)
             ):
                 best = found or best
             if best is not None and best[1].passed:
@@ -438,6 +460,11 @@ def _wants(fixed: Mapping[str, Any], code: str) -> bool:
 
 def _advice(options: Options, expected: Candidate, judge: _Judge) -> str:
     tune = "fine_tune(model, data, noise=0.05) makes it sturdier"
+    if not expected.passed and expected.loss <= judge.tolerate and judge.classifies:
+        return (
+            f"Its outputs are {100 * expected.error:.1f} % from the rate model's, and "
+            f"{expected.samples} samples are too few to tell what that costs; {tune}"
+        )
     if not expected.passed:
         text = f"Nothing that was tried stays within {judge.tolerate:g} {judge.unit}; {tune}"
         return "; ".join([text, *judge.refused])
@@ -460,10 +487,11 @@ class _Judge:
     ) -> None:
         self.model, self._progress, self.tried = model, progress, list[Candidate]()
         self.graph = rate_model(model).graph
+        self.task = model.task
         self.classifies, self.every = model.task.classifies, model.task.every
-        usual = TOLERATE if self.classifies else 100 * TOLERATE_ERROR
+        usual = TOLERATE if self.classifies else TOLERATE_GROWTH
         self.tolerate = usual if tolerate is None else tolerate
-        self.unit = "points" if self.classifies else "% of the spread"
+        self.unit = "points" if self.classifies else "% of the rate model's error"
         fitted = min(FITTED, len(data) // 2)
         judged = min(samples, len(data) - fitted, self._affordable(data))
         self.fit, self.held = divide(model, data, fitted, judged, seed)
@@ -531,53 +559,64 @@ class _Judge:
         if self.classifies:
             effect = float((answers.argmax(axis=1) != self.rate.argmax(axis=1)).mean())
         else:
-            effect = self._error(answers) / 100
+            effect = output_error(self.task, answers, self.rate)
         return effect < IDLE, effect
 
-    def _error(self, answers: Array) -> float:
-        """Root mean square difference to the rate model over the spread of its answers, in %."""
-        spread = float(np.sqrt(((self.rate - self.rate.mean(axis=0)) ** 2).mean()))
-        return (
-            100
-            * float(np.sqrt(((answers - self.rate[: len(answers)]) ** 2).mean()))
-            / (spread or 1)
-        )
+    def _shaped(self, answers: Array, samples: int) -> Array:
+        """Answers one after another as a data set has them."""
+        if not self.every:
+            return answers
+        mask = self.held.mask[:samples]
+        shaped = np.zeros((*mask.shape, answers.shape[1]))
+        shaped[mask] = answers
+        return shaped
+
+    def _loss(self, answers: Array, rate: Array, samples: int) -> tuple[float, float, float]:
+        """Points of the metric, or percent of the rate model's error, and a 95 % interval."""
+        task = self.task if self.classifies else replace(self.task, metric="nrmse")
+        y, lengths = self.held.y[:samples], self.lengths[:samples]
+        ours, theirs = (self._shaped(a, samples) for a in (answers, rate))
+        gain, low, high = gained(paired_with(task, y, ours, theirs, lengths))
+        scale = 1.0
+        if not self.classifies:
+            scale = 100 / max(value_of(task, y, theirs, lengths), LEAST_ERROR)
+        return -scale * gain, -scale * high, -scale * low
 
     def _judged(
-        self, what: str, where: str, answers: Array, steps: int, spikes: float | None, alike: float
+        self,
+        what: str,
+        where: str,
+        answers: Array,
+        samples: int,
+        steps: int,
+        spikes: float | None,
+        alike: float,
     ) -> Candidate:
+        """A candidate by its answers on the first ``samples`` of those that judge."""
         n = len(answers)
+        rate = self.rate[:n]
+        loss, low, high = self._loss(answers, rate, samples)
+        error = output_error(self.task, answers, rate)
+        share: float | None = None
+        passed = loss <= self.tolerate
         if self.classifies:
-            decided, rate = answers.argmax(axis=1), self.rate[:n].argmax(axis=1)
-            labels = self.held.y[self.held.mask] if self.every else self.held.y
-            paired = mcnemar(rate == labels[:n], decided == labels[:n])
-            loss, low, high = paired.difference, paired.low, paired.high
-            same = accuracy(decided, rate)
-            share: float | None = same.value
+            same = accuracy(answers.argmax(axis=1), rate.argmax(axis=1))
+            share = same.value
             if where == LOOP:
                 # A few hundred samples leave it open whether 98.7 % are fewer than 99.
-                passed = loss <= self.tolerate and same.high >= alike
+                passed = passed and same.high >= alike
             else:
                 # One sample of a hundred is a point, more than what is tolerated.
-                passed = loss <= self.tolerate + 100 / n and same.value >= alike
-        else:
-            loss, share = self._error(answers), None
-            low, high = self._error_interval(answers)
-            passed = loss <= self.tolerate
-        tried = Candidate(what, where, n, share, loss, low, high, steps, spikes, passed)
+                passed = loss <= self.tolerate + 100 / n and share >= alike
+            changed = 100 * np.arctan(error) / np.pi
+            near = changed <= max(CHANGED, self.tolerate)
+            passed = passed and (len(self.held) >= MANY or bool(near))
+        tried = Candidate(
+            what, where, samples, share, loss, low, high, steps, spikes, passed, error
+        )
         self.tried.append(tried)
         self._progress.advance(1, f"{what} ({where}): loss {loss:+.1f}")
         return tried
-
-    def _error_interval(self, answers: Array) -> tuple[float, float]:
-        """95 % of the errors of samples drawn again with replacement."""
-        n = len(answers)
-        spread = float(np.sqrt(((self.rate - self.rate.mean(axis=0)) ** 2).mean())) or 1.0
-        each = ((answers - self.rate[:n]) ** 2).mean(axis=1)
-        drawn = np.random.default_rng(0).integers(0, n, (200, n))
-        errors = 100 * np.sqrt(each[drawn].mean(axis=1)) / spread
-        low, high = np.percentile(errors, [2.5, 97.5])
-        return float(low), float(high)
 
     # -- level coding
 
@@ -594,32 +633,36 @@ class _Judge:
                 break
         passed = [count for count, candidate in found.items() if candidate.passed]
         sure = [count for count in passed if self._surely(found[count])]
-        best: tuple[Options, Candidate] | None = None
         start = (sure or passed or [counts[-1] + 1])[0]
+        ran: list[tuple[Options, Candidate]] = []
         for count in [count for count in counts if count >= start]:
             if count not in found:
                 found[count] = self._loop(f"{count} levels", self._fitted(count, given), None)
             if not found[count].passed:
                 continue
-            options, written = self._digits(count, given)
-            if not written.passed:
-                continue
-            confirmed = self._on_target(written.what, options, target)
-            if confirmed is None:
-                # More levels only take more room.
-                break
-            if best is None or confirmed.passed or confirmed.loss < best[1].loss:
-                best = options, confirmed
-            if confirmed.passed:
-                break
-        return best or self._roomy(target, found, given)
+            for options, written in self._digits(count, given):
+                if not written.passed:
+                    continue
+                confirmed = self._on_target(written.what, options, target)
+                if confirmed is None:
+                    # More levels and digits only take more room.
+                    return self._least(ran) or self._roomy(target, found, given)
+                ran.append((options, confirmed))
+                if confirmed.passed:
+                    return ran[-1]
+        return self._least(ran) or self._roomy(target, found, given)
+
+    @staticmethod
+    def _least(ran: list[tuple[Options, Candidate]]) -> tuple[Options, Candidate] | None:
+        """The candidate that loses least."""
+        return min(ran, key=lambda one: one[1].rank, default=None)
 
     def _roomy(
         self, target: Target, found: Mapping[int, Candidate], given: Mapping[str, Any]
     ) -> tuple[Options, Candidate] | None:
         """The number of levels with the least loss of those that the target can hold."""
-        for count in sorted(found, key=lambda count: found[count].loss):
-            options = Options(code="level", **{**given, "levels": count})
+        for count in sorted(found, key=lambda count: found[count].rank):
+            options = Options(code="level", **{"input_bits": DIGITS[-1], **given, "levels": count})
             confirmed = self._on_target(found[count].what, options, target)
             if confirmed is not None:
                 return options, confirmed
@@ -638,14 +681,12 @@ class _Judge:
             for name, outputs in self._recording.outputs.items()
         }
 
-    def _digits(self, count: int, given: Mapping[str, Any]) -> tuple[Options, Candidate]:
-        fitted, options = self._fitted(count, given), Options(code="level")
+    def _digits(self, count: int, given: Mapping[str, Any]) -> Iterator[tuple[Options, Candidate]]:
+        """So many levels with more and more binary digits of what enters."""
+        fitted = self._fitted(count, given)
         for digits in [given["input_bits"]] if "input_bits" in given else DIGITS:
             options = Options(code="level", **{**given, "levels": count, "input_bits": digits})
-            found = self._loop(f"{count} levels, {digits} bits in", fitted, digits)
-            if found.passed:
-                break
-        return options, found
+            yield options, self._loop(f"{count} levels, {digits} bits in", fitted, digits)
 
     def _loop(self, what: str, fitted: dict[str, Levels], digits: int | None) -> Candidate:
         alter: dict[str, Callable[[Array], Array]] = dict(rounding(fitted))
@@ -656,7 +697,7 @@ class _Judge:
                     alter[f"{name}.current"] = _written(self.graph[name].gain, largest, digits)
         answers = self._run(self._split, alter)
         steps = self.x.shape[1] * self._plan.steps_per_input
-        return self._judged(what, LOOP, answers, steps, None, AGREEMENT)
+        return self._judged(what, LOOP, answers, len(self.held), steps, None, AGREEMENT)
 
     # -- on the target
 
@@ -677,22 +718,28 @@ class _Judge:
         spiking = self._fits(what, options, target)
         if spiking is None:
             return None
-        count = min(CONFIRMED, len(self.x))
-        inputs = self.x.shape[1]
-        with target.deploy(spiking, inputs) as deployment:
-            runs = [
-                deployment.run(np.asarray(self.x[i : min(i + deployment.batch_size, count)], float))
-                for i in range(0, count, deployment.batch_size)
-            ]
-        ends = spiking.timing.presentation_ends(inputs)
-        outputs = np.concatenate([run.outputs[:, ends] for run in runs])
+        count, timing = min(CONFIRMED, len(self.x)), spiking.timing
+        lengths, longest = self.lengths[:count], self.x.shape[1]
+        outputs = np.zeros((count, longest, spiking.graph.output_size))
+        spikes = 0.0
+        # The last input stays while the readout settles, and padding would take its place.
+        apart = timing.settle_steps and not self.every
+        for last in np.unique(lengths).tolist() if apart else [longest]:
+            rows = np.flatnonzero(lengths == last) if apart else np.arange(count)
+            with target.deploy(spiking, last) as deployment:
+                for start in range(0, len(rows), deployment.batch_size):
+                    part = rows[start : start + deployment.batch_size]
+                    run = deployment.run(np.asarray(self.x[part, :last], float))
+                    outputs[part, :last] = run.outputs[:, timing.presentation_ends(last)]
+                    spikes += sum(float(counts.sum()) for counts in run.spikes.values())
         if self.every:
             answers = outputs[self.held.mask[:count]]
         else:
-            answers = outputs[np.arange(count), self.lengths[:count] - 1]
-        spikes = sum(float(counts.sum()) for run in runs for counts in run.spikes.values()) / count
-        steps = spiking.timing.total_steps(inputs)
-        return self._judged(what, target.name, answers, steps, spikes, AGREEMENT_ON_TARGET)
+            answers = outputs[np.arange(count), lengths - 1]
+        steps = timing.total_steps(longest)
+        return self._judged(
+            what, target.name, answers, count, steps, spikes / count, AGREEMENT_ON_TARGET
+        )
 
     # -- rate coding
 
@@ -719,7 +766,7 @@ class _Judge:
             found = self._on_target(what, options, target)
             if found is None:
                 continue
-            if best is None or found.loss < best[1].loss:
+            if best is None or found.rank < best[1].rank:
                 best = options, found
             if found.passed:
                 return options, found
@@ -730,6 +777,20 @@ class _Judge:
     ) -> Iterator[tuple[str, Options]]:
         suggested = target.defaults.chosen()
         given = {k: v for k, v in fixed.items() if v is not None}
+        if self.every or gathers(self.graph):
+            # An answer forms while its input is shown; the usual times, shorter and longer.
+            usual = default_options(self.model)
+            for steps in PRESENTATIONS:
+                share = steps / usual.steps_per_input
+                own = {
+                    "steps_per_input": steps,
+                    "settle_steps": usual.settle_steps,
+                    "readout_tau": share * usual.readout_tau,
+                    "synapse_tau": share * usual.synapse_tau,
+                }
+                options = default_options(self.model, {**suggested, **own}, **given)
+                yield f"rates, {options.steps_per_input} step(s) an input", options
+            return
         one = idle or not feeds_back(rate_model(self.model))
         for steps in (1,) if one else PRESENTATIONS:
             for settle in SETTLING if one else (max(20, 5 * steps),):

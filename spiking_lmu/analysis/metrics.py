@@ -16,7 +16,7 @@ from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.task import Task
 
-from .statistics import CONFIDENCE, Accuracy, Paired, accuracy, mcnemar
+from .statistics import CONFIDENCE, Accuracy, Paired, accuracy, mcnemar, relative_error
 
 #: Resampled data sets for an interval.
 DRAWS = 2000
@@ -228,6 +228,24 @@ def answers_alone(task: Task, values: Array, lengths: Array) -> Array:
         return values
     inside: Array = values[np.arange(values.shape[1]) < lengths[:, None]]
     return inside
+
+
+def output_error(task: Task, ours: Array, theirs: Array) -> float:
+    """RMS distance of answers (answers, outputs) from another model's, over their spread.
+
+    Of a classification the mean of an answer's outputs plays no part, since it decides nothing; of
+    a regression the spread is that of each output about its own mean.
+
+    >>> ours, theirs = np.array([[5.0, 7.0]]), np.array([[1.0, 3.0]])
+    >>> output_error(Task(), ours, theirs)
+    0.0
+    """
+    if task.classifies:
+        ours, theirs = (o - o.mean(axis=1, keepdims=True) for o in (ours, theirs))
+    else:
+        middle = theirs.mean(axis=0)
+        ours, theirs = ours - middle, theirs - middle
+    return relative_error(ours, theirs)
 
 
 def latency(

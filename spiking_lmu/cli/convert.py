@@ -121,7 +121,8 @@ def add_arguments(parser: Parser) -> None:
         "--tolerate",
         type=float,
         metavar="POINTS",
-        help="--data: accuracy that may be lost (default 0.3); of a regression, %% of the spread",
+        help="--data: accuracy that may be lost (default 0.3); of a regression, %% by which "
+        "its error may grow (default 8)",
     )
     parser.add_argument("--training-samples", type=int, default=1000, help="how much of --data")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")

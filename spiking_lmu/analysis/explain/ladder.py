@@ -15,7 +15,6 @@ from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.runner import Job, RunTask
 from spiking_lmu.runs.service import RunService
 
@@ -28,10 +27,11 @@ from ..metrics import (
     gained,
     latency,
     metric_of,
+    output_error,
     paired_with,
     score_of,
 )
-from ..statistics import Accuracy, Paired, relative_error
+from ..statistics import Accuracy, Paired
 from .layers import HiddenLayer, layers, sources
 from .reading import LayerReading, hidden
 from .rungs import CHANGES, RATE_MODEL, RungTarget
@@ -233,15 +233,7 @@ def _step(name: str, change: str, outputs: Array, data: Dataset, before: list[St
         score,
         step=paired_with(task, y, outputs, last, lengths),
         total=paired_with(task, y, outputs, first, lengths),
-        error=_distance(task, *(answers_alone(task, o, lengths) for o in (outputs, first))),
+        error=output_error(task, *(answers_alone(task, o, lengths) for o in (outputs, first))),
         late=latency(task, outputs, first, lengths),
         layers=(),
     )
-
-
-def _distance(task: Task, outputs: Array, rate: Array) -> float:
-    if task.classifies:
-        ours, theirs = (o - o.mean(axis=1, keepdims=True) for o in (outputs, rate))
-    else:
-        ours, theirs = (o - rate.mean(axis=0) for o in (outputs, rate))
-    return relative_error(ours, theirs)
