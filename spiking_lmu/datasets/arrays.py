@@ -138,7 +138,15 @@ def _numbers(what: str, values: Any) -> Array:
         raise _wrong(what, "rows of different lengths, or text", "an array of numbers") from error
     if array.dtype.kind not in "fiub":
         raise _wrong(what, f"text or another kind of value ({array.dtype})", "numbers")
-    return array.astype(np.float32) if array.dtype != np.float32 else array
+    if array.dtype == np.float32:
+        return array
+    with np.errstate(over="ignore"):
+        narrow: Array = array.astype(np.float32)
+    if array.dtype.kind == "f" and np.isinf(narrow).any() and np.isfinite(array).all():
+        raise _wrong(
+            what, f"the number {np.abs(array).max():.3g}", "at most 3e38, as float32 holds"
+        )
+    return narrow
 
 
 def _answers(what: str, y: Any, x: Array, lengths: Array, task: Task | None) -> Array:
@@ -229,6 +237,8 @@ def _outputs(what: str, y: Array, task: Task) -> Array:
 
 
 def _require_labels(what: str, y: Array) -> None:
+    if y.dtype.kind in "US" and (np.char.str_len(np.char.strip(y)) == 0).any():
+        raise _wrong(what, "a missing label", "text or whole numbers for classes")
     if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.round(y)).all()):
         wrong = y[~(np.isfinite(y) & (y == np.round(y)))].flat[0]
         raise _wrong(what, f"the label {wrong}", "text or whole numbers for classes")

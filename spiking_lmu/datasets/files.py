@@ -36,7 +36,7 @@ SUFFIXES = (".npz", ".npy", ".csv", ".tsv", ".txt", ".parquet")
 #: Names of columns in a table, by what they are for.
 LABEL_COLUMNS = ("label", "class", "target", "y")
 SAMPLE_COLUMNS = ("sample", "id", "series", "sequence")
-TIME_COLUMNS = ("time", "t", "step", "timestamp")
+TIME_COLUMNS = ("time", "t", "step", "timestamp", "date", "datetime")
 SPLIT_COLUMNS = ("split", "set")
 TABLE_OPTIONS = COMMON | {"label", "sample", "time", "split"}
 
@@ -64,6 +64,7 @@ def open_files(request: Request) -> Splits:
     elif suffix == ".npy":
         request.require(COMMON, argument=True)
         parts, extra = _read_npy_pair(path), {}
+        _require_test_part(path, parts)
     else:
         request.require(TABLE_OPTIONS, argument=True)
         parts, extra = _read_table(path, request)
@@ -160,6 +161,15 @@ def _read_npy_pair(path: Path) -> dict[str, Pair]:
     return parts
 
 
+def _require_test_part(path: Path, parts: dict[str, Pair]) -> None:
+    """Large data bring a test part: to split one off would copy them into memory."""
+    size = int(parts["train"][0].nbytes)
+    if "test" not in parts and size > MOST_BYTES:
+        got = f"{size / 2**30:.1f} GiB without a test part"
+        stem = re.sub(r"_train$", "", path.stem)
+        raise _layout(path, got, f"{stem}_test.npy beside it, so that both are mapped, not copied")
+
+
 def _npy(path: Path) -> Array:
     """An array, mapped into memory: what is not needed is not read."""
     wanted = Wanted(str(path), "an intact .npy file without pickled objects", "see docs/data.md")
@@ -197,6 +207,20 @@ class Table:
             raise _layout(self.path, f"{got} in column {name!r}", "numbers in every row")
         return column
 
+    def times(self, name: str) -> Array:
+        """A column of numbers, or of dates (ISO 8601) as seconds since the first."""
+        column = self.columns[name]
+        if column.dtype.kind == "U":
+            text = np.char.replace(np.char.replace(np.char.strip(column), "/", "-"), " ", "T")
+            try:
+                dates = text.astype("datetime64[us]")
+            except ValueError:
+                return self.numbers(name)
+            if not np.isnat(dates).any():
+                seconds: Array = (dates - dates.min()) / np.timedelta64(1, "s")
+                return seconds
+        return self.numbers(name)
+
 
 def _read_table(path: Path, request: Request) -> tuple[dict[str, Pair], dict[str, Any]]:
     """Wide: a row a sample.  Long: a row an input, with a column that says of which sample."""
@@ -210,13 +234,18 @@ def _read_table(path: Path, request: Request) -> tuple[dict[str, Pair], dict[str
         label = list(table.columns)[:1]
     if not label:
         shown = ", ".join(list(table.columns)[:8])
-        raise _layout(path, f"columns {shown}", "one called label, class, target or y")
+        named = f"one called label, class, target or y, or its name: '{path.name}?label=NAME'"
+        raise _layout(path, f"columns {shown}", named)
     reserved = {*label, *sample, *time, *split}
     values = [name for name in table.columns if name not in reserved]
     if not values:
         raise _layout(path, "no columns beside the labels", "at least one of numbers")
     rows = table.columns[split[0]].astype(str) if split else None
-    if sample or time:
+    # A number for each row names samples of a wide table.
+    once = bool(sample) and len(np.unique(table.columns[sample[0]])) == len(
+        table.columns[sample[0]]
+    )
+    if (sample and not once) or time:
         return _long(table, label, sample, time, values, rows)
     return _wide(table, label, values, rows)
 
@@ -252,7 +281,7 @@ def _long(
     _, first, group = np.unique(of, return_index=True, return_inverse=True)
     # Samples in the order in which the file has them.
     group = np.argsort(np.argsort(first))[group.ravel()]
-    when = table.numbers(time[0]) if time else np.arange(len(numbers))
+    when = table.times(time[0]) if time else np.arange(len(numbers))
     order = np.lexsort((when, group))
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     pieces = np.split(order, starts[1:])

@@ -83,6 +83,19 @@ def test_a_large_file_is_not_read_whole(tmp_path):
     assert peak < 60e6
 
 
+def test_large_files_without_a_test_part_are_one_line(tmp_path, monkeypatch):
+    """To split a part off would copy what was to be mapped."""
+    np.save(tmp_path / "x.npy", np.zeros((20, 5, 2), np.float32))
+    np.save(tmp_path / "y.npy", np.arange(20) % 2)
+    assert len(load(str(tmp_path / "x.npy")).train) < 20
+    monkeypatch.setattr(files, "MOST_BYTES", 400)
+    with pytest.raises(DatasetError, match="x_test.npy beside it"):
+        load(str(tmp_path / "x.npy"))
+    np.save(tmp_path / "x_test.npy", np.zeros((2, 5, 2), np.float32))
+    np.save(tmp_path / "y_test.npy", np.arange(2))
+    assert isinstance(load(str(tmp_path / "x.npy")).train.x, np.memmap)
+
+
 def test_wide_tables(tmp_path):
     one = from_arrays(X[:, :, 0], Y)
     head = ["label", *(f"t{k}" for k in range(5))]
@@ -119,6 +132,42 @@ def test_long_tables(tmp_path):
     fewer = [row for row in rows if not (row[0] == "s3" and row[1] in (1.5, 2.0))]
     data = load(write_rows(tmp_path / "ragged.csv", fewer))
     assert sorted([*data.train.lengths, *data.test.lengths]) == [3, *[5] * 7]
+
+
+def test_dates_are_times(tmp_path):
+    """ISO dates with T or a space, with dashes or slashes; rows in any order."""
+    rows = list(long_rows())
+    for form in ("2024-03-01T23:59:{:04.1f}", "2024/03/01 23:59:{:04.1f}"):
+        dated = [rows[0], *([r[0], form.format(r[1]), *r[2:]] for r in reversed(rows[1:]))]
+        dated[0] = ["sample", "date", *rows[0][2:]]
+        data = load(write_rows(tmp_path / "dated.csv", dated))
+        assert data.train.dt == pytest.approx(0.5)
+        assert data.train.x.shape == SAME.train.x.shape
+
+
+def test_a_column_that_numbers_the_rows_is_no_channel_and_no_sample_of_one_input(tmp_path):
+    head = ["id", "label", *(f"t{k}" for k in range(5))]
+    rows = [
+        [i, y, *x] for i, (x, y) in enumerate(zip(X[:, :, 0].tolist(), Y.tolist(), strict=True))
+    ]
+    data = load(write_rows(tmp_path / "mine.csv", [head, *rows]))
+    assert data.train.x.shape[1:] == (5, 1)
+
+
+def test_what_a_table_lacks_is_said_with_what_to_do(tmp_path):
+    rows = [["species", "a", "b"], *[[name, 1.0, 2.0] for name in "xyxy"]]
+    path = write_rows(tmp_path / "mine.csv", rows)
+    with pytest.raises(DatasetError, match=r"mine.csv\?label=NAME"):
+        load(path)
+    assert load(path + "?label=species").train.task.names == ("x", "y")
+    rows[2][0] = ""
+    with pytest.raises(DatasetError, match="a missing label"):
+        load(write_rows(tmp_path / "mine.csv", rows) + "?label=species")
+
+
+def test_numbers_that_float32_does_not_hold_are_one_line():
+    with pytest.raises(DatasetError, match=r"1e\+300"):
+        from_arrays(np.full((4, 3), 1e300), [0, 1, 0, 1])
 
 
 def test_a_stream_labelled_at_every_step(tmp_path):
