@@ -89,7 +89,7 @@ def test_large_files_without_a_test_part_are_one_line(tmp_path, monkeypatch):
     np.save(tmp_path / "y.npy", np.arange(20) % 2)
     assert len(load(str(tmp_path / "x.npy")).train) < 20
     monkeypatch.setattr(files, "MOST_BYTES", 400)
-    with pytest.raises(DatasetError, match="x_test.npy beside it"):
+    with pytest.raises(DatasetError, match=r"x_test\.npy beside it"):
         load(str(tmp_path / "x.npy"))
     np.save(tmp_path / "x_test.npy", np.zeros((2, 5, 2), np.float32))
     np.save(tmp_path / "y_test.npy", np.arange(2))
