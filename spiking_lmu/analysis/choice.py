@@ -69,7 +69,9 @@ from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 
 from .calibration import held_out
+from .fitting import require_fit
 from .metrics import gained, output_error, paired_with, value_of
+from .samples import name_of
 from .statistics import accuracy
 
 if TYPE_CHECKING:
@@ -281,12 +283,15 @@ def choose(
     ------
     SpecError
         Fewer than 20 samples, a spiking model, or an unknown option.
+    DatasetError
+        Data that are not what the model takes and answers.
     """
     started = perf_counter()
     require_unconverted(model)
     if len(data) < LEAST:
         got, least = f"{len(data)} samples", f"at least {LEAST}"
         raise SpecError("data", got=got, expected=least, fix="give more of them")
+    require_fit(name_of(model), model, data)
     place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
     with shown(progress) as told:
         told.start(f"conversion for {place.name}", 0, None, "candidates")
@@ -383,6 +388,8 @@ def convert(
     SpecError
         The model spikes already, has neurons without a spiking counterpart, or no activity is
         known; or a choice that there is not.
+    DatasetError
+        Data that are not what the model takes and answers.
     TargetError
         An unknown target.
     """
@@ -390,6 +397,8 @@ def convert(
     unmeasured = ""
     if data is None and not given and model.rate_graph is None:
         data, unmeasured = _own_training_data(model, folder)
+    if data is not None:
+        require_fit(source or name_of(model), model, data)
     if given or data is None or len(data) < LEAST or model.rate_graph is not None:
         spiking = convert_for(
             model,

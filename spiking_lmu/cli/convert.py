@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +153,9 @@ def run(options: Namespace) -> int:
     else:
         named = options.data
         data = None if named is None else datasets.load(named, folder=options.folder).train
+        if data is not None and options.network is not None:
+            # A network of NengoDL does not say what it was trained for.
+            model = replace(model, task=data.task)
         spiking = convert(
             model,
             options.target,

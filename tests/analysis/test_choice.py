@@ -14,7 +14,7 @@ from spiking_lmu.conversion import measure_activity
 from spiking_lmu.conversion.levels import schedule
 from spiking_lmu.datasets import mnist, sources
 from spiking_lmu.datasets.dataset import Dataset, Splits
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
@@ -277,3 +277,18 @@ def test_refusals():
     choice = choose(rate, data(rate), levels=17)
     with pytest.raises(SpecError, match="a spiking model"):
         choose(choice.convert(rate), data(rate))
+
+
+@pytest.mark.parametrize("choices", [{}, {"max_rate": 100.0}])
+def test_data_of_another_model_are_refused(choices):
+    """Whatever is measured: activity alone, or what a conversion keeps."""
+    rate = model()
+    own = data(rate, 40)
+    four = replace(own, y=np.arange(40) % 4, task=Task(names=tuple("abcd")))
+    numbers = data(rate, 40, Task("regression", "every"))
+    two = replace(own, x=np.repeat(own.x, 2, axis=2))
+    for other, got in ((four, "4 classes"), (numbers, "regression"), (two, "2 numbers an input")):
+        with pytest.raises(DatasetError, match=f"got .*{got}"):
+            sl_convert(rate, "reference", other, **choices)
+        with pytest.raises(DatasetError, match=f"got .*{got}"):
+            choose(rate, other, "reference")
