@@ -558,6 +558,13 @@ def calibrate(
         model = rate_model(model)
         model = replace(model, activity=activity_on(model, measured))
     usual = choose_options(model, [place], choices)
+    if usual.code == "level":
+        raise SpecError(
+            "code",
+            got="'level' with calibrate=True",
+            expected="rate: a search for firing rates and filters, of which levels have none",
+            fix="leave calibrate out: with data=psmnist alone, levels are chosen by measurement",
+        )
     grid = grid_for(
         model,
         (*SETTLE_STEPS, usual.settle_steps)

@@ -23,7 +23,7 @@ import numpy as np
 
 from spiking_lmu.errors import SpecError
 
-from .neurons import LINEAR, Neuron
+from .neurons import LINEAR, Neuron, comparator
 from .transforms import as_transform, checked_array
 
 Array = np.ndarray
@@ -295,6 +295,20 @@ class Graph:
     def on_chip(self) -> tuple[Population, ...]:
         """The populations that a target with a chip runs there: spiking ones but for on_host."""
         return tuple(p for p in self.spiking if not p.on_host)
+
+    @property
+    def level_coded(self) -> bool:
+        """Whether all that spikes are comparators, whose spikes of one step are read at once."""
+        step = comparator(self.dt)
+        return bool(self.spiking) and (
+            all(
+                p.neuron.kind == step.kind
+                and p.neuron.tau_ref == step.tau_ref
+                and p.neuron.tau_rc <= 1.5 * step.tau_rc
+                for p in self.spiking
+            )
+            and not any(p.tau for p in self.projections)
+        )
 
     def incoming(self, name: str) -> tuple[Projection, ...]:
         """Projections onto the population ``name``."""

@@ -25,6 +25,8 @@ ON_CHIP = ("spiking_relu", "lif")
 CORES_A_CHIP, CHIPS, SPIKES_A_STEP = 128, 2, 50
 #: The rungs of this target on which a warning shows (:meth:`.loihi.LoihiTarget.rungs`).
 DYNAMICS, WEIGHTS = "chip dynamics", "quantised weights"
+#: Weights that differ by no more than this share are one weight.
+SAME = 1e-6
 #: A weight this many times the 99th percentile leaves four bits to nearly all others.
 OUTLIER = 8
 #: Numbers of one layer that can be sent to the chip.
@@ -163,25 +165,34 @@ def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
             yield Problem(p.name, fault.got, fault.limit, fault.fix)
         if faults:
             continue
-        yield from _weights(p.name, use, found)
+        yield from _weights(p, use, found, model.graph.level_coded)
         yield from _overflow(model, p, min(s.largest_current for s in found))
 
 
-def _weights(name: str, use: ChipUse, found: list[Scale]) -> Iterator[Problem]:
-    for i, synapses in enumerate(use.synapses[name]):
+def _weights(
+    p: Population, use: ChipUse, found: list[Scale], level_coded: bool
+) -> Iterator[Problem]:
+    # A comparator has no rate, and the weights of a digit are all one and need no bits.
+    sturdier = "train the model on with fine_tune(model, data, noise=0.05), and convert again"
+    for i, synapses in enumerate(use.synapses[p.name]):
+        sizes = np.abs(synapses.values)
+        if level_coded and not (sizes.size and np.ptp(sizes) > SAME * sizes.max()):
+            continue
         enlarged = max((s.enlarged[i] for s in found if s.enlarged), default=1)
         lost = max((s.lost_bits[i] for s in found if s.lost_bits), default=0)
         if enlarged > 1:
             got, limit = f"weights about {enlarged} times too large", "1/64 of the largest weight"
             fix = "make its weights, or the rates of its sources, more alike to the others'"
+            fix = sturdier if level_coded else fix
             yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
         elif lost:
             got, fix = f"weights of {7 - lost} bits and a sign", "raise max_rate"
+            fix = sturdier if level_coded else fix
             yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
         if not synapses.coded and (ratio := _outlier(synapses.values)) > OUTLIER:
             got = f"a weight {ratio:.0f} times the 99th percentile of all"
             limit = f"{OUTLIER}: the largest sets the scale of all, and the others lose bits"
-            fix = "cut outliers off: clip_weights=99"
+            fix = sturdier if level_coded else "cut outliers off: clip_weights=99"
             yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
 
 

@@ -81,6 +81,35 @@ def test_without_a_fault_nothing_is_blamed():
     ]
 
 
+@pytest.mark.parametrize(
+    ("rate", "options"),
+    [
+        (dense, {"levels": 2, "input_bits": 6}),
+        (dense, {"levels": 17, "input_bits": 1}),
+        (two_layers, {"levels": 2, "input_bits": 6}),
+    ],
+)
+def test_levels_and_digits_that_are_too_coarse_are_blamed_and_the_advice_repairs_it(rate, options):
+    options = {"code": "level", **options}
+    model = spiking(rate(), **options)
+    found = ladder(model)
+    assert [s.name for s in found.steps][:2] == ["rate model", "quantisation"]
+    assert lost(found) > 5
+    assert found.blamed.name == "quantisation"
+    again = repaired(rate(), options, advise(found, model))
+    assert lost(again) < 0.3 * lost(found)
+    # The chip adds little, and shows the activity of the sample and not of the step before it.
+    last = again.steps[-1].layers[0]
+    assert last.relative_error < again["quantisation"].layers[0].relative_error + 0.1
+
+
+def test_levels_are_not_told_to_raise_their_rates():
+    model = spiking(two_layers(), code="level", levels=33)
+    for problem in get_target("loihi").check(model):
+        assert "max_rate" not in problem.fix
+        assert "clip_weights" not in problem.fix
+
+
 def test_a_rate_that_is_too_low_is_blamed_on_spikes_on_the_reference_too():
     found = ladder(spiking(dense(), max_rate=5.0), "reference")
     assert found.blamed.name == "spikes"

@@ -13,8 +13,8 @@ from spiking_lmu.graph.model import Model
 
 from ..metrics import metric_of
 from .ladder import Ladder, Step
-from .layers import HiddenLayer
-from .rungs import RESPONSE, SPIKES, TIMING
+from .layers import HiddenLayer, sources
+from .rungs import QUANTISATION, RESPONSE, SPIKES, TIMING
 
 #: Neurons whose period is a whole number of steps resolve rates up to about this share of the
 #: highest well: the next slower one is a fifth lower.
@@ -23,6 +23,10 @@ RESOLVED = 0.25
 ENOUGH_SPIKES = 10.0
 #: Time constants after which a filter is said to have settled: 98 % of the way.
 SETTLED = 4.0
+#: Output error that rounding may leave; it falls with the distance of levels, and of digits.
+ROUNDED = 0.1
+#: Levels that are worth trying; more than the last leave a chip's 8-bit weights no room.
+LEVELS, MOST_DIGITS = (3, 5, 7, 9, 17, 33), 12
 #: Seconds: shorter filters average too few spikes; and what is a good start.
 SHORTEST_READOUT, USUAL_READOUT = 0.005, 0.01
 
@@ -62,6 +66,7 @@ def advise(ladder: Ladder, model: Model) -> tuple[Advice, ...]:
         RESPONSE: _response,
         TIMING: _timing,
         SPIKES: _spikes,
+        QUANTISATION: _quantisation,
     }
     found = list(rules[step.name](model, step)) if step.name in rules else []
     return tuple(found or _known(ladder, model, step) or [_unknown(step)])
@@ -177,6 +182,32 @@ def _spikes(model: Model, step: Step) -> Iterator[Advice]:
             longer = 2 * waits
         fix = f"average for longer: readout_tau={tau:g} {option}={longer}"
         yield Advice(step.name, what, fix, {"readout_tau": tau, option: longer})
+
+
+def _quantisation(model: Model, step: Step) -> Iterator[Advice]:
+    """Levels and digits that are finer by as much as the error is too large."""
+    graph = model.graph
+    levels = max(
+        graph[spikes].size // graph[layer.name].size + 1
+        for layer in step.layers
+        for spikes in sources(graph, layer.name)
+    )
+    digits = max(
+        sum(p.name.startswith(f"{layer.name}.bit") for p in graph.populations)
+        for layer in step.layers
+    )
+    finer = max(2.0, step.error / ROUNDED)
+    better = [n for n in LEVELS if n > levels and n - 1 >= (levels - 1) * finer]
+    what = f"{levels} levels and {digits} digits leave an output error of {step.error:.0%}"
+    if levels >= LEVELS[-1]:
+        fix = f"train the model on with fine_tune(model, data, levels={levels}), and convert again"
+        yield Advice(step.name, what, fix)
+        return
+    options: dict[str, float] = {"levels": better[0] if better else LEVELS[-1]}
+    if digits:
+        options["input_bits"] = min(MOST_DIGITS, digits + int(np.ceil(np.log2(finer))))
+    fix = "raise " + " ".join(f"{name}={value}" for name, value in options.items())
+    yield Advice(step.name, what, fix, options)
 
 
 def _unknown(step: Step) -> Advice:

@@ -1,8 +1,10 @@
 """The rungs between the rate model and a target, each as a target of its own.
 
 The first four need no target: the rate graph, and the spiking graph in float64 with its neurons'
-response curves, with its synapses and timing, and with its spikes.  What follows is the
-target's own.  A rung that is a target runs by the run service as any other does.
+response curves, with its synapses and timing, and with its spikes.  A level-coded graph has no
+rates and no filters; what its spikes change is that values are rounded, and that is one rung.
+What follows is the target's own.  A rung that is a target runs by the run service as any other
+does.
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ from spiking_lmu.graph.timing import Timing, lowpass_decay
 
 from .reading import BATCH, Reading, ReadingRun, answers_in, hidden, window
 
-RATE_MODEL, RESPONSE, TIMING, SPIKES = (
+RATE_MODEL, RESPONSE, TIMING, SPIKES, QUANTISATION = (
     "rate model",
     "response curve",
     "synapses and timing",
     "spikes",
+    "quantisation",
 )
 #: What is new on each of the rungs that need no target.
 CHANGES = {
@@ -42,11 +45,21 @@ CHANGES = {
     TIMING: "filters, steps an input, settling",
     SPIKES: "spikes instead of rates",
 }
+#: The same of a level-coded model.
+LEVEL_CHANGES = {
+    RATE_MODEL: CHANGES[RATE_MODEL],
+    QUANTISATION: "activations rounded to levels, values from the host to digits",
+}
+
+
+def changes(model: Model) -> dict[str, str]:
+    """The rungs of a model that need no target, and what is new on each."""
+    return LEVEL_CHANGES if model.graph.level_coded else CHANGES
 
 
 @dataclass(frozen=True)
 class RungTarget(Target):
-    """One rung of ``base``: an ideal one of :data:`CHANGES`, or one of its own, by name."""
+    """One rung of ``base``: an ideal one of :func:`changes`, or one of its own, by name."""
 
     base: Target
     rung: str
@@ -72,7 +85,7 @@ class RungTarget(Target):
             return IdealRung(without_synapses(model), inputs, steady(cells), late=1)
         if self.rung == TIMING:
             return IdealRung(model, inputs, steady(cells))
-        if self.rung == SPIKES:
+        if self.rung in (SPIKES, QUANTISATION):
             return IdealRung(model, inputs, cells.stepper)
         rungs = self.base.rungs(
             model, inputs, seed=seed, **_taken(self.base.rungs, {"memory": memory, **options})
