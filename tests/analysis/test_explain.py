@@ -82,23 +82,25 @@ def test_without_a_fault_nothing_is_blamed():
 
 
 @pytest.mark.parametrize(
-    ("rate", "options"),
+    ("rate", "options", "target"),
     [
-        (dense, {"levels": 2, "input_bits": 6}),
-        (dense, {"levels": 17, "input_bits": 1}),
-        (two_layers, {"levels": 2, "input_bits": 6}),
+        (dense, {"levels": 2, "input_bits": 6}, "loihi"),
+        (dense, {"levels": 17, "input_bits": 1}, "reference"),
+        (two_layers, {"levels": 2, "input_bits": 6}, "reference"),
     ],
 )
-def test_levels_and_digits_that_are_too_coarse_are_blamed_and_the_advice_repairs_it(rate, options):
+def test_levels_and_digits_that_are_too_coarse_are_blamed_and_the_advice_repairs_it(
+    rate, options, target
+):
     options = {"code": "level", **options}
     model = spiking(rate(), **options)
-    found = ladder(model)
+    found = ladder(model, target)
     assert [s.name for s in found.steps][:2] == ["rate model", "quantisation"]
     assert lost(found) > 5
     assert found.blamed.name == "quantisation"
-    again = repaired(rate(), options, advise(found, model))
+    again = repaired(rate(), options, advise(found, model), target=target)
     assert lost(again) < 0.3 * lost(found)
-    # The chip adds little, and shows the activity of the sample and not of the step before it.
+    # A chip adds little, and shows the activity of the sample and not of the step before it.
     last = again.steps[-1].layers[0]
     assert last.relative_error < again["quantisation"].layers[0].relative_error + 0.1
 
