@@ -24,14 +24,24 @@ HEAVY = ("numpy", "scipy", "nengo", "nengo_dl", "nengo_loihi", "tensorflow", "ke
 HEAVY += ("matplotlib", "jinja2", "rich", "dask", "distributed")
 
 
-@pytest.fixture
-def small(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
     """A folder with a small untrained rate model for psMNIST, and the same converted."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("models")
+    rate, spiking = str(folder / "rate.slmu"), str(folder / "spiking.slmu")
     graph = build(LmuSpec(order=4, units=8))
     x = datasets.load("psmnist", "test", samples=2).x
-    slmu.save(Model(graph, activity=measure_activity(graph, x)), "rate.slmu")
-    assert main(["convert", "rate.slmu", "-o", "spiking.slmu", "--settle-steps", "5"]) == 0
+    slmu.save(Model(graph, activity=measure_activity(graph, x)), rate)
+    assert main(["convert", rate, "-o", spiking, "--settle-steps", "5"]) == 0
+    return folder
+
+
+@pytest.fixture
+def small(models, tmp_path, monkeypatch):
+    """A folder of the test's own with both models, in which it runs."""
+    monkeypatch.chdir(tmp_path)
+    for path in models.iterdir():
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
