@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "Write parameters with their names, for NumPy or a spreadsheet.",
     "apply": "Put exported parameters back into a model or a save_params file.",
     "train": "Train a network.",
+    "tune": "Train a rate model on, so that it bears being converted.",
     "learn": "Let a network learn while it runs.",
     "convert": "Turn a trained rate model into a spiking one.",
     "check": "List what a target cannot do with a model, before running it.",

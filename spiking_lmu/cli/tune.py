@@ -1,0 +1,62 @@
+"""``spiking-lmu tune``: train a rate model on, so that it bears being converted."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from .arguments import DATA_NAMES
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="a rate model, or a shipped name")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
+    parser.add_argument(
+        "--levels", type=int, help="round activations to so many values, for convert --levels"
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=0.0,
+        help="add noise to activations, a standard deviation in units of the 99.9th percentile",
+    )
+    parser.add_argument(
+        "--data", help=f"training set (default: the model's own, if it names one): {DATA_NAMES}"
+    )
+    parser.add_argument("--folder", type=Path, help="folder of the IDX files")
+    parser.add_argument("--batches", type=int, default=1000, help="steps of the optimizer")
+    parser.add_argument("--batch-size", type=int, default=100, help="samples in each")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="Adam's, at the start")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(options: Namespace) -> int:
+    """Load, train on, and write."""
+    from spiking_lmu import datasets
+    from spiking_lmu.files.slmu import save
+    from spiking_lmu.files.zoo import load_model
+    from spiking_lmu.training.fine_tune import fine_tune
+
+    from .common import require_folder
+
+    require_folder(options.output)
+    model = load_model(options.model)
+    if options.data is None:
+        data = datasets.own_data(model, options.folder)
+    else:
+        data = datasets.load(options.data, folder=options.folder)
+    tuned = fine_tune(
+        model,
+        data.train,
+        levels=options.levels,
+        noise=options.noise,
+        batches=options.batches,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    save(tuned.model, options.output)
+    print(tuned)
+    print(f"wrote {options.output}")
+    return 0
