@@ -15,6 +15,8 @@ from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
 
+#: Populations up to which NengoDL's own planner orders operators; it changes no result.
+MOST_PLANNED = 30
 #: Bytes that a minibatch may take if nothing else is said.
 DEFAULT_MEMORY = 1 << 30
 #: Samples beyond which a larger minibatch is no faster (scripts/benchmark).
@@ -119,6 +121,10 @@ class Minibatch:
         with self._built.network as network:
             # Each call starts from rest, and nothing is trained.
             nengo_dl.configure_settings(stateful=False, inference_only=True, keep_history=True)
+            if len(model.graph.populations) > MOST_PLANNED:
+                # NengoDL's own planner looks ahead three operators, and takes minutes for hundreds.
+                planner = nengo_dl.graph_optimizer.greedy_planner
+                nengo_dl.configure_settings(planner=planner)
             self._counts = {}
             for name, probe in self._built.spikes.items():
                 spike = model.graph[name].spike_size(model.timing.dt)

@@ -145,3 +145,22 @@ def test_recurrent_spiking_cell_follows_its_rate_model():
     model = convert(rate, Options(neuron="relu", max_rate=1000.0, steps_per_input=40))
     got, expected = run(model, x, batch_size=3), run_reference(model.graph, x, model.timing)
     np.testing.assert_allclose(got.outputs, expected, atol=0.05 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+def test_many_populations_are_planned_without_looking_ahead(monkeypatch):
+    """NengoDL's own planner takes minutes for hundreds of operators; the result is the same."""
+    import nengo_dl
+
+    def looked_ahead(*args, **kwargs):
+        raise AssertionError("the planner that looks ahead")
+
+    monkeypatch.setattr(nengo_dl.graph_optimizer, "tree_planner", looked_ahead)
+    rng = np.random.default_rng(0)
+    several = [Population(f"h{i}", 3, Neuron("relu"), bias=np.ones(3)) for i in range(30)]
+    links = [Projection("x", p.name, rng.normal(size=(3, 2))) for p in several]
+    links += [Projection(p.name, "y", rng.normal(size=(2, 3))) for p in several]
+    graph = Graph((Population("x", 2), *several, Population("y", 2)), tuple(links), "x", "y")
+    x = rng.normal(size=(2, 3, 2))
+    expected = run_reference(graph, x)
+    np.testing.assert_allclose(run(Model(graph), x, batch_size=2).outputs, expected, atol=1e-4)
