@@ -30,7 +30,8 @@ SLOW = {
     *("importers/test_importer_keras", "importers/test_importer_nengo_dl"),
     *("importers/test_parameters_files", "importers/test_parameters_values"),
     *("report/test_report_explanation", "report/test_report_html"),
-    *("runs/test_cluster", "runs/test_service", "runs/test_workers"),
+    *("runs/test_cluster", "runs/test_interrupts", "runs/test_service", "runs/test_workers"),
+    *("importers/test_parameters_docs", "training/test_learning_rules_docs"),
     *("training/test_learning_delay", "training/test_learning_rules", "training/test_live_weights"),
     *("training/test_train", "training/test_train_dense", "training/test_train_fast"),
 }

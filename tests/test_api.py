@@ -198,6 +198,7 @@ print(result.outcomes[0].problem or len(result.outcomes[0].indices))
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard(tmp_path):
     """Workers do not run the script again."""
     (tmp_path / "five_lines.py").write_text(SCRIPT)

@@ -47,7 +47,7 @@ def one_of_each() -> list[Result]:
 
 def _calibrated(spiking: sl.Model) -> CalibrationResult:
     paired = mcnemar(np.array([True, False]), np.array([True, True]))
-    point = Point(20, 0.01, 32, 1, paired, 0.1, 40.0, {"chip": 1e-6})
+    point = Point(20, 0.01, 32, 0.5, paired, 1, 1, 0.1, 40.0, {"chip": 1e-6})
     found = Calibration(
         {"lmu.h": 200.0},
         point,

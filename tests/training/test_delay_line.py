@@ -14,7 +14,9 @@ from spiking_lmu.training.online.delay_line import delay_by_line, delay_model
 SHORT = {"delay": 0.02, "theta": 0.02, "duration": 0.3, "off": 0.1, "frequency": 20.0}
 
 
-@pytest.mark.parametrize("target", ["reference", "nengo-dl", "loihi"])
+@pytest.mark.parametrize(
+    "target", ["reference", pytest.param("nengo-dl", marks=pytest.mark.slow), "loihi"]
+)
 def test_what_is_left_is_the_rounding_of_the_input(target):
     if problem := spiking_lmu.get_target(target).available():
         pytest.skip(problem)
