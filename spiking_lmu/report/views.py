@@ -185,7 +185,9 @@ def as_fragment(result: Result) -> str:
     from markupsafe import Markup
 
     view = _view(result)
-    head = Markup("<p><strong>{}</strong></p>").format(view.headline(result))
+    parts = [_plain_part(part) for part in view.parts(result)]
+    said = parts and not isinstance(parts[0], str) and parts[0]["title"] == view.headline(result)
+    head = "" if said else Markup("<p><strong>{}</strong></p>").format(view.headline(result))
     figures = "".join(_image(svg) for svg in view.figures(result))
     return f'<div class="spiking-lmu">{head}{_tables(result)}{figures}</div>'
 
