@@ -263,7 +263,11 @@ def run_tradeoff(
     """The same for those who have a run service already."""
     _check(model)
     require_fit(name, model, data)
-    grid = grid_for(model) if grid is None else _allowed(model, grid)
+    if grid is None:
+        own = (model.timing.readout_tau,) if model.task.every else ()
+        grid = grid_for(model, readout_taus=(*READOUT_TAUS, *own))
+    else:
+        grid = _allowed(model, grid)
     whole = data if job.samples is None else data.subset(np.arange(job.samples))
     answers = data.x.shape[1] if model.task.every else 1
     filters: tuple[tuple[float, tuple[float, ...]], ...]

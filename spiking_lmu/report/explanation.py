@@ -41,7 +41,8 @@ def as_sections(
         render(
             "explanation.html.j2",
             ladders=[_ladder(i, one) for i, one in enumerate(explanations)],
-            tradeoffs=[_tradeoff(i, one) for i, one in enumerate(tradeoffs)],
+            # A readout that remembers has one timing alone: nothing to trade.
+            tradeoffs=[_tradeoff(i, one) for i, one in enumerate(tradeoffs) if len(one.points) > 1],
             energies=[_energy(one) for one in costs],
             meaning=MEANING,
             left_out=LEFT_OUT,

@@ -18,6 +18,8 @@ Array = np.ndarray
 VERDICT_COLOUR = {"lost": VERMILLION, "gained": BLUE, "kept": BLUE, "unclear": GREY}
 #: Above this many classes, cells are too small for numbers.
 MAX_NUMBERED_CLASSES = 12
+#: Up to so many classes their names have room, of so many letters.
+FEW_CLASSES, MAX_NAME = 8, 10
 
 
 def accuracy_plot(rows: list[Row], name: str, *, narrow: bool = False) -> str:
@@ -128,7 +130,12 @@ def confusion_plot(counts: Array, classes: tuple[str, ...], most: int, name: str
     numbered = size <= MAX_NUMBERED_CLASSES
     with style():
         figure, axes = new_figure(2.7, 2.75)
-        axes.set_position((0.13, 0.13, 0.85, 0.85))
+        # Few classes have room for their names.
+        letters = 4 if size > FEW_CLASSES else MAX_NAME
+        names = [shortened(c, letters) for c in classes]
+        long = numbered and max(map(len, names), default=0) > 4
+        left, bottom = (0.31, 0.27) if long else (0.13, 0.13)
+        axes.set_position((left, bottom, 0.98 - left, 0.98 - bottom))
         colours = LinearSegmentedColormap.from_list("errors", ["#ffffff", "#f6c9a8", VERMILLION])
         # Square root: one error must be visible beside twenty.
         axes.imshow(np.sqrt(errors), cmap=colours, vmin=0, vmax=max(most, 1) ** 0.5)
@@ -145,8 +152,11 @@ def confusion_plot(counts: Array, classes: tuple[str, ...], most: int, name: str
                     fontsize=6.5 if i == j else 7,
                     color=GREY if i == j else INK,
                 )
-            axes.set_xticks(range(size), [plain(c)[:4] for c in classes])
-            axes.set_yticks(range(size), [plain(c)[:4] for c in classes])
+            turned: dict[str, Any] = (
+                {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
+            )
+            axes.set_xticks(range(size), names, **turned)
+            axes.set_yticks(range(size), names)
         axes.tick_params(length=0, labelsize=7)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -159,6 +169,18 @@ def confusion_plot(counts: Array, classes: tuple[str, ...], most: int, name: str
             true, taken = (plain(classes[k]) for k in worst)
             say += f"; most often class {true} taken for {taken}"
         return to_svg(figure, name, say + ".")
+
+
+def shortened(name: str, letters: int) -> str:
+    """A name of at most so many letters, the last of which says if there are more.
+
+    >>> shortened("badminton", 10), shortened("badminton", 6)
+    ('badminton', 'badmi…')
+    """
+    text = plain(name)
+    if len(text) <= letters or letters <= 4:
+        return text[:letters]
+    return text[: letters - 1] + "…"
 
 
 def _cell(i: int) -> Any:
