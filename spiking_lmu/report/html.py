@@ -103,6 +103,7 @@ def _matrices(comparison: Comparison, pairs: tuple[Pair, ...]) -> list[dict[str,
         {
             "row": pairs[i][0],
             "wrong": int(c.sum() - np.trace(c)),
+            "answers": int(c.sum()),
             "svg": Markup(
                 confusion_plot(c, comparison.classes, most, f"confusion{i}", _who(pairs[i][0]))
             ),

@@ -164,7 +164,7 @@ def confusion_plot(counts: Array, classes: tuple[str, ...], most: int, name: str
         axes.set_ylabel("true", fontsize=7.5)
         wrong = int(errors.sum())
         worst = np.unravel_index(int(errors.argmax()), errors.shape)
-        say = f"Confusion matrix of {who}: {wrong} of {int(counts.sum())} samples wrong"
+        say = f"Confusion matrix of {who}: {wrong} of {int(counts.sum()):,} answers wrong"
         if wrong:
             true, taken = (plain(classes[k]) for k in worst)
             say += f"; most often class {true} taken for {taken}"
