@@ -135,11 +135,11 @@ def line_memory(graph: Graph, code: LineCode, timing: Timing, hold: float) -> Gr
     return Graph(tuple(populations), tuple(projections), graph.input, graph.output)
 
 
-def window_of(front: FrontEnd, window: int | None) -> tuple[Array, Array]:
+def window_of(front: FrontEnd, window: int | None, beyond: float = BEYOND) -> tuple[Array, Array]:
     """The impulse response of a linear memory as far as it matters, newest input first.
 
     Shape (stages, size delivered, channels); and what the biases alone deliver in the end,
-    (size delivered,).
+    (size delivered,).  Without a ``window``, at most a share ``beyond`` of its energy is left out.
     """
     length = window or 256
     while True:
@@ -148,7 +148,7 @@ def window_of(front: FrontEnd, window: int | None) -> tuple[Array, Array]:
             return response, constants[-1]
         energy = np.cumsum((response**2).sum(axis=(1, 2)))
         if length >= LONGEST or energy[length // 2] >= (1.0 - BEYOND**2) * energy[-1]:
-            stages = int(np.searchsorted(energy, (1.0 - BEYOND) * energy[-1])) + 1
+            stages = int(np.searchsorted(energy, (1.0 - beyond) * energy[-1])) + 1
             return response[:stages], constants[-1]
         length *= 2
 

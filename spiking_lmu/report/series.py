@@ -12,7 +12,7 @@ from spiking_lmu.runs.results import Trace
 
 from .canvas import BLUE, GREY, INK, PALE, VERMILLION, new_figure, style, to_svg
 from .text import plain
-from .traces import MAX_POPULATIONS, draw_raster, draw_readout
+from .traces import draw_raster, draw_readout, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def series_plot(
         Prefix of the element's ids; whose trace it is.
     """
     steps = len(trace.readout)
-    populations = list(trace.spikes)[:MAX_POPULATIONS]
+    populations = drawn(trace, sizes)
     heights = [1.1, *([0.75] * len(populations)), 1.35]
     with style():
         inches = sum(heights) + 0.75

@@ -57,7 +57,7 @@ def trace_plot(
             height_ratios=[*heights, 1.25],
             hspace=0.12,
             left=0.12,
-            right=0.86,
+            right=0.83,
             top=1 - 0.05 / inches,
             bottom=0.38 / inches,
         )
