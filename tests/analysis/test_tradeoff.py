@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiking_lmu.analysis.statistics import mcnemar
@@ -183,6 +183,7 @@ def test_pick_of_few_points():
         pick(CURVE, "fast")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(1, 50), st.integers(0, 40), st.floats(0, 1)), min_size=1, max_size=12
