@@ -43,6 +43,8 @@ WHOLE = {
     "docs/targets.md": "tests/backends/test_third_party.py",
     **{name: "scripts/docs" for name in DOCUMENTS if "/tutorials/" in name},
 }
+#: Documents whose blocks are known and do not run here yet: training takes too long.
+NOT_YET = ("docs/memory-on-chip.md",)
 #: Commands that run elsewhere, by how they begin, and where.
 ELSEWHERE = {
     "scripts/demo": "tests/report/test_docs.py",
@@ -254,7 +256,8 @@ OWN = {
 RUN = [
     name
     for name in DOCUMENTS
-    if name not in WHOLE and re.search("^ *```(?!{)", (ROOT / name).read_text("utf-8"), re.M)
+    if name not in (*WHOLE, *NOT_YET)
+    and re.search("^ *```(?!{)", (ROOT / name).read_text("utf-8"), re.M)
 ]
 
 
