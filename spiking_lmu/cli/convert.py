@@ -188,7 +188,7 @@ def run(options: Namespace) -> int:
         if "unmeasured" in record:
             why = record["unmeasured"]
             console.print(f"not measured, fixed times are taken ({why})", soft_wrap=True)
-        if feeds_back(rate_model(spiking)):
+        if feeds_back(rate_model(model)):
             console.print(FEEDS_BACK, soft_wrap=True)
     console.print(
         f"{options.output}: {neurons}; {_coded(spiking)}; {timing.steps_per_input} step(s) an "

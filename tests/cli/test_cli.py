@@ -126,6 +126,16 @@ def test_inspect_shows_every_projection(small, capsys):
         assert name in shown
 
 
+def test_a_memory_as_a_line_is_no_feedback(small, capsys):
+    options = ["--memory", "line", "--bits", "1", "--settle-steps", "20", "-o", "line.slmu"]
+    assert main(["convert", "rate.slmu", *options]) == 0
+    assert "feed back" not in capsys.readouterr().out
+    graph = build(LmuSpec(order=4, units=8, cell="recurrent"))
+    slmu.save(Model(graph, activity=measure_activity(graph, np.ones((2, 9, 1)))), "cell.slmu")
+    assert main(["convert", "cell.slmu", "-o", "spikes.slmu"]) == 0
+    assert "feed back" in capsys.readouterr().out
+
+
 def test_run_prints_one_target(small, capsys):
     assert main(["run", "spiking.slmu", "--samples", "2", "--json", "run.json"]) == 0
     assert json.loads((small / "run.json").read_text())["rows"][1]["target"] == "reference"
