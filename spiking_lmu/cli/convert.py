@@ -343,10 +343,28 @@ def _coded(model: Model) -> str:
     return f"{named or format(options['max_rate'], 'g')} Hz at the 99.9th percentile of activation"
 
 
+def _require_no_import(options: Namespace, name: str) -> None:
+    """Raise where an option of NengoDL's files stands beside a file that it says nothing of."""
+    idle = [
+        option
+        for option in ("network", "input", "probe", "trained_dt", "no_check")
+        if getattr(options, option) not in (None, False)
+    ]
+    if idle:
+        raise SpecError(
+            ", ".join(idle),
+            got=f"given for {name}, which holds its network",
+            expected="only with a save_params file (.npz)",
+            fix="leave it out",
+        )
+
+
 def _load(options: Namespace) -> Model:
     from spiking_lmu.files.zoo import find_model, load_model
 
     path = find_model(options.model)
+    if path.suffix != ".npz":
+        _require_no_import(options, path.name)
     if path.suffix in (".keras", ".h5"):
         from spiking_lmu.importers import from_keras
 

@@ -74,3 +74,13 @@ def test_what_the_errors_advise_works(folder, capsys):
     ]
     np.testing.assert_allclose(kept[0], np.exp(-0.1))
     np.testing.assert_allclose(kept[1], np.exp(-1.0))
+
+
+def test_options_of_an_import_are_refused_where_nothing_is_imported(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["--network", "module:function", "--trained-dt", "0.01"]
+    assert main(["convert", "mnist-dense", "--max-rate", "250", *given, "-o", "spikes.slmu"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--network, --trained-dt" in line
+    assert "mnist-dense.slmu" in line
+    assert not list(tmp_path.iterdir())
