@@ -137,6 +137,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu.analysis.choice import convert
     from spiking_lmu.conversion.convert import feeds_back, rate_model
     from spiking_lmu.files.slmu import save
+    from spiking_lmu.files.zoo import find_model
 
     from .common import require_folder, show
 
@@ -153,8 +154,9 @@ def run(options: Namespace) -> int:
     else:
         named = options.data
         data = None if named is None else datasets.load(named, folder=options.folder).train
-        if data is not None and options.network is not None:
-            # A network of NengoDL does not say what it was trained for.
+        if data is not None and find_model(options.model).suffix in (".npz", *KERAS):
+            # A network of NengoDL does not say what it was trained for, and a Keras model's loss
+            # leaves it open: mean squared error is taken for classes too.
             model = replace(model, task=data.task)
         spiking = convert(
             model,
@@ -247,6 +249,8 @@ def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) ->
     )
 
 
+#: Files of Keras models.
+KERAS = (".keras", ".h5")
 #: Said where nothing was measured and much may be lost.
 FEEDS_BACK = (
     "warning: neurons of this network feed back on themselves, and fixed times may lose much of "
@@ -365,7 +369,7 @@ def _load(options: Namespace) -> Model:
     path = find_model(options.model)
     if path.suffix != ".npz":
         _require_no_import(options, path.name)
-    if path.suffix in (".keras", ".h5"):
+    if path.suffix in KERAS:
         from spiking_lmu.importers import from_keras
 
         model = from_keras(path)

@@ -31,9 +31,12 @@ from ..helpers.fresh_python import needs
 
 ROOT = Path(__file__).parents[2]
 KERAS = ROOT / "tests/importers/fixtures/keras"
+#: Pages that only draw together what is written elsewhere, docstrings and parsers among it.
+GATHERED = ("docs/changelog.md", "docs/reference/api.md", "docs/reference/cli.md")
 DOCUMENTS = [
-    str(path.relative_to(ROOT))
+    name
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
+    if (name := str(path.relative_to(ROOT))) not in GATHERED
 ]
 
 #: Documents whose blocks run in a test of their own, or when the site is built.

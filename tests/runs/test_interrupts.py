@@ -17,6 +17,8 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.runs.processes import Processes
 from spiking_lmu.runs.shards import Setup, Shard, pack
 
+# A job in the background of a shell inherits that it ignores interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = Model(build(LmuSpec(order=2, units=2)))
 setup = Setup(get_target("reference"), pack(model), 3, 0, {}, None, {})
 with Processes(2).open(setup, 100) as crew:
