@@ -144,7 +144,7 @@ def as_markdown(result: Result) -> str:
     if isinstance(result, Comparison):
         return markdown.as_markdown(result)
     lines = [f"# {markdown.escape(_view(result).headline(result))}"]
-    for part in map(_plain_part, _view(result).parts(result)):
+    for part in _plain_parts(result):
         if isinstance(part, str):
             lines += ["", markdown.escape(part)]
             continue
@@ -185,7 +185,7 @@ def as_fragment(result: Result) -> str:
     from markupsafe import Markup
 
     view = _view(result)
-    parts = [_plain_part(part) for part in view.parts(result)]
+    parts = _plain_parts(result)
     said = parts and not isinstance(parts[0], str) and parts[0]["title"] == view.headline(result)
     head = "" if said else Markup("<p><strong>{}</strong></p>").format(view.headline(result))
     figures = "".join(_image(svg) for svg in view.figures(result))
@@ -206,14 +206,22 @@ def _image(svg: str) -> str:
 def _tables(result: Result) -> Any:
     from markupsafe import Markup
 
-    parts = [_plain_part(part) for part in _view(result).parts(result)]
+    parts = _plain_parts(result)
     return Markup(render("tables.html.j2", parts=parts))
 
 
-def _plain_part(part: Part) -> Any:
-    """A rich table as headings, rows and notes; a line as it is."""
-    if isinstance(part, str):
-        return part
+def _plain_parts(result: Result) -> list[Any]:
+    """Rich tables as headings, rows and notes; text as its lines."""
+    found: list[Any] = []
+    for part in _view(result).parts(result):
+        if isinstance(part, str):
+            found += [line.strip() for line in part.splitlines() if line.strip()]
+        else:
+            found.append(_plain_table(part))
+    return found
+
+
+def _plain_table(part: Table) -> dict[str, Any]:
     columns = [[_words(cell) for cell in column.cells] for column in part.columns]
     return {
         "title": _words(part.title),

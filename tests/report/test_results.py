@@ -56,6 +56,14 @@ def test_each_shows_itself_in_every_way(results, tmp_path):
                 result.to_svg()
 
 
+def test_lines_stay_lines(results):
+    explanation = next(r for r in results.values() if type(r).__name__ == "Explanation")
+    names = [step.name for step in explanation.ladder.steps]
+    fragment, document = explanation._repr_html_(), explanation.to_markdown().splitlines()
+    assert [name for name in names if f"<p>{name}: " not in fragment] == []
+    assert [n for n in names if not any(line.startswith(f"{n}: ") for line in document)] == []
+
+
 def test_a_regression_is_no_accuracy(results):
     trained = next(r for r in results.values() if type(r).__name__ == "TrainingResult")
     assert "NRMSE on 40 test samples: 0.1 (0.08–0.12)" in trained.to_html()
