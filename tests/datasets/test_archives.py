@@ -13,7 +13,7 @@ from spiking_lmu.errors import DatasetError, MissingExtraError
 
 
 def test_aeon():
-    pytest.importorskip("aeon")
+    pytest.importorskip("aeon", reason="needs: pip install 'spiking-lmu[aeon]'")
     from aeon.datasets import load_classification
 
     vowels = load("aeon:JapaneseVowels")

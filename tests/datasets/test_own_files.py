@@ -192,7 +192,7 @@ def test_a_column_of_numbers_is_a_regression(tmp_path):
 
 
 def test_parquet(tmp_path):
-    pa = pytest.importorskip("pyarrow")
+    pa = pytest.importorskip("pyarrow", reason="needs: pip install 'spiking-lmu[parquet]'")
     import pyarrow.parquet as pq
 
     rows = list(long_rows())

@@ -23,7 +23,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.importers.keras import from_keras
 
 FILES = Path(__file__).parent / "fixtures" / "keras"
-h5py = pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py", reason="needs: pip install 'spiking-lmu[keras]'")
 MODELS = sorted(f.name for f in FILES.iterdir() if f.suffix in (".keras", ".h5"))
 
 
@@ -317,7 +317,7 @@ def test_files_of_another_kind(tmp_path):
 def live():
     """A model of Keras 2 in memory."""
     spiking_lmu.compat.import_nengo_dl()
-    keras = pytest.importorskip("tf_keras")
+    keras = pytest.importorskip("tf_keras", reason="needs: pip install 'spiking-lmu[dl]'")
     L = keras.layers
     model = keras.Sequential(
         [

@@ -15,7 +15,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.transforms import Convolution, Dense
 from spiking_lmu.importers.nir import from_nir, to_nir
 
-nir = pytest.importorskip("nir")
+nir = pytest.importorskip("nir", reason="needs: pip install 'spiking-lmu[nir]'")
 RNG = np.random.default_rng(0)
 DT = 0.001
 

@@ -12,7 +12,7 @@ from spiking_lmu.runs.results import Trace
 
 
 def test_the_layer_that_the_readout_reads_is_drawn_however_many_lines_come_before_it():
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     names = [f"line.{kind}{bit}" for kind in ("bit", "", "gate") for bit in range(4)]
     spikes = {name: np.array([[1, 0], [2, 1]]) for name in [*names, "hidden"]}
     sizes = {name: 2 if "bit" in name else 30 for name in names} | {"hidden": 5}

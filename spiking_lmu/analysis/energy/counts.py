@@ -85,8 +85,8 @@ def read_counts(path: str | Path, model: Model) -> tuple[Counts, ...]:
 
     wanted = Wanted(
         str(path),
-        "what compare --json wrote",
-        "write one with: spiking-lmu compare MODEL --json report.json",
+        "the JSON of a comparison",
+        "compare the model, and write the result as JSON",
     )
     content = read_bytes(path, MAX_BYTES, wanted)
     with reading(wanted):
@@ -114,6 +114,6 @@ def read_counts(path: str | Path, model: Model) -> tuple[Counts, ...]:
             f"the report {path}",
             got="no finished run of this model",
             expected="one or more",
-            fix="run: spiking-lmu compare MODEL --json report.json",
+            fix="compare the model, and write the result as JSON",
         )
     return found

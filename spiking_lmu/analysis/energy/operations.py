@@ -325,6 +325,6 @@ def _spikes(spikes: Mapping[str, float], name: str) -> float:
             f"spikes of {name}",
             got="no count",
             expected="a number for each spiking population",
-            fix="count them with: spiking-lmu compare MODEL --json report.json",
+            fix="compare the model on data, which counts them",
         )
     return float(spikes[name])

@@ -112,7 +112,7 @@ def energy_report(
             "energy",
             got="a model that does not spike" if runs else "no counted run",
             expected="counted spikes of a spiking model",
-            fix="convert the model, and run: spiking-lmu compare MODEL --json report.json",
+            fix="convert the model, and compare it on data",
         )
     entries = []
     for run in runs:
