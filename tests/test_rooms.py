@@ -179,6 +179,27 @@ def test_core_names_no_target():
     assert not found
 
 
+def test_the_library_names_no_flag():
+    """It names parameters, which the command line translates; other programs' options are theirs."""
+    others = (
+        "pip install",
+        "dask worker",
+        "--nthreads",
+        "--ignore-scripts",
+        "--loglevel",
+        "--fetch",
+    )
+    flag = re.compile(r"(?<![\w-])--[a-z]")
+    found = {
+        f"{module}: {text}"
+        for module in MODULES
+        if room(module) != "cli"
+        for text in strings(module)
+        if flag.search(text) and not any(other in text for other in others)
+    }
+    assert not found
+
+
 @cache
 def strings(module: str) -> frozenset[str]:
     """All string constants of a module but docstrings."""
