@@ -353,13 +353,18 @@ def _zero_padding(
     return replace(x, padding=pairs)
 
 
+def _places(builder: Builder, given: Tensor, name: str, verb: str) -> tuple[Tensor, Array]:
+    """A tensor without a time axis, and the place of each of its values, in its shape."""
+    x = builder.materialised(given, f"{name}.padded")
+    if x.timed:
+        raise Refusal(f"{name} along time", f"{verb} the data instead")
+    return x, np.arange(x.size).reshape(x.shape)
+
+
 def _cropping(
     builder: Builder, layer: Layer, inputs: list[Tensor], name: str, last: bool
 ) -> Tensor:
-    x = builder.materialised(inputs[0], f"{name}.padded")
-    if x.timed:
-        raise Refusal(f"{name} along time", "cut the data instead")
-    index = np.arange(x.size).reshape(x.shape)
+    x, index = _places(builder, inputs[0], name, "cut")
     pairs = _pairs(layer.config["cropping"], len(x.shape) - 1)
     inside = tuple(slice(a, n - b) for (a, b), n in zip(pairs, x.shape, strict=False))
     return builder.picked(x, index[inside], name)
@@ -368,10 +373,7 @@ def _cropping(
 def _up_sampling(
     builder: Builder, layer: Layer, inputs: list[Tensor], name: str, last: bool
 ) -> Tensor:
-    x = builder.materialised(inputs[0], f"{name}.padded")
-    if x.timed:
-        raise Refusal(f"{name} along time", "repeat the data instead")
-    index = np.arange(x.size).reshape(x.shape)
+    x, index = _places(builder, inputs[0], name, "repeat")
     sizes = _numbers(layer.config["size"], len(x.shape) - 1)
     require_size(x.size * prod(sizes), name)
     for axis, times in enumerate(sizes):
