@@ -10,7 +10,7 @@ import numpy as np
 from spiking_lmu.errors import DatasetError, require_whole
 from spiking_lmu.graph.task import Task
 
-from .dataset import Dataset, Splits, padded
+from .dataset import Dataset, Splits, narrowed, padded
 
 Array = np.ndarray
 Pair = tuple[Any, Any]
@@ -140,13 +140,7 @@ def _numbers(what: str, values: Any) -> Array:
         raise _wrong(what, f"text or another kind of value ({array.dtype})", "numbers")
     if array.dtype == np.float32:
         return array
-    with np.errstate(over="ignore"):
-        narrow: Array = array.astype(np.float32)
-    if array.dtype.kind == "f" and np.isinf(narrow).any() and np.isfinite(array).all():
-        raise _wrong(
-            what, f"the number {np.abs(array).max():.3g}", "at most 3e38, as float32 holds"
-        )
-    return narrow
+    return narrowed(array, what)
 
 
 def _answers(what: str, y: Any, x: Array, lengths: Array, task: Task | None) -> Array:

@@ -317,7 +317,19 @@ def _float32(x: Any, what: str) -> Array:
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise _wrong(what, f"x of {array.dtype}", "real numbers")
-    return np.array(array, dtype=np.float32)
+    return narrowed(array, what)
+
+
+def narrowed(array: Array, what: str) -> Array:
+    """A copy in float32; refused if that makes a finite number infinite."""
+    with np.errstate(over="ignore"):
+        narrow: Array = array.astype(np.float32)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4:
+        lost = np.isinf(narrow) & np.isfinite(array)
+        if lost.any():
+            largest = np.abs(array[lost]).max()
+            raise _wrong(what, f"the number {largest:.3g}", "at most 3e38, as float32 holds")
+    return narrow
 
 
 def _check_answers(what: str, y: Array, x: Array, lengths: Array, task: Task) -> None:
@@ -344,7 +356,8 @@ def _check_answers(what: str, y: Array, x: Array, lengths: Array, task: Task) ->
 def _check_finite(what: str, x: Array) -> None:
     rows = max(1, PART // (x.shape[1] * x.shape[2]))
     for start in range(0, len(x), rows):
-        finite = np.isfinite(x[start : start + rows]).reshape(-1, *x.shape[1:]).all(axis=(1, 2))
+        part = narrowed(x[start : start + rows], what)
+        finite = np.isfinite(part).all(axis=(1, 2))
         if not finite.all():
             sample = start + int(np.argmin(finite))
             raise _wrong(what, f"NaN or infinity in sample {sample}", "finite numbers")

@@ -165,9 +165,16 @@ def test_what_a_table_lacks_is_said_with_what_to_do(tmp_path):
         load(write_rows(tmp_path / "mine.csv", rows) + "?label=species")
 
 
-def test_numbers_that_float32_does_not_hold_are_one_line():
+def test_numbers_that_float32_does_not_hold_are_one_line(tmp_path):
     with pytest.raises(DatasetError, match=r"1e\+300"):
         from_arrays(np.full((4, 3), 1e300), [0, 1, 0, 1])
+    mixed = np.ones((4, 3))
+    mixed[1, 0], mixed[2, 0] = 1e300, np.inf
+    with pytest.raises(DatasetError, match=r"1e\+300"):
+        from_arrays(mixed, [0, 1, 0, 1])
+    np.save(tmp_path / "x.npy", mixed)
+    with pytest.raises(DatasetError, match=r"1e\+300"):
+        from_arrays(np.load(tmp_path / "x.npy", mmap_mode="r"), [0, 1, 0, 1])
 
 
 def test_a_stream_labelled_at_every_step(tmp_path):
