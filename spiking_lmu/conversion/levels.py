@@ -345,6 +345,28 @@ def rounding(levels: Mapping[str, Levels]) -> dict[str, Callable[[Array], Array]
     return {name: fitted.round for name, fitted in levels.items()}
 
 
+def definition(
+    graph: Graph, levels: Mapping[str, Levels], drives: Mapping[str, float], digits: int
+) -> dict[str, Callable[[Array], Array]]:
+    """For :func:`.measure.run_rate` of :func:`split_currents`: what level coding does to ``graph``.
+
+    Activations are rounded to ``levels``, and what enters each population of ``drives`` to so many
+    binary digits.  The answers are those of the level-coded graph on a target without a chip, in a
+    fraction of the time.
+    """
+
+    def written(gain: Array, largest: float) -> Callable[[Array], Array]:
+        safe = np.where(gain == 0, 1.0, gain)
+        return lambda current: rounding_inputs(gain * current, largest, digits) / safe
+
+    currents = {
+        f"{name}.current": written(graph[name].gain, largest)
+        for name, largest in drives.items()
+        if largest > 0
+    }
+    return {**rounding(levels), **currents}
+
+
 def rounding_inputs(currents: Array, largest: float, digits: int) -> Array:
     """What :func:`input_digits` make of ``currents``: whole numbers of largest / (2^digits - 1)."""
     most = 2**digits - 1

@@ -41,13 +41,13 @@ def model(kind="tanh", cell="recurrent", units=24, taus=(0.0, 0.0), **options):
     return Model(build(spec, seed=4), **options)
 
 
-def data(rate, samples=240, task=None):
+def data(rate, samples=240, task=None, inputs=INPUTS):
     """Inputs, and what the rate model itself says of them: it is right always.
 
     Of classes only clear cases, as they are after training.
     """
     rng = np.random.default_rng(1)
-    x = np.cumsum(rng.normal(size=(4 * samples, INPUTS, 1)), axis=1) / 4
+    x = np.cumsum(rng.normal(size=(4 * samples, inputs, 1)), axis=1) / 4
     outputs = run_reference(rate.graph, x)
     if task is not None:
         # The rate model has an error of three tenths of the truth's spread.
@@ -121,6 +121,30 @@ def test_rates_on_request():
     assert choice.reached
     assert choose(rate, data(rate), "reference", max_rate=400.0).options.max_rate == 400.0
     assert choose(rate, data(rate), "reference", levels=9).options.levels == 9
+
+
+def test_few_samples_are_enough_to_see_that_nothing_comes_of_it(recurrent):
+    _, _, choice, _ = recurrent
+    loop = [t for t in choice.tried if t.where == "rate loop"]
+    out, chosen = loop[0], next(t for t in loop if t.passed)
+    assert not out.passed
+    assert out.agreement < AGREEMENT
+    assert out.samples < chosen.samples
+
+
+def test_a_few_more_steps_for_far_fewer_spikes():
+    """Twenty steps to settle after two hundred inputs are no reason to spike at each of them."""
+    rate = model("relu", "feedforward", units=12)
+    samples = data(rate, 60, inputs=200)
+    choice = choose(rate, samples, "reference", tolerate=50.0)
+    coded = [t for t in choice.tried if t.where == "reference" and "levels" in t.what]
+    assert coded[-1].passed
+    assert choice.options.code == "rate"
+    assert choice.expected.steps <= 1.15 * coded[-1].steps
+    assert choice.expected.spikes < coded[-1].spikes
+    short = choose(rate, data(rate, 60), "reference", tolerate=50.0)
+    assert short.options.code == "level"
+    assert not [t for t in short.tried if "rates" in t.what]
 
 
 def test_regression_by_its_error():
