@@ -38,6 +38,8 @@ AnyTransform = TypeVar("AnyTransform", bound="Transform")
 Padding = str | Sequence[Sequence[int]]
 #: Places and channels of anything described here, far above what a chip or a computer runs.
 MAX_SIZE = 1 << 31
+#: Values of windows that a convolution lays side by side at once: 1 MiB, which caches hold.
+WINDOW_VALUES = 1 << 17
 
 
 class Transform:
@@ -409,6 +411,40 @@ class Windows:
             ]
             yield at, (slice(None), *along)
 
+    def products(self, values: Array, kernel: Array) -> Iterator[tuple[slice, Array]]:
+        """Windows of ``values`` (batch, *grid, channels) times ``kernel``, a few samples at a time.
+
+        Parameters
+        ----------
+        kernel
+            (*window, channels, filters).
+
+        Yields
+        ------
+        Which samples, and their products (samples, places, filters).
+        """
+        flat = kernel.reshape(-1, kernel.shape[-1])
+        places = prod(self.places)
+        part = max(1, WINDOW_VALUES // (places * len(flat)))
+        for start in range(0, max(1, len(values)), part):
+            rows = slice(start, start + part)
+            side_by_side = self._side_by_side(values[rows])
+            yield rows, np.matmul(side_by_side, flat).reshape(-1, places, flat.shape[1])
+
+    def _side_by_side(self, values: Array) -> Array:
+        """All windows: (batch, *grid, channels) → (batch · places, window · channels)."""
+        padded = self.pad(values) if any(map(any, self.padding)) else values
+        axes = padded.strides[1:-1]
+        across = [size * step for size, step in zip(axes, self.strides, strict=True)]
+        within = [size * step for size, step in zip(axes, self.dilation, strict=True)]
+        seen = np.lib.stride_tricks.as_strided(
+            padded,
+            (len(padded), *self.places, *self.kernel, padded.shape[-1]),
+            (padded.strides[0], *across, *within, padded.strides[-1]),
+            writeable=False,
+        )
+        return seen.reshape(-1, prod(self.kernel) * padded.shape[-1])
+
     def covered(self) -> Iterator[tuple[tuple[int, ...], Array]]:
         """Each place in the kernel, and the flat grid index that it covers in each window.
 
@@ -500,15 +536,24 @@ class Convolution(Transform):
         return replace(self, kernel=weights)
 
     def apply(self, values: Array) -> Array:
-        """One product for each place in the kernel."""
-        x = self.windows.pad(values.reshape(-1, *self.input_shape))
+        """All windows of some samples side by side, and one product with the kernel."""
+        x = values.reshape(-1, *self.input_shape)
+        if self.groups > 1:
+            y = self._apply_groups(x)
+        else:
+            y = np.concatenate([product for _, product in self.windows.products(x, self.kernel)])
+        return y.reshape(*values.shape[:-1], self.shape[0])
+
+    def _apply_groups(self, x: Array) -> Array:
+        """One product for each place in the kernel: (batch, *grid, channels) → (batch, …)."""
+        x = self.windows.pad(x)
         shape = (len(x), *self.windows.places, self.groups, self.kernel.shape[-1] // self.groups)
         y = np.zeros(shape)
         for at, covers in self.windows.offsets():
             part = x[covers]
             part = part.reshape(*part.shape[:-1], self.groups, -1)
             y += np.einsum("...gc,cgf->...gf", part, self._grouped[at], optimize=True)
-        return y.reshape(*values.shape[:-1], self.shape[0])
+        return y.reshape(len(x), *self.output_shape)
 
     @property
     def _grouped(self) -> Array:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.graph.transforms import Windows
+
 from ..unsupported import unsupported
 from .plan import Sum
 from .state import HostState
@@ -131,24 +133,20 @@ def convolved(host: HostState, operator: Any) -> Term:
                 product[:, b] = result
 
         return _kept(source, size, stock)
-    from nengo.builder.transforms import conv2d
-
     conv, kernel = operator.conv, operator.W.initial_value
-    strides, shape = conv.strides, conv.input_shape.shape
-    if conv.dimensions == 1:
-        kernel, strides = kernel[None], (1, *strides)
+    shape = conv.input_shape.shape
+    grid = shape[:-1] if conv.channels_last else shape[1:]
+    windows = Windows.of(grid, conv.kernel_size, conv.strides, conv.padding)
 
     def together(product: Array) -> None:
         host.rounded(source)
         x = source.T.reshape(-1, *shape)
         if not conv.channels_last:
             x = np.moveaxis(x, 1, -1)
-        if conv.dimensions == 1:
-            x = x[:, None]
-        y = conv2d(np.ascontiguousarray(x), kernel, pad=conv.padding.upper(), stride=strides)
-        if not conv.channels_last:
-            y = np.moveaxis(y, -1, 1)
-        product[...] = y.reshape(len(y), -1).T
+        for rows, y in windows.products(x, kernel):
+            if not conv.channels_last:
+                y = np.swapaxes(y, 1, 2)
+            product[:, rows] = y.reshape(len(y), -1).T
 
     return _kept(source, size, together)
 
