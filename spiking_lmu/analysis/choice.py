@@ -656,7 +656,9 @@ class _Judge:
     def levels(self, target: Target, fixed: Mapping[str, Any]) -> tuple[Options, Candidate] | None:
         """The fewest levels and digits that will do; the best where none will."""
         given = {k: v for k, v in fixed.items() if v is not None and k != "code"}
-        self._recording = record(self.graph, self.fit_x, self._plan, every=self.every)
+        self._recording = record(
+            self.graph, self.fit_x, self._plan, every=self.every, lengths=self.fit.lengths
+        )
         counts = [given["levels"]] if "levels" in given else list(LEVELS)
         found: dict[int, Candidate] = {}
         for count in counts:

@@ -278,15 +278,15 @@ def convert(
     require_unconverted(model)
     trained = model
     model = rate_model(model, options.dt)
+    lengths = None
     if isinstance(training_inputs, Dataset):
-        lengths = training_inputs.lengths
-        training_inputs = training_inputs.x
-    else:
-        lengths = None
-    if training_inputs is not None:
+        lengths, inside = training_inputs.lengths, training_inputs.mask[..., None]
+        # Scaled padding would look like inputs: negative ones, say, where there are none.
+        training_inputs = np.where(inside, model.scaled(training_inputs.x), 0.0)
+    elif training_inputs is not None:
         training_inputs = model.scaled(training_inputs)
     if options.code == "level":
-        graph, timing, known = _level_coded(model, options, training_inputs)
+        graph, timing, known = _level_coded(model, options, training_inputs, lengths)
     else:
         graph, timing, known = _rate_coded(model, options, training_inputs, lengths)
     require_same_rates(trained, model.graph, timing)
@@ -386,7 +386,7 @@ def _rate_coded(
 
 
 def _level_coded(
-    model: Model, options: Options, training_inputs: Any
+    model: Model, options: Options, training_inputs: Any, lengths: Any
 ) -> tuple[Graph, Timing, dict[str, Activity]]:
     if options.memory == "line":
         if training_inputs is None:
@@ -406,6 +406,7 @@ def _level_coded(
             training_inputs,
             digits=options.input_bits,
             per_unit=options.per_unit,
+            lengths=lengths,
         )
         return graph, timing, {}
     graph, timing = code_model(
@@ -414,6 +415,7 @@ def _level_coded(
         digits=options.input_bits,
         per_unit=options.per_unit,
         training_inputs=training_inputs,
+        lengths=lengths,
     )
     return graph, timing, {}
 

@@ -273,36 +273,50 @@ class Recording:
 
 
 def record(
-    graph: Graph, x: Array, plan: Schedule | None = None, *, every: bool = False
+    graph: Graph,
+    x: Array,
+    plan: Schedule | None = None,
+    *,
+    every: bool = False,
+    lengths: Array | None = None,
 ) -> Recording:
     """Run ``graph`` on training inputs (samples, inputs, input size).
 
     Outputs are kept of evenly spaced inputs; of a population that nothing later depends on only
     those at the last input, where the decision is made, unless there is one at ``every`` input.
+    ``lengths`` (samples,) says where each sample ends, if they differ; what comes after is padding
+    and counts for nothing.
     """
     plan = plan or schedule(graph)
     names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
     later = set(graph.order) if every else _remembered(graph)
     samples, inputs = x.shape[:2]
     widest = max((graph[name].size for name in names), default=1)
-    stride = max(1, samples * inputs * widest // (20 * MAX_VALUES))
+    ends = np.full(samples, inputs) if lengths is None else np.asarray(lengths)
+    stride = max(1, int(ends.sum()) * widest // (20 * MAX_VALUES))
     outputs: dict[str, list[Array]] = {name: [] for name in names}
     drives = dict.fromkeys(names, 0.0)
     previous: dict[str, Array] = {}
+    begun = 0  # samples of this batch and of those before it
+    left = ends  # inputs of each sample of this batch
 
     def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
-        nonlocal previous
+        nonlocal previous, begun, left
         if step == 0:
-            previous = {}
+            batch = len(next(iter(values.values())))
+            previous, left, begun = {}, ends[begun : begun + batch], begun + batch
+        alive, after = left > step, left - 1 - step
+        if not alive.any():
+            return
         for name in names:
             population, total = graph[name], totals[name]
             for p in graph.incoming(name):
                 if p.name in plan.staying and (p.immediate or previous):
                     total = total - p.apply((values if p.immediate else previous)[p.pre])
-            largest = float(np.abs(population.gain * total).max())
+            largest = float(np.abs(population.gain * total[alive]).max())
             drives[name] = max(drives[name], largest)
-            if not (inputs - 1 - step) % (stride if name in later else inputs):
-                outputs[name].append(values[name].astype(np.float32))
+            kept = alive & (after % stride == 0) if name in later else after == 0
+            outputs[name].append(values[name][kept].astype(np.float32))
         previous = values
 
     run_rate(graph, x, observe=observe)
@@ -383,6 +397,7 @@ def code_model(
     digits: int = 6,
     per_unit: bool = False,
     training_inputs: Array | None = None,
+    lengths: Array | None = None,
 ) -> tuple[Graph, Timing]:
     """Level-code a rate model with ``count`` levels for each unit.
 
@@ -393,6 +408,8 @@ def code_model(
     training_inputs
         Inputs (samples, inputs, input size) that the levels are fitted to.  Without them levels
         are evenly spaced over the activity that the model brings, which costs accuracy.
+    lengths
+        Inputs of each of them, if they differ; see :func:`record`.
 
     Raises
     ------
@@ -402,7 +419,7 @@ def code_model(
     graph = model.graph
     names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
     if training_inputs is not None:
-        recording = record(graph, training_inputs, every=model.task.every)
+        recording = record(graph, training_inputs, every=model.task.every, lengths=lengths)
         levels = {
             name: fit_levels(graph[name].neuron, recording.outputs[name], count, per_unit=per_unit)
             for name in names

@@ -37,6 +37,7 @@ def level_line(
     *,
     digits: int = 6,
     per_unit: bool = False,
+    lengths: Array | None = None,
 ) -> tuple[Graph, Timing]:
     """Level-code a rate model whose first memory becomes a line.
 
@@ -53,6 +54,8 @@ def level_line(
     training_inputs
         Inputs (samples, inputs, input size) that the levels are fitted to, as the line rounds
         them.
+    lengths
+        Inputs of each of them, if they differ.
     digits
         Of what memories behind neurons send to the chip.
 
@@ -71,7 +74,7 @@ def level_line(
             "use memory='host': what its neurons say passes over the host within an input",
         )
     rounded = code.rounded(training_inputs)
-    recording = record(graph, rounded, every=model.task.every)
+    recording = record(graph, rounded, every=model.task.every, lengths=lengths)
     levels = {
         p.name: fit_levels(p.neuron, recording.outputs[p.name], count, per_unit=per_unit)
         for p in graph.populations
@@ -83,7 +86,8 @@ def level_line(
     coded_reads = {p.name for p in front.rest.projections if p.post in levels}
     drives: dict[str, float] = {}
     if coded_reads - plan.staying:
-        drives = record(front.rest, front.deliver(rounded[:DRIVING]), plan).drives
+        some = None if lengths is None else lengths[:DRIVING]
+        drives = record(front.rest, front.deliver(rounded[:DRIVING]), plan, lengths=some).drives
     coded, timing = level_code(front.rest, levels, drives, digits=digits, dt=dt, plan=plan)
     response, constants = window_of(front, code.window, FAINT)
     if np.abs(constants).max(initial=0.0) > 1e-9 * np.abs(response).max():

@@ -369,6 +369,50 @@ def test_a_population_that_never_changes_is_named():
         convert(Model(dead), Options(code="level"), training_inputs=x)
 
 
+@pytest.mark.parametrize("cell", ["feedforward", "recurrent"])
+@pytest.mark.parametrize("every", [False, True])
+def test_padding_decides_no_levels(cell, every):
+    """Whatever comes after a sample's end, in batches as one by one."""
+    graph, x = lmu("tanh", cell)
+    lengths = np.array([3, INPUTS, 5, 1] * 3)
+    padded = x.copy()
+    padded[np.arange(INPUTS) >= lengths[:, None]] = 50.0
+    got = record(graph, padded, every=every, lengths=lengths)
+    ones = [record(graph, x[i : i + 1, :n], every=every) for i, n in enumerate(lengths)]
+    assert got.drives["lmu.h"] == max(one.drives["lmu.h"] for one in ones)
+    want = np.concatenate([one.outputs["lmu.h"] for one in ones])
+    assert len(want) == (sum(lengths) if every or cell == "recurrent" else len(lengths))
+    np.testing.assert_allclose(np.sort(got.outputs["lmu.h"], axis=0), np.sort(want, axis=0))
+
+
+def test_each_batch_has_its_own_lengths(monkeypatch):
+    graph, x = lmu("tanh", "feedforward")
+    lengths = np.array([3, INPUTS, 5, 1] * 3)
+    whole = record(graph, x, every=True, lengths=lengths).outputs["lmu.h"]
+    monkeypatch.setattr(run_rate, "__kwdefaults__", {**run_rate.__kwdefaults__, "batch": 5})
+    parts = record(graph, x, every=True, lengths=lengths).outputs["lmu.h"]
+    np.testing.assert_allclose(np.sort(parts, axis=0), np.sort(whole, axis=0))
+
+
+@pytest.mark.parametrize("memory", [{}, {"memory": "line", "bits": 2}])
+def test_ragged_data_convert_as_if_there_were_no_padding(memory):
+    """Levels, digits and signs of a line, of data whose padding would change them if it could."""
+    graph, x = lmu("relu", "feedforward")
+    data = spiking_lmu.datasets.from_arrays(
+        [one[:n] + 3.0 for one, n in zip(x, [4, INPUTS, 6] * 4, strict=True)],
+        np.arange(12) % 2,
+        test=(x, np.arange(12) % 2),
+    ).train
+    scaling = spiking_lmu.graph.task.Scaling((1.0,), (2.0,))
+    model = Model(graph, scaling=scaling)
+    coded = convert(model, Options(code="level", **memory), training_inputs=data)
+    beside = replace(data, x=np.where(data.mask[..., None], data.x, -90.0).astype(np.float32))
+    again = convert(model, Options(code="level", **memory), training_inputs=beside)
+    assert again.digest == coded.digest
+    if memory:  # No negative inputs: none of the line's neurons are for them.
+        assert coded.graph["line.bit0"].size == 1
+
+
 def test_rounding_per_unit_and_together_agree():
     values = np.array([-0.9, -0.2, 0.0, 0.3, 0.8])
     one = levels_at(Neuron("tanh"), np.array([[-1.0, 0.0, 0.5]]))
