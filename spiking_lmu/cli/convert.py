@@ -76,12 +76,18 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--line-code",
         choices=["magnitude", "sigma-delta"],
-        help="line: each input rounded, or one bit that hands what it rounds off to the next",
+        help="line: each input rounded, or what is rounded off handed to the next input",
     )
     parser.add_argument(
         "--window",
         type=int,
         help="line: stages (default: as many as training inputs, or as needed)",
+    )
+    parser.add_argument(
+        "--reset",
+        choices=["zero", "subtract"],
+        help="line: a hidden neuron that spikes forgets what is left above its threshold, as is "
+        "the default, or keeps it, which takes fewer steps",
     )
     parser.add_argument(
         "--calibrate",

@@ -17,7 +17,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
 from .levels import DIGITS, LEVELS, code_model
-from .line import LineCode, line_memory
+from .line import RESETS, LineCode, line_memory
 from .line_levels import level_line
 from .measure import measure_activity
 from .passes import (
@@ -38,6 +38,14 @@ LINE_DEFAULTS: dict[str, Any] = {
     "max_rate": 500.0,
     "settle_steps": 150,
     "readout_tau": 0.5,
+    "synapse_tau": 0.05,
+}
+#: The same where hidden neurons keep what is left above their threshold: a spike in each of nine
+#: steps at the 99.9th percentile, and a filter so slow that it counts them.
+SUBTRACT_DEFAULTS: dict[str, Any] = {
+    "max_rate": 1000.0,
+    "settle_steps": 12,
+    "readout_tau": 5.0,
     "synapse_tau": 0.05,
 }
 CODES = ("rate", "level")
@@ -77,6 +85,9 @@ class Options:
         neurons that read it.
     bits, line_code, window
         Of the line, see :class:`spiking_lmu.conversion.line.LineCode`; not used with ``host``.
+    reset
+        Of the rate-coded neurons that read a line: ``zero``, they forget what is left above
+        their threshold; ``subtract``, they keep it (:data:`spiking_lmu.conversion.line.RESETS`).
     code
         ``rate``: a unit's value is how often one neuron fires.  ``level``: it is which of a few
         neurons fire in one step (:mod:`spiking_lmu.conversion.levels`); then of the above only
@@ -103,6 +114,7 @@ class Options:
     bits: int = 1
     line_code: str = "magnitude"
     window: int | None = None
+    reset: str = "zero"
     code: str = "rate"
     levels: int = 5
     input_bits: int = 6
@@ -140,6 +152,17 @@ class Options:
                 fix="use neuron='relu', or memory='host'",
             )
         LineCode(self.bits, code=self.line_code, window=self.window)
+        if self.reset not in RESETS:
+            raise SpecError(
+                "reset", got=repr(self.reset), expected=" or ".join(RESETS), fix="choose one"
+            )
+        if self.reset == "subtract" and (self.memory, self.code) != ("line", "rate"):
+            raise SpecError(
+                "reset",
+                got=f"'subtract' with memory={self.memory!r} and code={self.code!r}",
+                expected="memory='line' and code='rate', whose neurons read one volley of spikes",
+                fix="use both, or leave reset out",
+            )
         if self.code not in CODES:
             raise SpecError(
                 "code", got=repr(self.code), expected=" or ".join(CODES), fix="choose one"
@@ -183,7 +206,7 @@ def default_options(
     if chosen.get("memory") == "line":
         # What a target suggests is for rates that go on.
         suggested = None
-        options |= LINE_DEFAULTS
+        options |= SUBTRACT_DEFAULTS if chosen.get("reset") == "subtract" else LINE_DEFAULTS
     elif model.task.every:
         options |= EVERY_STEP
     elif gathers(rate.graph):
@@ -378,7 +401,7 @@ def _rate_coded(
     timing = Timing(options.steps_per_input, options.settle_steps, options.readout_tau, options.dt)
     if options.memory == "line":
         code = _line_code(options, training_inputs)
-        graph = line_memory(graph, code, timing, options.synapse_tau)
+        graph = line_memory(graph, code, timing, options.synapse_tau, options.reset)
     else:
         graph = add_synapses(graph, options.synapse_tau, options.steps_per_input, dt=options.dt)
         graph = large_layers_on_host(graph)

@@ -5,8 +5,14 @@ A memory that only the input drives is a sum over the window of past inputs,
 2019, equation 5).  So nothing needs to be kept but the inputs.  Each is written as a few bits,
 and each bit is a spike that moves one stage a step along a line of neurons: nothing is rounded
 and nothing adds up.  At the end of the sequence a gate sends the whole window at once to the
-hidden neurons, whose weights ``W·H`` hold the memory's projection.  Their slow synapse holds
-the current while they spike.
+hidden neurons, whose weights ``W·H`` hold the memory's projection.
+
+They spike in one of two ways (:data:`RESETS`).  ``zero``: a slow synapse holds their current while
+they spike, and they forget what is left above the threshold.  ``subtract``: a chip's neuron that
+keeps its current keeps its residual too, if the current is its state, its voltage follows within
+a step, and each of its spikes takes one threshold off again through a synapse onto itself.  Then
+a volley of so many thresholds is as many spikes, rounded to the nearest, and there is nothing to
+wait for.
 """
 
 from __future__ import annotations
@@ -31,6 +37,11 @@ CODES = ("magnitude", "sigma-delta")
 SHIFT, EMPTY, OPEN = 1.5, -3.0, 0.75
 #: Steps from "go" to the first current of the hidden neurons: the gate, and their synapse.
 TO_HIDDEN = 2
+#: What a hidden neuron does with what is left above its threshold.
+RESETS = ("zero", "subtract")
+#: Steps in which a current that is a neuron's state falls to 1/e.  It should never: 1/4096 a step
+#: is the slowest that a current on Loihi can be (nengo-loihi 1.1.0, ``discretize_compartment``).
+KEPT = 4096
 #: Share of the energy of the memory's impulse response that may lie beyond the window.
 BEYOND = 1e-3
 LONGEST = 8192
@@ -48,10 +59,10 @@ class LineCode:
         Whether inputs are from -1 to 1, else from 0 to 1; what is beyond counts as the end of
         the range.  Each sign has neurons of its own.
     code
-        ``magnitude``: each input rounded to ``bits`` bits.  ``sigma-delta``: one bit a step,
-        what is rounded off is added to the next input, so that a memory of low order, which
-        averages over many inputs, hardly sees it (Candy & Temes, 1992, *Oversampling
-        Delta-Sigma Data Converters*).
+        ``magnitude``: each input rounded to ``bits`` bits.  ``sigma-delta``: what is rounded off
+        is added to the next input, so that a memory of low order, which averages over many
+        inputs, sees less of it (Candy & Temes, 1992, *Oversampling Delta-Sigma Data
+        Converters*).
     window
         Stages, in inputs; as many as the impulse response of the memory has if not given.
 
@@ -71,12 +82,9 @@ class LineCode:
             raise SpecError(
                 "bits", got=repr(self.bits), expected="a whole number from 1 to 8", fix="try 1"
             )
-        if self.code not in CODES or (self.code == "sigma-delta" and self.bits > 1):
+        if self.code not in CODES:
             raise SpecError(
-                "line_code",
-                got=f"{self.code!r} with {self.bits} bits",
-                expected=" or ".join(CODES) + "; sigma-delta has one bit",
-                fix="use magnitude, or one bit",
+                "line_code", got=repr(self.code), expected=" or ".join(CODES), fix="choose one"
             )
         if self.window is not None and not 1 <= self.window <= LONGEST:
             raise SpecError(
@@ -101,15 +109,17 @@ class LineCode:
         return self._round(positive) - self._round(negative)
 
     def _round(self, x: Array) -> Array:
+        steps = 2**self.bits - 1
         if self.code == "sigma-delta":
             # Whole spikes of a neuron that keeps what is left over.
-            whole = np.floor(np.cumsum(x, axis=1))
-            return np.diff(whole, axis=1, prepend=0.0)
-        steps = 2**self.bits - 1
+            whole = np.floor(np.cumsum(steps * x, axis=1))
+            return np.asarray(np.diff(whole, axis=1, prepend=0.0) / steps)
         return np.asarray(np.floor(x * steps + 0.5) / steps)
 
 
-def line_memory(graph: Graph, code: LineCode, timing: Timing, hold: float) -> Graph:
+def line_memory(
+    graph: Graph, code: LineCode, timing: Timing, hold: float, reset: str = "zero"
+) -> Graph:
     """Put a line, a gate and folded weights in the place of the memory.
 
     Parameters
@@ -119,7 +129,11 @@ def line_memory(graph: Graph, code: LineCode, timing: Timing, hold: float) -> Gr
     timing
         One step an input; the memory is read once, after the last of them.
     hold
-        Lowpass in seconds that holds the current of the hidden neurons while they spike.
+        Lowpass in seconds that holds the current of the hidden neurons while they spike; not
+        used with ``subtract``.
+    reset
+        One of :data:`RESETS`.  With ``subtract`` a unit spikes as often as its rate gives in the
+        steps to settle, at most once a step.
 
     Raises
     ------
@@ -129,7 +143,10 @@ def line_memory(graph: Graph, code: LineCode, timing: Timing, hold: float) -> Gr
     """
     front = _front_end(graph)
     _check_timing(timing, hold)
-    parts = _Parts(graph, front, code, timing, hold)
+    if reset == "subtract":
+        parts: _Parts = _Subtracting(graph, front, code, timing, KEPT * timing.dt)
+    else:
+        parts = _Parts(graph, front, code, timing, hold)
     populations = [*parts.populations()]
     projections = [*parts.projections()]
     return Graph(tuple(populations), tuple(projections), graph.input, graph.output)
@@ -194,7 +211,11 @@ class _Parts:
             changed = replace(population, bias=np.zeros(()))
             if population.name == self.graph.output:
                 changed = replace(changed, gain=population.gain / self._seen[0])
-            yield changed
+            yield self._hidden(changed) if population.neuron.spiking else changed
+
+    def _hidden(self, population: Population) -> Population:
+        """A population that spikes, as it is on the line."""
+        return population
 
     @property
     def _seen(self) -> tuple[float, float]:
@@ -274,6 +295,7 @@ class _Parts:
             gain, bias = np.array(population.gain), np.array(population.bias)
             delivered = into.get(population.name, np.zeros(population.size))
             wanted = np.where(gain != 0, bias / np.where(gain != 0, gain, 1.0), 0.0) + delivered
+            wanted = wanted + self._start(population)
             if not wanted.any():
                 continue
             name = f"{population.name}.bias"
@@ -284,28 +306,93 @@ class _Parts:
                 weights = wanted[:, None] * activation / spike
                 yield Projection("line.late", population.name, weights, name=name)
 
+    def _start(self, population: Population) -> Array:
+        """What the volley's bias has besides, (size,), in weights before the gain."""
+        return np.zeros(population.size)
+
+
+class _Subtracting(_Parts):
+    """The same with hidden neurons that keep what is left above their threshold."""
+
+    @property
+    def _counting(self) -> int:
+        """Steps in which the last output sees spikes."""
+        return self.timing.settle_steps - TO_HIDDEN - 1
+
+    @property
+    def _seen(self) -> tuple[float, float]:
+        keep = lowpass_decay(self.timing.readout_tau, self.timing.dt)
+        last = self.timing.settle_steps - 2
+        # Spikes follow one another from the first step on: that of the middle stands for all.
+        middle = TO_HIDDEN + 0.25 * self._counting
+        activation, spike = ((1.0 - keep) * keep ** (last - step) for step in (middle, 1.0))
+        return activation, spike
+
+    def _spikes(self, population: Population) -> float:
+        """Spikes for an activation of 1."""
+        return population.scale * self.timing.dt * self._counting
+
+    def _hidden(self, population: Population) -> Population:
+        unit = comparator(self.timing.dt)
+        spikes = self._spikes(population)
+        return replace(
+            population,
+            neuron=replace(unit, amplitude=unit.amplitude / spikes),
+            gain=population.gain * spikes,
+            scale=1.0,
+        )
+
+    def _start(self, population: Population) -> Array:
+        # Half a threshold: so many spikes are the nearest whole number.
+        if not population.neuron.spiking:
+            return np.zeros(population.size)
+        return 0.5 * self._one(population) / self._spikes(population)
+
+    @staticmethod
+    def _one(population: Population) -> Array:
+        """What makes a current of 1, (size,), or nothing where a gain of 0 takes nothing."""
+        gain = np.array(population.gain)
+        return np.where(gain != 0, 1.0 / np.where(gain != 0, gain, 1.0), 0.0)
+
+    def projections(self) -> Iterator[Projection]:
+        """The same, and from each hidden neuron to itself."""
+        yield from super().projections()
+        inside = {p.name for p in self.front.linear.populations}
+        for population in self.graph.populations:
+            name = population.name
+            if population.neuron.spiking and name not in inside:
+                # A spike puts out an activation, and the gain has what that is in spikes.
+                back = -self._one(population) / self._rise
+                yield Projection(name, name, back, tau=self.hold, name=f"{name}.reset")
+
 
 def bit_populations(channels: int, code: LineCode, dt: float) -> Iterator[Population]:
-    """Neurons on the host that write inputs as bits, the highest first."""
+    """Neurons on the host that write inputs as bits, the highest first.
+
+    Of sigma-delta, ``line.whole`` before them spikes as often in a step as there are levels in the
+    input and in what it kept of those before; the bits write that number.
+    """
+    if code.code == "sigma-delta":
+        counter = Neuron("spiking_relu")
+        yield Population("line.whole", channels, counter, scale=1.0 / dt, on_host=True)
     for bit in reversed(range(code.bits)):
-        if code.code == "sigma-delta":
-            neuron = Neuron("spiking_relu")
-            yield Population("line.bit0", channels, neuron, scale=1.0 / dt, on_host=True)
-        else:
-            # Above 1 where 2^bits - 1 times the input, without higher bits, rounds up.
-            bias = np.full(channels, 1.5 - 2.0**bit)
-            yield Population(f"line.bit{bit}", channels, comparator(dt), bias=bias, on_host=True)
+        # Above 1 where 2^bits - 1 times the input, without higher bits, rounds up.
+        bias = np.full(channels, 1.5 - 2.0**bit)
+        yield Population(f"line.bit{bit}", channels, comparator(dt), bias=bias, on_host=True)
 
 
 def bit_projections(graph: Graph, code: LineCode, over: str = "") -> Iterator[Projection]:
     """From the input to its bits, the highest first; none once ``over`` spikes."""
     size, steps = graph.input_size, 2.0**code.bits - 1.0
     signs = np.concatenate([np.eye(size), -np.eye(size)])[: size * (2 if code.signed else 1)]
+    source, weights = graph.input, steps * signs
+    if code.code == "sigma-delta":
+        yield Projection(source, "line.whole", weights, name="line.whole.x")
+        source, weights = "line.whole", np.ones(len(signs))
     off = np.full((len(signs), 1), -(steps + 2.0))
     for bit in reversed(range(code.bits)):
         name = f"line.bit{bit}"
-        weights = signs if code.code == "sigma-delta" else steps * signs
-        yield Projection(graph.input, name, weights, name=f"{name}.x")
+        yield Projection(source, name, weights, name=f"{name}.x")
         if over:
             yield Projection(over, name, off, name=f"{name}.off")
         for higher in range(bit + 1, code.bits):

@@ -98,18 +98,87 @@ def test_the_whole_window_leaves_at_once_and_the_line_is_empty_afterwards():
         np.testing.assert_array_equal(line[:, 1:INPUTS, 1:], line[:, : INPUTS - 1, :-1])
 
 
-def test_sigma_delta_hands_what_is_rounded_off_to_the_next_input():
+@pytest.mark.parametrize("bits", [1, 3])
+def test_sigma_delta_hands_what_is_rounded_off_to_the_next_input(bits):
     model, x = rate_model(low=-1.0)
     slow = np.repeat(0.3 * x[:, :1], INPUTS, axis=1)
-    spiking = convert(
-        model,
-        default_options(model, memory="line", line_code="sigma-delta"),
-        training_inputs=x,
+    chosen = default_options(model, memory="line", bits=bits, line_code="sigma-delta")
+    trains = spikes(convert(model, chosen, training_inputs=x), slow)
+    sent = sum(
+        value * trains[f"line.bit{bit}"][:, :INPUTS]
+        for bit, value in enumerate(LineCode(bits).values())
     )
-    sent = spikes(spiking, slow)["line.bit0"]
-    signed = sent[:, :, 0].astype(int) - sent[:, :, 1]
+    signed = sent[:, :, 0] - sent[:, :, 1]
+    code = LineCode(bits, signed=True, code="sigma-delta")
+    np.testing.assert_allclose(signed, code.rounded(slow)[:, :, 0], atol=1e-12)
     total = np.cumsum(slow[:, :, 0], axis=1)
-    assert np.abs(np.cumsum(signed, axis=1)[:, :INPUTS] - total).max() < 1.0 + 1e-9
+    assert np.abs(np.cumsum(signed, axis=1) - total).max() < 1.0 / (2**bits - 1) + 1e-9
+    # Rounding each by itself is off by as much at every input.
+    alone = np.cumsum(LineCode(bits, signed=True).rounded(slow)[:, :, 0], axis=1)
+    assert np.abs(alone - total).max() > 1.0 / (2**bits - 1)
+
+
+def whole_spikes(rate: Model, x: np.ndarray, spiking: Model) -> np.ndarray:
+    """How many thresholds the current of each hidden neuron holds, (samples, units)."""
+    current = np.zeros((len(x), UNITS))
+
+    def observe(step, values, totals):
+        current[...] = values["lmu.h"]
+
+    run_reference(rate.graph, x, observe=observe)
+    spikes = spiking.graph.dt / spiking.graph["lmu.h"].neuron.amplitude
+    most = spiking.timing.settle_steps - 3
+    return np.clip(np.floor(spikes * current + 0.5), 0, most)
+
+
+@pytest.mark.parametrize(
+    ("target", "gain"),
+    [
+        ("reference", 1.0),
+        ("reference", -2.0),
+        pytest.param("nengo-dl", -2.0, marks=pytest.mark.slow),
+        ("loihi", -2.0),
+    ],
+)
+def test_a_neuron_that_subtracts_its_threshold_counts_what_is_in_a_volley(target, gain):
+    installed(target)
+    rate, x = rate_model(2, low=-1.0)
+    hidden = replace(rate.graph["lmu.h"], gain=np.full(UNITS, gain))
+    rate = replace(rate, graph=rate.graph.with_populations([hidden]))
+    rate = replace(rate, activity=measure_activity(rate.graph, x))
+    spiking = convert(rate, memory="line", bits=2, reset="subtract", training_inputs=x)
+    wanted = whole_spikes(rate, rounded(x, 2), spiking)
+    assert wanted.max() >= 4
+    with spiking_lmu.get_target(target).deploy(spiking, INPUTS) as deployment:
+        run = deployment.run(x)
+        deployment.verify(x[:2], run.take([0, 1]))
+    counts = run.spikes["lmu.h"]
+    if target == "loihi":
+        # Weights have eight bits there: a current near the middle of two counts may fall.
+        assert np.abs(counts - wanted).max() <= 1
+        assert (counts == wanted).mean() > 0.8
+    else:
+        np.testing.assert_array_equal(counts, wanted)
+    # What the readout says is what the counts say.
+    amplitude = spiking.graph["lmu.h"].spike_size(spiking.timing.dt)
+    by_name = {p.name: p for p in rate.graph.projections}
+    readout = rate.graph["readout"]
+    said = readout.gain * (amplitude * counts @ by_name["readout_weights"].weights.T)
+    said = said + readout.bias
+    np.testing.assert_allclose(run.outputs[:, -1], said, rtol=3e-3, atol=3e-3 * np.abs(said).max())
+
+
+def test_more_steps_are_finer_counts():
+    rate, x = rate_model()
+    wanted = run_reference(rate.graph, rounded(x, 1))[:, -1]
+    errors = []
+    chosen = {"memory": "line", "reset": "subtract", "max_rate": 400.0}
+    for steps in (12, 120):
+        spiking = convert(rate, settle_steps=steps, training_inputs=x, **chosen)
+        got = run_reference(spiking.graph, x, spiking.timing)[:, -1]
+        errors.append(np.abs(got - wanted).max() / np.abs(wanted).max())
+    assert errors[0] < 0.25
+    assert errors[1] < errors[0] / 4
 
 
 @pytest.mark.parametrize("target", ["reference", "nengo-dl", "loihi"])
@@ -216,7 +285,15 @@ def test_lif_neurons_and_short_timings_are_refused():
     with pytest.raises(SpecError, match="bits"):
         Options(memory="line", bits=9)
     with pytest.raises(SpecError, match="line_code"):
-        LineCode(2, code="sigma-delta")
+        LineCode(2, code="delta")
+    with pytest.raises(SpecError, match="reset: got 'soft'"):
+        Options(memory="line", reset="soft")
+    with pytest.raises(SpecError, match="reset: got 'subtract' with memory='host'"):
+        Options(reset="subtract")
+    with pytest.raises(
+        SpecError, match="reset: got 'subtract' with memory='line' and code='level'"
+    ):
+        Options(memory="line", code="level", reset="subtract")
     with pytest.raises(SpecError, match="memory"):
         Options(memory="chip")
 
