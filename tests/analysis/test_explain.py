@@ -17,7 +17,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Task
 
-from ..helpers.faulty import dense, images, row_by_row, two_layers
+from ..helpers.faulty import dense, images, recurrence, row_by_row, two_layers
 
 SAMPLES = 200
 
@@ -103,6 +103,25 @@ def test_levels_and_digits_that_are_too_coarse_are_blamed_and_the_advice_repairs
     # A chip adds little, and shows the activity of the sample and not of the step before it.
     last = again.steps[-1].layers[0]
     assert last.relative_error < again["quantisation"].layers[0].relative_error + 0.1
+
+
+@pytest.mark.parametrize("target", ["reference", pytest.param("loihi", marks=pytest.mark.slow)])
+def test_a_recurrence_as_rates_is_blamed_on_spikes_and_levels_repair_it(target):
+    rate, walks = recurrence()
+    model = spiking(rate)
+    assert model.timing.steps_per_input == 20
+    found = climbed(model, walks, target)
+    assert lost(found) > 20
+    assert found.blamed.name == "spikes"
+    first, second = advise(found, model)
+    assert "code=level" in first.fix
+    assert "feeds back" in first.finding
+    again = climbed(spiking(rate, **first.options), walks, target)
+    assert lost(again) < 0.1 * lost(found)
+    assert second.options["steps_per_input"] == 40
+    longer = spiking(rate, **second.options)
+    assert longer.timing.total_steps(15) == 15 * 40 + 100
+    assert max(p.tau for p in longer.graph.projections if p.tau) == pytest.approx(0.008)
 
 
 def test_levels_are_not_told_to_raise_their_rates():

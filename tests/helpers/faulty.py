@@ -15,8 +15,11 @@ from spiking_lmu import datasets
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.files.zoo import load_model
 from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Task
 
 ROWS = 28
 #: Units of the second hidden layer.
@@ -92,3 +95,23 @@ def two_layers() -> Model:
     )
     made = Graph(populations, projections, graph.input, "out")
     return Model(made, activity=measure_activity(made, x[:500, None]))
+
+
+def recurrence(neuron: str = "tanh") -> tuple[Model, datasets.Dataset]:
+    """A small cell that leans on what it reads of itself, and random walks of three classes.
+
+    The classes are the cell's own decisions where these are clear, as they are after training.
+    """
+    spec = LmuSpec(
+        order=5, theta=10.0, units=24, cell="recurrent", neuron=Neuron(neuron), output_size=3
+    )
+    graph = build(spec, seed=4)
+    rng = np.random.default_rng(1)
+    x = np.cumsum(rng.normal(size=(400, 15, 1)), axis=1) / 4
+    outputs = run_reference(graph, x)[:, -1]
+    ordered = np.sort(outputs, axis=1)
+    clear = np.sort(np.argsort(ordered[:, -2] - ordered[:, -1])[:60])
+    activity = measure_activity(graph, x[:200])
+    task = Task(names=tuple("abc"))
+    walks = datasets.Dataset("walks", "test", x[clear], outputs[clear].argmax(axis=1), task)
+    return Model(graph, activity=activity, task=task), walks

@@ -8,7 +8,7 @@ from math import exp
 
 import numpy as np
 
-from spiking_lmu.conversion.convert import gathers
+from spiking_lmu.conversion.convert import feeds_back, gathers
 from spiking_lmu.graph.model import Model
 
 from ..metrics import metric_of
@@ -27,6 +27,8 @@ SETTLED = 4.0
 ROUNDED = 0.1
 #: Levels that are worth trying; more than the last leave a chip's 8-bit weights no room.
 LEVELS, MOST_DIGITS = (3, 5, 7, 9, 17, 33), 12
+#: Levels and digits that a recurrence is safe to begin with; training data say whether fewer do.
+SAFE_LEVELS, SAFE_DIGITS = 17, 8
 #: Seconds: shorter filters average too few spikes; and what is a good start.
 SHORTEST_READOUT, USUAL_READOUT = 0.005, 0.01
 
@@ -51,7 +53,7 @@ class Advice:
     rung: str
     finding: str
     fix: str
-    options: dict[str, float] = field(default_factory=dict)
+    options: dict[str, float | str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.finding}: {self.fix}"
@@ -69,6 +71,8 @@ def advise(ladder: Ladder, model: Model) -> tuple[Advice, ...]:
         QUANTISATION: _quantisation,
     }
     found = list(rules[step.name](model, step)) if step.name in rules else []
+    if step.name in (TIMING, SPIKES) and feeds_back(Model(model.rate)):
+        found = [*_recurrence(model, step), *found]
     return tuple(found or _known(ladder, model, step) or [_unknown(step)])
 
 
@@ -184,6 +188,38 @@ def _spikes(model: Model, step: Step) -> Iterator[Advice]:
         yield Advice(step.name, what, fix, {"readout_tau": tau, option: longer})
 
 
+def _recurrence(model: Model, step: Step) -> Iterator[Advice]:
+    """A rate that is read anew at every input: levels need no reading, and more steps a better."""
+    timing, graph = model.timing, model.graph
+    back = {p.post for p in model.rate.projections if p.delay}
+    layers = [layer for layer in step.layers if layer.name in back] or list(step.layers)
+    worst = max(layers, key=lambda layer: layer.relative_error)
+    levels: dict[str, float | str] = {"code": "level"}
+    levels |= {"levels": SAFE_LEVELS, "input_bits": SAFE_DIGITS}
+    yield Advice(
+        step.name,
+        f"{worst.name} feeds back on itself, and what it reads of itself in "
+        f"{timing.steps_per_input} steps an input is {worst.relative_error:.0%} off",
+        "let the spikes of one step be its value, rounded: "
+        + " ".join(f"{name}={value}" for name, value in levels.items()),
+        levels,
+    )
+    taus = [p.tau for p in graph.projections if p.tau]
+    steps, tau = 2 * timing.steps_per_input, _round(2 * max(taus, default=0.0))
+    if tau:
+        yield Advice(
+            step.name,
+            f"a synapse of {1000 * tau / 2:g} ms averages few spikes",
+            f"as rates, show each input for longer: steps_per_input={steps} synapse_tau={tau:g} "
+            f"settle_steps={max(steps, timing.settle_steps)}",
+            {
+                "steps_per_input": steps,
+                "synapse_tau": tau,
+                "settle_steps": max(steps, timing.settle_steps),
+            },
+        )
+
+
 def _quantisation(model: Model, step: Step) -> Iterator[Advice]:
     """Levels and digits that are finer by as much as the error is too large."""
     graph = model.graph
@@ -203,7 +239,7 @@ def _quantisation(model: Model, step: Step) -> Iterator[Advice]:
         fix = f"train the model on with fine_tune(model, data, levels={levels}), and convert again"
         yield Advice(step.name, what, fix)
         return
-    options: dict[str, float] = {"levels": better[0] if better else LEVELS[-1]}
+    options: dict[str, float | str] = {"levels": better[0] if better else LEVELS[-1]}
     if digits:
         options["input_bits"] = min(MOST_DIGITS, digits + int(np.ceil(np.log2(finer))))
     fix = "raise " + " ".join(f"{name}={value}" for name, value in options.items())
