@@ -2,7 +2,7 @@
 
 ::
 
-    def deploy(self, model, inputs, *, seed=0, memory=None, bits: int = 8):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None, bits: int = 8):
         '''Build it.
 
         Parameters

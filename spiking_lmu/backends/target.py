@@ -5,7 +5,7 @@ A target is a few lines; every command works with it::
     class MyTarget(Target):
         name, summary = "mine", "my simulator, float32"
 
-        def deploy(self, model, inputs, *, seed=0, memory=None):
+        def deploy(self, model, inputs, *, seed=0, memory_limit=None):
             return MyDeployment(model, inputs)
 
     TARGET = MyTarget()
@@ -332,7 +332,7 @@ class Target(ABC):
 
     @abstractmethod
     def deploy(
-        self, model: Model, inputs: int, *, seed: int = 0, memory: int | None = None
+        self, model: Model, inputs: int, *, seed: int = 0, memory_limit: int | None = None
     ) -> Deployment:
         """Build ``model`` for samples of ``inputs`` inputs.
 

@@ -31,7 +31,7 @@ class Target:
     def check(self, model):
         return []
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         self.memory = memory
         return self
 

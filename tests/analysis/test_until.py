@@ -32,7 +32,7 @@ class Batches(Definition):
     def __init__(self):
         self.ran = []
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         deployed = Deployed(self, model)
         deployed.batch_size = 100
         return deployed

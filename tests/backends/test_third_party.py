@@ -165,7 +165,7 @@ from spiking_lmu.backends.target import Target
 class Mine(Target):
     name = "mine"
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         raise NotImplementedError
 """
 

@@ -41,7 +41,7 @@ class Definition(Target):
     distributions: tuple[str, ...] = ("numpy",)
     capabilities = Capabilities(batched=True, on_chip=False, precision="float64")
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         return Deployed(self, model)
 
     def before(self, x):
@@ -98,7 +98,7 @@ class Fails(Definition):
             raise TargetError("x", got="y", expected="z", fix="stop")
         raise RuntimeError("stop\nat once")
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         if self.when == "deploy":
             self._fail()
         return super().deploy(model, inputs)
@@ -110,7 +110,7 @@ class Fails(Definition):
 class DiffersOnUpstream(Definition):
     """Verification finds another spike."""
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         return _Differs(self, model)
 
 
@@ -123,7 +123,7 @@ class _Differs(Deployed):
 class ShowsThreads(Definition):
     """Its note is the number of threads that libraries are told to use."""
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         deployed = Deployed(self, model)
         deployed.notes = (os.environ["OPENBLAS_NUM_THREADS"],)
         return deployed
@@ -135,7 +135,7 @@ class Sleeps(Definition):
     def __init__(self, path: str):
         self.path = Path(path)
 
-    def deploy(self, model, inputs, *, seed=0, memory=None):
+    def deploy(self, model, inputs, *, seed=0, memory_limit=None):
         new = self.path.with_suffix(".new")
         new.write_text(str(os.getpid()))
         new.rename(self.path)

@@ -30,6 +30,8 @@ BATCH = 2
 HOST, CHIP = 1e-9, 1e-6
 #: Rounding margin for samples near a threshold.
 MARGIN = 1e-9
+#: Where nengo 3 kept its convolutions.
+FORMER = ("npconv2d", "npconv2d.conv2d")
 #: Of a function without an output.
 NONE = {id(None)}
 
@@ -275,10 +277,15 @@ def pytest_configure(config: Any) -> None:
     from nengo_loihi.builder.builder import Model, ValidationLevel
     from nengo_loihi.emulator import EmulatorInterface
 
-    # One of its test files imports a function from where it was in nengo 3.
-    module = ModuleType("nengo._vendor.npconv2d.conv2d")
+    # One of its test files takes two functions from where they were in nengo 3.
+    import nengo._vendor
+
+    package, module = (ModuleType(f"nengo._vendor.{name}") for name in FORMER)
     module.conv2d = transforms.conv2d  # type: ignore[attr-defined]
-    sys.modules[module.__name__] = sys.modules[module.__name__.rpartition(".")[0]] = module
+    module.conv2d_gradx = transforms.conv2d_gradx  # type: ignore[attr-defined]
+    package.conv2d = module  # type: ignore[attr-defined]
+    nengo._vendor.npconv2d = package
+    sys.modules |= {package.__name__: package, module.__name__: module}
     EmulatorInterface.strict = True
     loihi.set_defaults()
     Model.default_validation_level = ValidationLevel.FULL

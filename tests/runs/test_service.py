@@ -95,11 +95,11 @@ def test_the_settings_reach_every_rung():
     class Noting(Definition):
         name = "noting"
 
-        def deploy(self, model, inputs, *, seed=0, memory=None, engine: str = "auto"):
+        def deploy(self, model, inputs, *, seed=0, memory_limit=None, engine: str = "auto"):
             given.append((engine, memory, seed))
             return super().deploy(model, inputs)
 
-        def rungs(self, model, inputs, *, seed=0, memory=None, engine="auto"):
+        def rungs(self, model, inputs, *, seed=0, memory_limit=None, engine="auto"):
             given.append((engine, memory, seed))
             return ()
 
