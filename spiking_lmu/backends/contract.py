@@ -243,9 +243,9 @@ class TargetContract:
         largest = np.abs(ample[1].outputs).max()
         np.testing.assert_allclose(tight[1].outputs, ample[1].outputs, atol=1e-5 * largest)
 
-    def _with_memory(self, model: Model, x: Array, memory: int | None) -> tuple[int, Run]:
+    def _with_memory(self, model: Model, x: Array, memory_limit: int | None) -> tuple[int, Run]:
         with self.target.deploy(
-            model, x.shape[1], seed=0, memory=memory, **self.options
+            model, x.shape[1], seed=0, memory_limit=memory_limit, **self.options
         ) as deployment:
             return deployment.batch_size, deployment.run(x)
 

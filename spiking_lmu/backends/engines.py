@@ -90,7 +90,7 @@ class EngineDeployment(Deployment):
     engine
         ``batched`` runs many samples at once, exactly, or refuses; ``stock`` is upstream's,
         one sample at a time; ``auto`` is batched where that is exact, else stock with a note.
-    memory
+    memory_limit
         Bytes that a batch may take; 1 GiB if not given.
     exact
         Whether the batched engine gives the stock engine's spikes, so that `verify` compares.
@@ -109,7 +109,7 @@ class EngineDeployment(Deployment):
         placement: dict[str, str],
         *,
         engine: str,
-        memory: int | None,
+        memory_limit: int | None,
         makers: Makers,
         exact: bool = True,
     ) -> None:
@@ -123,12 +123,12 @@ class EngineDeployment(Deployment):
         self._makers, self._made = makers, dict[str, Engine]()
         self._name, note = self._choose(engine)
         self.notes = (f"engine: {note}",)
-        self._memory = DEFAULT_MEMORY if memory is None else memory
+        self._memory_limit = DEFAULT_MEMORY if memory_limit is None else memory_limit
         batched = self._name == "batched"
         self.verifies = batched and exact
         sample = self._engine(self._name).sample_bytes
         fitting = FASTEST_BATCH if batched else 1
-        self.batch_size = int(np.clip(self._memory // max(sample, 1), 1, fitting))
+        self.batch_size = int(np.clip(self._memory_limit // max(sample, 1), 1, fitting))
         neurons = sum(p.size for p in model.graph.spiking)
         self._raster_bytes = sample + RASTER_BYTES * neurons * model.timing.total_steps(inputs)
 
@@ -161,7 +161,7 @@ class EngineDeployment(Deployment):
         """Run ``x``, each sample from rest."""
         x = check_input(self._model.graph, x, self._inputs)
         # Rasters take so much more memory than anything else that the batch is cut for them.
-        size = max(1, self._memory // self._raster_bytes) if raster else len(x)
+        size = max(1, self._memory_limit // self._raster_bytes) if raster else len(x)
         with _one_thread():
             runs = [self._run(x[i : i + size], raster) for i in range(0, len(x), size)]
         return runs[0] if len(runs) == 1 else _join(runs)

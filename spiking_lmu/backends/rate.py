@@ -35,10 +35,10 @@ class RateTarget(Target):
     distributions = ("numpy",)
 
     def deploy(
-        self, model: Model, inputs: int, *, seed: int = 0, memory: int | None = None
+        self, model: Model, inputs: int, *, seed: int = 0, memory_limit: int | None = None
     ) -> RateDeployment:
-        """Nothing is built; ``memory`` bounds the batch."""
-        return RateDeployment(model, inputs, memory)
+        """Nothing is built; ``memory_limit`` bounds the batch."""
+        return RateDeployment(model, inputs, memory_limit)
 
 
 class RateDeployment(Deployment):
@@ -48,7 +48,7 @@ class RateDeployment(Deployment):
     of what the linear part delivers: one product with its impulse response.
     """
 
-    def __init__(self, model: Model, inputs: int, memory: int | None) -> None:
+    def __init__(self, model: Model, inputs: int, memory_limit: int | None) -> None:
         graph = model.rate
         self._graph, self._inputs, self._every = graph, inputs, model.task.every
         self._short, self._fed = last_step_alone(graph, inputs)
@@ -56,7 +56,7 @@ class RateDeployment(Deployment):
         # Inputs and outputs of every step; each population's values now and one step ago.
         sequences = inputs * (graph.input_size + graph.output_size)
         sample = FLOAT64 * (sequences + 4 * sum(p.size for p in graph.populations))
-        fitting = MAX_BATCH if memory is None else memory // sample
+        fitting = MAX_BATCH if memory_limit is None else memory_limit // sample
         self.batch_size = int(np.clip(fitting, 1, MAX_BATCH))
 
     def run(self, x: np.ndarray, *, raster: bool = False) -> Run:

@@ -288,9 +288,9 @@ class Rung:
 class Target(ABC):
     """A place where models run.  Only ``name`` and `deploy` have no default.
 
-    What `deploy` takes by keyword besides ``seed`` and ``memory`` are the target's options: the
-    command line and the API offer them by their names, with types and help from the signature
-    and the docstring (:mod:`.options`).
+    What `deploy` takes by keyword besides ``seed`` and ``memory_limit`` are the target's options:
+    the command line and the API offer them by their names, with types and help from the
+    signature and the docstring (:mod:`.options`).
     """
 
     #: As in the entry point.
@@ -338,7 +338,7 @@ class Target(ABC):
 
         Parameters
         ----------
-        memory
+        memory_limit
             Bytes that running one batch may take beyond what the deployment itself holds; it
             decides ``batch_size`` and, beyond rounding, no result.  The target's own choice
             if not given.
@@ -360,7 +360,8 @@ class Target(ABC):
         """A `Rung` for each thing that it changes, one by one.
 
         They lead from ``cells`` simulated exactly to the target itself
-        (:mod:`spiking_lmu.analysis.explain`).
+        (:mod:`spiking_lmu.analysis.explain`).  A target whose rungs are to run under its own
+        options, or within a limit of memory, takes these here by the names that `deploy` has.
         """
         return ()
 

@@ -187,7 +187,7 @@ def add_samples(parser: Parser) -> None:
         "trusted, since its messages are pickles",
     )
     parser.add_argument(
-        "--memory",
+        "--memory-limit",
         metavar="SIZE",
         help="what the batches of all workers together may take: 500MB, 2GiB (default: up to "
         "1 GiB for each worker, and half of what is free for all)",

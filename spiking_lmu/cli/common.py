@@ -34,7 +34,7 @@ def require_folder(*paths: Path | None) -> None:
 
 
 def run_settings(options: Namespace, journal: Path | None = None) -> RunSettings:
-    """What ``--seed``, ``--workers``, ``--cluster``, ``--memory``, … ask for.
+    """What ``--seed``, ``--workers``, ``--cluster``, ``--memory-limit``, … ask for.
 
     ``journal`` is where finished samples are kept unless ``--journal`` says otherwise.
     """
@@ -44,7 +44,7 @@ def run_settings(options: Namespace, journal: Path | None = None) -> RunSettings
         seed=options.seed,
         workers=options.workers,
         cluster=options.cluster,
-        memory=options.memory,
+        memory_limit=options.memory_limit,
         verify=options.verify,
         journal=options.journal or journal,
     )

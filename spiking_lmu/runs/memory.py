@@ -19,7 +19,7 @@ MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
 
-def parse_size(text: str, option: str = "memory") -> int:
+def parse_size(text: str, option: str = "memory_limit") -> int:
     """Bytes from a number and a unit.
 
     Raises
@@ -42,14 +42,14 @@ def parse_size(text: str, option: str = "memory") -> int:
     return size
 
 
-def share(memory: int | None, workers: int, *, here: bool = True) -> int | None:
+def share(limit: int | None, workers: int, *, here: bool = True) -> int | None:
     """Bytes that one of ``workers`` may take for a batch; None leaves it to the target.
 
     Unasked, half of what is free is divided among workers on this machine, and a share that
     is enough for any target is left to the target.
     """
-    if memory is not None:
-        return max(1, memory // workers)
+    if limit is not None:
+        return max(1, limit // workers)
     free = free_bytes() if here else None
     if free is None or free // 2 // workers >= ENOUGH:
         return None

@@ -99,7 +99,7 @@ class Runner:
         Of the journal; None keeps nothing.
     seed
         Of the deployment, and of the choice of samples to verify.
-    memory
+    memory_limit
         Bytes that the batches of all workers together may take, or None.
     workers, progress
         Where it runs, and who is told.
@@ -111,7 +111,7 @@ class Runner:
         *,
         folder: Path | None,
         seed: int,
-        memory: int | None,
+        memory_limit: int | None,
         workers: Workers,
         progress: Progress,
     ) -> None:
@@ -119,7 +119,7 @@ class Runner:
         job, data = task.job, task.data
         self.indices = [int(i) for i in data.indices[: job.samples]]
         self.versions = versions_of(job.target.distributions)
-        self._workers, self._memory, self._progress = workers, memory, progress
+        self._workers, self._memory_limit, self._progress = workers, memory_limit, progress
         self._journal = None if folder is None else Journal(folder, self._key(), self._width)
         path = None if self._journal is None else self._journal.path
         self._kept = None if path is None else path.with_suffix(".traces.npz")
@@ -207,7 +207,7 @@ class Runner:
             inputs=task.data.x.shape[1],
             seed=self.seed,
             options=dict(task.job.options),
-            memory=share(self._memory, self._workers.size, here=self._workers.here),
+            memory_limit=share(self._memory_limit, self._workers.size, here=self._workers.here),
             versions=self.versions,
             measure=task.measure,
         )

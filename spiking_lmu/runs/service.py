@@ -33,7 +33,7 @@ from .runner import Job, Runner, RunTask
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How samples are run.  No result depends on workers, memory, journal or progress.
+    """How samples are run.  No result depends on workers, memory limit, journal or progress.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class RunSettings:
         Or a `Workers` of one's own.
     cluster
         Address of a Dask scheduler whose workers share them instead: ``tcp://host:port``.
-    memory
+    memory_limit
         What the batches of all workers together may take, in bytes or as ``"2GiB"``; up to
         1 GiB for each worker and half of what is free for all if not given.
     verify
@@ -62,14 +62,14 @@ class RunSettings:
     SpecError
         A value outside its range.
 
-    >>> RunSettings(memory="2GiB").bytes
+    >>> RunSettings(memory_limit="2GiB").bytes
     2147483648
     """
 
     seed: int = 0
     workers: int | Workers | None = None
     cluster: str | None = None
-    memory: int | str | None = None
+    memory_limit: int | str | None = None
     verify: int = 3
     journal: str | PathLike[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -80,8 +80,8 @@ class RunSettings:
         require_at_least("verify", self.verify, 0)
         if isinstance(self.workers, int):
             require_at_least("workers", self.workers, 1)
-        if isinstance(self.memory, int):
-            require_at_least("memory", self.memory, 1)
+        if isinstance(self.memory_limit, int):
+            require_at_least("memory_limit", self.memory_limit, 1)
         if self.cluster is not None and self.workers is not None:
             raise SpecError(
                 "workers",
@@ -94,7 +94,11 @@ class RunSettings:
     @property
     def bytes(self) -> int | None:
         """The limit of memory."""
-        return parse_size(self.memory) if isinstance(self.memory, str) else self.memory
+        return (
+            parse_size(self.memory_limit)
+            if isinstance(self.memory_limit, str)
+            else self.memory_limit
+        )
 
     @classmethod
     def of(cls, settings: RunSettings | None, choices: Mapping[str, Any]) -> RunSettings:
@@ -152,7 +156,7 @@ class RunService:
             task,
             folder=None if journal is None else Path(journal),
             seed=self.settings.seed,
-            memory=self.settings.bytes,
+            memory_limit=self.settings.bytes,
             workers=self._workers,
             progress=self.progress,
         )

@@ -32,7 +32,7 @@ class Setup:
         Travels as a reference to its class.
     model
         The bytes of a ``.slmu`` file.
-    inputs, seed, options, memory
+    inputs, seed, options, memory_limit
         As in :meth:`spiking_lmu.backends.target.Target.deploy`; ``inputs`` of the longest sample.
     versions
         Of the packages that decide the result, by distribution; a worker must have the same.
@@ -47,7 +47,7 @@ class Setup:
     inputs: int
     seed: int
     options: dict[str, Any]
-    memory: int | None
+    memory_limit: int | None
     versions: dict[str, str]
     measure: Measure = LAST_OUTPUT
     token: str = field(default_factory=lambda: uuid4().hex)
@@ -166,7 +166,7 @@ class _Held:
                 self._model,
                 inputs,
                 seed=setup.seed,
-                memory=setup.memory,
+                memory_limit=setup.memory_limit,
                 **setup.options,
             )
             self._deployment, self._token = deployment.__enter__(), token

@@ -30,7 +30,7 @@ def deploy(
     inputs: int,
     *,
     seed: int,
-    memory: int | None,
+    memory_limit: int | None,
     engine: str,
     arithmetic: str,
 ) -> EngineDeployment:
@@ -66,7 +66,7 @@ def deploy(
             for p in model.graph.populations
         },
         engine="batched" if arithmetic == ROUNDED else engine,
-        memory=memory,
+        memory_limit=memory_limit,
         exact=arithmetic == INTEGERS,
         makers=Makers(
             stock=lambda: StockEngine(built(model.graph)),

@@ -75,7 +75,7 @@ class LoihiTarget(Target):
         inputs: int,
         *,
         seed: int = 0,
-        memory: int | None = None,
+        memory_limit: int | None = None,
         engine: Literal["auto", "batched", "stock"] = "auto",
         arithmetic: Literal["integers", "rounded", "real"] = "integers",
     ) -> EngineDeployment:
@@ -83,7 +83,7 @@ class LoihiTarget(Target):
 
         Parameters
         ----------
-        memory
+        memory_limit
             Bytes that a batch may take; 1 GiB if not given.
         engine
             ``batched`` runs many samples at once, exactly, or refuses; ``stock`` is upstream's
@@ -113,26 +113,47 @@ class LoihiTarget(Target):
                 fix=problems[0].fix,
             )
         return deploy(
-            self.name, model, inputs, seed=seed, memory=memory, engine=engine, arithmetic=arithmetic
+            self.name,
+            model,
+            inputs,
+            seed=seed,
+            memory_limit=memory_limit,
+            engine=engine,
+            arithmetic=arithmetic,
         )
 
-    def rungs(self, model: Model, inputs: int, *, seed: int = 0) -> tuple[Rung, ...]:
-        """What the emulator changes before it counts in integers, one thing after another."""
+    def rungs(
+        self,
+        model: Model,
+        inputs: int,
+        *,
+        seed: int = 0,
+        memory_limit: int | None = None,
+        engine: Literal["auto", "batched", "stock"] = "auto",
+        arithmetic: Literal["integers", "rounded", "real"] = "integers",
+    ) -> tuple[Rung, ...]:
+        """What the emulator changes before it counts as it is told to, one thing after another.
+
+        They run on the engine of the target; rounded weights, which upstream's simulator does
+        not have, always on the batched one.
+        """
         from .limits import DYNAMICS, WEIGHTS
 
-        deploy = partial(self.deploy, model, inputs, seed=seed)
-        return (
-            Rung(
-                DYNAMICS,
-                "chip synapses, host values sent as spikes, lags; real numbers",
-                partial(deploy, arithmetic="real"),
-            ),
-            Rung(
-                WEIGHTS,
-                "8-bit weights and 12-bit biases, scaled core by core",
-                partial(deploy, arithmetic="rounded"),
+        deploy = partial(self.deploy, model, inputs, seed=seed, memory_limit=memory_limit)
+        real = Rung(
+            DYNAMICS,
+            "chip synapses, host values sent as spikes, lags; real numbers",
+            partial(deploy, engine=engine, arithmetic="real"),
+        )
+        rounded = Rung(
+            WEIGHTS,
+            "8-bit weights and 12-bit biases, scaled core by core",
+            partial(
+                deploy, engine="batched" if engine == "stock" else engine, arithmetic="rounded"
             ),
         )
+        before = {"real": (), "rounded": (real,)}
+        return before.get(arithmetic, (real, rounded))
 
 
 TARGET = LoihiTarget()

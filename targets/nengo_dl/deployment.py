@@ -29,7 +29,7 @@ class NengoDlDeployment(Deployment):
 
     Spikes are counted inside the simulation, so that what a batch takes does not grow with
     steps times neurons.  Only with ``raster=True`` are spike trains kept, by a simulator of
-    its own with a minibatch that fits into ``memory``.
+    its own with a minibatch that fits into ``memory_limit``.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class NengoDlDeployment(Deployment):
         model: Model,
         inputs: int,
         seed: int,
-        memory: int | None,
+        memory_limit: int | None,
         device: str | None,
         batch_size: int | None,
     ) -> None:
         if device is not None:
             _require_device(device)
         self._model, self._inputs, self._seed, self._device = model, inputs, seed, device
-        self._memory = DEFAULT_MEMORY if memory is None else memory
+        self._memory_limit = DEFAULT_MEMORY if memory_limit is None else memory_limit
         self.batch_size = batch_size or self._fitting(trains=False)
         self.placement = {p.name: device or "tensorflow" for p in model.graph.populations}
         self._counting: Minibatch | None = None
@@ -95,7 +95,7 @@ class NengoDlDeployment(Deployment):
 
     def _fitting(self, trains: bool) -> int:
         sample = bytes_per_sample(self._model, self._inputs, trains)
-        return int(np.clip(self._memory // sample, 1, MAX_BATCH))
+        return int(np.clip(self._memory_limit // sample, 1, MAX_BATCH))
 
 
 class Minibatch:

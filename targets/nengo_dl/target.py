@@ -44,7 +44,7 @@ class NengoDlTarget(Target):
         inputs: int,
         *,
         seed: int = 0,
-        memory: int | None = None,
+        memory_limit: int | None = None,
         device: str | None = None,
         batch_size: int | None = None,
     ) -> NengoDlDeployment:
@@ -52,12 +52,12 @@ class NengoDlTarget(Target):
 
         Parameters
         ----------
-        memory
+        memory_limit
             Bytes that one minibatch may take; 1 GiB if not given.
         device
             TensorFlow's name of a device: ``/cpu:0``, ``/gpu:0``; TensorFlow chooses if not given.
         batch_size
-            Samples a minibatch; what fits into the memory if not given.
+            Samples a minibatch; what fits into the limit if not given.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class NengoDlTarget(Target):
         """
         from .deployment import NengoDlDeployment
 
-        return NengoDlDeployment(model, inputs, seed, memory, device, batch_size)
+        return NengoDlDeployment(model, inputs, seed, memory_limit, device, batch_size)
 
 
 TARGET = NengoDlTarget()

@@ -55,14 +55,14 @@ class ReferenceTarget(Target):
         inputs: int,
         *,
         seed: int = 0,
-        memory: int | None = None,
+        memory_limit: int | None = None,
         engine: Literal["auto", "batched", "stock"] = "auto",
     ) -> EngineDeployment:
         """Build the network; every sample starts from rest.
 
         Parameters
         ----------
-        memory
+        memory_limit
             Bytes that a batch may take; 1 GiB if not given.
         engine
             ``batched`` runs many samples at once, exactly, or refuses; ``stock`` is upstream's
@@ -94,7 +94,7 @@ class ReferenceTarget(Target):
             inputs,
             {p.name: "nengo" for p in model.graph.populations},
             engine=engine,
-            memory=memory,
+            memory_limit=memory_limit,
             makers=Makers(
                 stock=lambda: StockEngine(built(model.graph)),
                 batched=batched,

@@ -32,7 +32,7 @@ class Target:
         return []
 
     def deploy(self, model, inputs, *, seed=0, memory_limit=None):
-        self.memory = memory
+        self.memory_limit = memory_limit
         return self
 
     placement, batch_size = {"lmu.h": "somewhere"}, 2
@@ -209,5 +209,5 @@ def test_samples_of_another_shape_are_refused_before_anything_runs(tmp_path):
 
 def test_memory_is_handed_to_the_target(tmp_path):
     target = Target()
-    run(tmp_path, target, memory=12345)
-    assert target.memory == 12345
+    run(tmp_path, target, memory_limit=12345)
+    assert target.memory_limit == 12345

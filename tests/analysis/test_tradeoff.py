@@ -121,7 +121,7 @@ def test_batches_change_nothing_and_energy_grows():
     model, x, y = spiking(dense)
     target = get_target("reference")
     whole = traded(model, target, x, y, GRID)
-    parts = traded(model, target, x, y, GRID, memory=1)
+    parts = traded(model, target, x, y, GRID, memory_limit=1)
     for one, other in zip(whole.points, parts.points, strict=True):
         assert replace(one, relative_error=0.0) == replace(other, relative_error=0.0)
         assert one.relative_error == pytest.approx(other.relative_error, rel=1e-9)

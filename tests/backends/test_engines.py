@@ -265,18 +265,18 @@ def test_memory_bounds_a_batch(name):
     with target(name).deploy(model, 12) as deployment:
         whole = deployment.run(x)
         assert deployment.batch_size == 128
-    with target(name).deploy(model, 12, memory=1) as deployment:
+    with target(name).deploy(model, 12, memory_limit=1) as deployment:
         assert deployment.batch_size == 1
-    memory = 1 << 20
-    with target(name).deploy(model, 12, memory=memory) as deployment:
+    limit = 1 << 20
+    with target(name).deploy(model, 12, memory_limit=limit) as deployment:
         size = deployment.batch_size
         assert 8 <= size < 128
         deployment.run(x[:1])
         part, peak = traced(lambda: deployment.run(x[:size]))
         rasters, peak_of_rasters = traced(lambda: deployment.run(x[:size], raster=True).rasters)
     # Code and small objects come on top of arrays; rasters in one piece would take 7 MB.
-    assert peak < memory + (1 << 19)
-    assert peak_of_rasters < memory + (1 << 20)
+    assert peak < limit + (1 << 19)
+    assert peak_of_rasters < limit + (1 << 20)
     np.testing.assert_array_equal(part.spikes["lmu.h"], whole.spikes["lmu.h"][:size])
     for i, raster in enumerate(rasters):
         assert set(raster["lmu.h"][:, 1]) == set(np.flatnonzero(part.spikes["lmu.h"][i]))

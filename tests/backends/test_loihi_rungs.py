@@ -60,6 +60,26 @@ def test_rungs_lead_to_the_target_one_by_one(target):
     np.testing.assert_array_equal(rounded.spikes["lmu.h"], whole.spikes["lmu.h"])
 
 
+def test_rungs_run_on_the_engine_that_is_asked_for(target):
+    """Only rounded weights have no simulator of upstream's."""
+    model, x = small_lmu()
+    engines = {}
+    for rung in target.rungs(model, x.shape[1], engine="stock", memory_limit=1 << 20):
+        with rung.deploy() as deployment:
+            engines[rung.name] = deployment.notes
+    assert engines == {
+        "chip dynamics": ("engine: stock",),
+        "quantised weights": ("engine: batched",),
+    }
+
+
+@pytest.mark.parametrize(("arithmetic", "names"), [("real", []), ("rounded", ["chip dynamics"])])
+def test_no_rung_lies_behind_the_target(target, arithmetic, names):
+    model, x = small_lmu()
+    rungs = target.rungs(model, x.shape[1], arithmetic=arithmetic)
+    assert [rung.name for rung in rungs] == names
+
+
 def test_a_single_large_weight_shows_on_the_rung_of_weights(target):
     """It leaves 2/255 of itself as the unit of all others, and theirs come out a fifth too small."""
     weights = np.random.default_rng(0).uniform(0.09, 0.11, (8, 20))

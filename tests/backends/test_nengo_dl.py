@@ -91,8 +91,8 @@ def test_trains_are_kept_only_for_a_raster():
 def test_memory_decides_the_minibatch_and_nothing_else():
     model, x = small_lmu()
     batches, outputs, spikes = [], [], []
-    for memory in (None, 1 << 20, 1):
-        with TARGET.deploy(model, x.shape[1], memory=memory) as deployment:
+    for limit in (None, 1 << 20, 1):
+        with TARGET.deploy(model, x.shape[1], memory_limit=limit) as deployment:
             batches.append(deployment.batch_size)
             result = deployment.run(x)
         outputs.append(result.outputs)

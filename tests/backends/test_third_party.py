@@ -222,7 +222,7 @@ class Everything(Target):
         inputs,
         *,
         seed=0,
-        memory=None,
+        memory_limit=None,
         share: "float | None" = None,
         fast: bool = True,
         where: "Deployment | None" = None,

@@ -223,7 +223,7 @@ BAD = {
     "samples that are no pair": (None, [*COMPARE, "--samples-on", "loihi"], "TARGET=N"),
     "samples on a target not run": (None, [*COMPARE, "--samples-on", "loihi=2"], "--samples-on"),
     "no workers": (None, [*COMPARE, "--workers", "0"], "--workers"),
-    "no memory": (None, [*COMPARE, "--memory", "2 spoons"], "2 spoons"),
+    "no memory": (None, [*COMPARE, "--memory-limit", "2 spoons"], "2 spoons"),
     "less than no verification": (None, [*COMPARE, "--verify", "-1"], "--verify"),
     "not a scheduler": (None, [*COMPARE, "--cluster", "localhost"], "tcp://HOST:PORT"),
     "workers of two kinds": (

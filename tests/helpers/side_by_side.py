@@ -273,18 +273,17 @@ def pytest_configure(config: Any) -> None:
     for name in ("target_sim", "target_loihi", "hang", "requires_multichip_snips"):
         config.addinivalue_line("markers", name)
     loihi = import_nengo_loihi()
+    from nengo import _vendor
     from nengo.builder import transforms
     from nengo_loihi.builder.builder import Model, ValidationLevel
     from nengo_loihi.emulator import EmulatorInterface
 
     # One of its test files takes two functions from where they were in nengo 3.
-    import nengo._vendor
-
     package, module = (ModuleType(f"nengo._vendor.{name}") for name in FORMER)
     module.conv2d = transforms.conv2d  # type: ignore[attr-defined]
     module.conv2d_gradx = transforms.conv2d_gradx  # type: ignore[attr-defined]
     package.conv2d = module  # type: ignore[attr-defined]
-    nengo._vendor.npconv2d = package
+    _vendor.npconv2d = package
     sys.modules |= {package.__name__: package, module.__name__: module}
     EmulatorInterface.strict = True
     loihi.set_defaults()

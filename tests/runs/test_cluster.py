@@ -49,7 +49,7 @@ def workers(local):
 
 def test_a_killed_worker_changes_nothing(tmp_path, local, workers):
     job, data = Job(get_target("reference"), 24), many(24)
-    single = run(tmp_path / "single", job, data, memory=1)
+    single = run(tmp_path / "single", job, data, memory_limit=1)
     assert (single.problem, len(single.indices), single.verified) == ("", 24, 3)
     pid = local.workers[1].pid
 
@@ -57,7 +57,7 @@ def test_a_killed_worker_changes_nothing(tmp_path, local, workers):
         os.kill(pid, signal.SIGKILL)
 
     killed = run(
-        tmp_path / "killed", job, data, memory=1, workers=workers, progress=OnAdvance(kill)
+        tmp_path / "killed", job, data, memory_limit=1, workers=workers, progress=OnAdvance(kill)
     )
     same(killed, single)
     assert len(killed.traces) == 3

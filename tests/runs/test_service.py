@@ -96,14 +96,14 @@ def test_the_settings_reach_every_rung():
         name = "noting"
 
         def deploy(self, model, inputs, *, seed=0, memory_limit=None, engine: str = "auto"):
-            given.append((engine, memory, seed))
+            given.append((engine, memory_limit, seed))
             return super().deploy(model, inputs)
 
         def rungs(self, model, inputs, *, seed=0, memory_limit=None, engine="auto"):
-            given.append((engine, memory, seed))
+            given.append((engine, memory_limit, seed))
             return ()
 
-    settings = {**QUIET, "seed": 3, "memory": 10**8, "options": {"engine": "stock"}}
+    settings = {**QUIET, "seed": 3, "memory_limit": 10**8, "options": {"engine": "stock"}}
     sl.explain(MODEL, DATA, Noting(), **settings)
     assert ("stock", 10**8, 3) in given
 
@@ -133,7 +133,7 @@ def test_processes_are_kept_for_the_next_setup():
 
 
 def _with(workers):
-    return {**QUIET, "workers": workers, "memory": 10**6}
+    return {**QUIET, "workers": workers, "memory_limit": 10**6}
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def _with(workers):
     [
         ({"seed": -1}, "seed: got -1"),
         ({"verify": -1}, "verify: got -1"),
-        ({"memory": "many"}, "memory: got 'many'"),
-        ({"memory": 0}, "memory: got 0"),
+        ({"memory_limit": "many"}, "memory_limit: got 'many'"),
+        ({"memory_limit": 0}, "memory_limit: got 0"),
         ({"workers": True}, "workers: got True"),
         ({"cluster": "tcp://a:1", "workers": 2}, "workers: got cluster too"),
     ],

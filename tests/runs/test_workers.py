@@ -74,13 +74,13 @@ def kill_one():
 
 def test_a_killed_process_changes_nothing(tmp_path):
     job, data = Job(get_target("reference"), 24), many(24)
-    single = run(tmp_path / "single", job, data, memory=1)
+    single = run(tmp_path / "single", job, data, memory_limit=1)
     assert (single.problem, len(single.indices), single.verified) == ("", 24, 3)
     killed = run(
         tmp_path / "killed",
         job,
         data,
-        memory=1,
+        memory_limit=1,
         workers=Processes(2),
         progress=OnAdvance(kill_one),
     )

@@ -34,7 +34,7 @@ from ..metrics import (
 from ..statistics import Accuracy, Paired
 from .layers import HiddenLayer, layers, sources
 from .reading import LayerReading, hidden
-from .rungs import RATE_MODEL, RungTarget, changes
+from .rungs import RATE_MODEL, RungTarget, changes, rungs_of
 
 #: Of the outputs' spread: decisions have little to spare when a rung adds so much error.
 FAR = 0.2
@@ -162,7 +162,7 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
     require_fit(name, model, data)
     target, inputs = job.target, data.x.shape[1]
     rungs = [(rung, change, RungTarget(target, rung)) for rung, change in changes(model).items()]
-    for rung in target.rungs(model, inputs, seed=service.settings.seed):
+    for rung in rungs_of(target, model, inputs, {"seed": service.settings.seed, **job.options}):
         rungs.append((rung.name, rung.change, RungTarget(target, rung.name)))
     activity: dict[str, Array] = {}
     steps: list[Step] = []

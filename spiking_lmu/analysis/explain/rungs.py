@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
-from spiking_lmu.backends.target import Deployment, Run, Target
+from spiking_lmu.backends.target import Deployment, Run, Rung, Target
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.cells import Cells
@@ -75,7 +75,13 @@ class RungTarget(Target):
         return tuple(dict.fromkeys(("numpy", *self.base.distributions)))
 
     def deploy(
-        self, model: Model, inputs: int, *, seed: int = 0, memory: int | None = None, **options: Any
+        self,
+        model: Model,
+        inputs: int,
+        *,
+        seed: int = 0,
+        memory_limit: int | None = None,
+        **options: Any,
     ) -> Deployment:
         """Build the rung, under the options that the target itself runs with."""
         cells = self.base.cells
@@ -87,18 +93,20 @@ class RungTarget(Target):
             return IdealRung(model, inputs, steady(cells))
         if self.rung in (SPIKES, QUANTISATION):
             return IdealRung(model, inputs, cells.stepper)
-        rungs = self.base.rungs(
-            model, inputs, seed=seed, **_taken(self.base.rungs, {"memory": memory, **options})
-        )
+        given = {"seed": seed, "memory_limit": memory_limit, **options}
+        rungs = rungs_of(self.base, model, inputs, given)
         return next(rung for rung in rungs if rung.name == self.rung).deploy()
 
 
-def _taken(call: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of ``given`` that ``call`` takes."""
-    parameters = signature(call).parameters
-    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
-        return dict(given)
-    return {name: value for name, value in given.items() if name in parameters}
+def rungs_of(
+    target: Target, model: Model, inputs: int, options: Mapping[str, Any]
+) -> tuple[Rung, ...]:
+    """A target's own rungs under those of ``options`` that its `rungs` takes by name."""
+    parameters = signature(target.rungs).parameters
+    taken = dict(options)
+    if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values()):
+        taken = {name: value for name, value in options.items() if name in parameters}
+    return target.rungs(model, inputs, **taken)
 
 
 def steady(cells: Cells) -> MakeStepper:
