@@ -1,7 +1,9 @@
 """Where to keep a network's memory: on the host, or on the chip as a line of spikes.
 
-Each choice is converted, run on training samples that it was not fitted to, and counted:
-accuracy, spikes, operations, cores, steps and energy.
+How many bits, which code and how many levels are worth trying is seen on the rate model, whose
+inputs and activations are rounded (:func:`line_coding`).  Each choice is converted, run on training
+samples that it was not fitted to, and counted: accuracy, spikes, operations, cores, steps and
+energy.
 
 The rule: of all choices that lose no more than what is tolerated, the one with the least energy,
 chip and host together, by the published figures of :mod:`spiking_lmu.analysis.energy`; of equal
@@ -19,9 +21,14 @@ import numpy as np
 from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.conversion.convert import MEMORIES, rate_model, require_unconverted
+from spiking_lmu.conversion.levels import Levels, fit_levels, record, rounding
+from spiking_lmu.conversion.line import CODES, LineCode
+from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.errors import SpecError, SpikingLmuError
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.service import RunSettings
@@ -35,14 +42,134 @@ if TYPE_CHECKING:
     from spiking_lmu.backends.target import Target
     from spiking_lmu.datasets.dataset import Dataset
 
-#: Bits of an input that are tried.
-BITS = (1, 2, 3)
-#: Levels where a rate cannot be read: of neurons that feed back, or that answer at every input.
-LEVELS = 9
+#: Numbers of bits of an input that are tried, about the fewest that may do.
+TRIED_BITS = 3
+#: Most bits, and levels that are tried where a rate cannot be read: of neurons that feed back, or
+#: that answer at every input.
+MOST_BITS, LEVELS = 8, (5, 9, 17, 33, 65)
+#: Shares of what may be lost that rounding of inputs, and of inputs and activations, may take: a
+#: chip's weights take theirs.
+OF_INPUTS, OF_BOTH = 0.5, 0.75
+#: Samples that bits and levels are seen on.
+SEEN = 50
 #: Samples that activity is measured on, and that a choice is judged by.
 FITTED, JUDGED = 200, 200
 #: Points of accuracy that may be lost; of a regression, percent of the rate model's error.
 TOLERATE, TOLERATE_ERROR = 0.5, 10.0
+
+
+@dataclass(frozen=True)
+class LineCoding:
+    """The cheapest way to write inputs and activations that the rate model bears.
+
+    Parameters
+    ----------
+    bits, line_code
+        See :class:`spiking_lmu.conversion.line.LineCode`.
+    levels
+        Of level-coded units, of each its own; 0 where units are not.
+    loss
+        Of the rate model with all of it rounded so: points, or percent of the error.
+    within
+        Whether that is within what it was to be.
+    tried
+        In order: bits, code, levels, loss.
+    """
+
+    bits: int
+    line_code: str
+    levels: int
+    loss: float
+    within: bool
+    tried: tuple[tuple[int, str, int, float], ...]
+
+
+def line_coding(
+    model: Model,
+    data: Dataset,
+    *,
+    fitted: Dataset | None = None,
+    levels: bool | None = None,
+    tolerate: float | None = None,
+) -> LineCoding:
+    """Bits, code and levels of a line, chosen on the rate model with rounded numbers.
+
+    Fewest bits first, each rounded by itself and then with sigma-delta, until half of what may be
+    lost is not; then fewest levels, until three quarters are not.  Takes seconds, since nothing is
+    converted.
+
+    Parameters
+    ----------
+    model
+        A rate model.
+    data
+        Training samples that judge, of which 50 are looked at.
+    fitted
+        Those that levels are fitted to; the same if not given.
+    levels
+        Whether units are level-coded; as :func:`reads_rates` says if not given.
+    tolerate
+        See :func:`choose_memory`.
+
+    Raises
+    ------
+    SpecError
+        A spiking model, or data that are not the model's.
+    """
+    require_unconverted(model)
+    require_fit("model", model, data)
+    model = rate_model(model)
+    usual = TOLERATE if METRIC[data.task.metric].points else TOLERATE_ERROR
+    tolerate = usual if tolerate is None else tolerate
+    seen = data.subset(np.arange(min(len(data), SEEN)))
+    fitted = seen if fitted is None else fitted.subset(np.arange(min(len(fitted), SEEN)))
+    x, fit = model.scaled(seen.x), model.scaled(fitted.x)
+    signed = bool((fit < 0).any() or (x < 0).any())
+    rate = _value_on(model, seen, x)
+    tried: list[tuple[int, str, int, float]] = []
+
+    def loss(code: LineCode, count: int = 0) -> float:
+        rounded: dict[str, Levels] = {}
+        if count:
+            outputs = record(
+                model.graph, code.rounded(fit), every=model.task.every, lengths=fitted.lengths
+            ).outputs
+            rounded = {
+                p.name: fit_levels(p.neuron, outputs[p.name], count, per_unit=True)
+                for p in model.graph.populations
+                if p.neuron.kind != "linear"
+            }
+        found = _loss(data.task, rate, _value_on(model, seen, code.rounded(x), rounded))
+        tried.append((code.bits, code.code, count, found))
+        return found
+
+    codes = [LineCode(k, signed, code) for k in range(1, MOST_BITS + 1) for code in CODES]
+    code = next((c for c in codes if loss(c) <= OF_INPUTS * tolerate), codes[-2])
+    coded = not reads_rates(model) if levels is None else levels
+    counts = [n for n in LEVELS if coded]
+    next((n for n in counts if loss(code, n) <= OF_BOTH * tolerate), None)
+    *_, count, lost = tried[-1]
+    share = OF_BOTH if coded else OF_INPUTS
+    return LineCoding(code.bits, code.code, count, lost, lost <= share * tolerate, tuple(tried))
+
+
+def _value_on(
+    model: Model, data: Dataset, x: Array, levels: Mapping[str, Levels] | None = None
+) -> float:
+    """The task's metric of a rate model on inputs and activations that may be rounded."""
+    outputs = run_rate(model.graph, x, alter=rounding(levels or {}))
+    if not model.task.every:
+        outputs = outputs[np.arange(len(x)), data.lengths - 1]
+    return value_of(data.task, data.y, outputs, data.lengths)
+
+
+def _loss(task: Task, rate: float, value: float) -> float:
+    """Points of the metric below the rate model, or percent of its error above."""
+    metric = METRIC[task.metric]
+    if metric.points:
+        return 100.0 * (rate - value)
+    change = rate - value if metric.rises else value - rate
+    return 100.0 * change / max(abs(rate), 1e-12)
 
 
 @dataclass(frozen=True)
@@ -55,6 +182,8 @@ class TriedMemory:
         ``host`` or ``line``, and the bits of an input there; 0 on the host.
     levels
         Of level-coded units; 0 where they are rate-coded.
+    line_code
+        How the line holds inputs.
     score, low, high
         The task's metric on the samples, with its 95 % interval.
     loss
@@ -73,6 +202,7 @@ class TriedMemory:
     memory: str
     bits: int
     levels: int = 0
+    line_code: str = CODES[0]
     score: float | None = None
     low: float | None = None
     high: float | None = None
@@ -90,6 +220,7 @@ class TriedMemory:
     def what(self) -> str:
         """In words: ``"line, 2 bits"``."""
         bits = "" if self.memory == "host" else f", {self.bits} bit{'s' * (self.bits > 1)}"
+        bits += f" of {self.line_code}" * (self.line_code != CODES[0])
         return f"{self.memory}{bits}" + (f", {self.levels} levels" if self.levels else "")
 
     @property
@@ -152,7 +283,7 @@ def choose_memory(
     data: Dataset,
     target: str | Target | None = None,
     *,
-    bits: Sequence[int] = BITS,
+    bits: Sequence[int] | None = None,
     samples: int = JUDGED,
     tolerate: float | None = None,
     source: str = "",
@@ -176,7 +307,8 @@ def choose_memory(
         On which each choice runs; the one that changes a model most, such as a chip, if none is
         named.
     bits
-        Of an input on the line, each a choice.
+        Of an input on the line, each a choice; three numbers about the one that
+        :func:`line_coding` finds, with its code and its levels, if not given.
     samples
         Samples that judge; up to 200 others measure activity.
     tolerate
@@ -204,11 +336,27 @@ def choose_memory(
     require_fit("model", model, judged)
     settings = replace(settings or RunSettings(verify=0, workers=1), progress=False)
     given = {name: value for name, value in fixed.items() if value is not None}
-    style: dict[str, Any] = {} if reads_rates(model) else {"code": "level", "levels": LEVELS}
+    usual = TOLERATE if METRIC[judged.task.metric].points else TOLERATE_ERROR
+    tolerate = usual if tolerate is None else tolerate
+    style: dict[str, Any] = {} if reads_rates(model) else {"code": "level"}
     style |= given
-    levels = int(style.get("levels", LEVELS)) if style.get("code") == "level" else 0
+    coded, on_line = style.get("code") == "level", dict[str, Any]()
+    if bits is None or (coded and "levels" not in style):
+        found_code = line_coding(model, judged, fitted=fitted, levels=coded, tolerate=tolerate)
+        if bits is None:
+            first = int(np.clip(found_code.bits - 1, 1, MOST_BITS + 1 - TRIED_BITS))
+            bits = range(first, first + TRIED_BITS)
+            on_line["line_code"] = found_code.line_code
+        if coded and "levels" not in style:
+            style |= {"levels": found_code.levels, "per_unit": True}
+    levels = int(style["levels"]) if coded else 0
+    if not coded:
+        on_line["reset"] = "subtract"
+    # What is given for the line alone is nothing to the host.
+    on_line |= {name: style.pop(name) for name in ("line_code", "reset") if name in style}
+    code = on_line.get("line_code", CODES[0])
     candidates = [TriedMemory(MEMORIES[0], 0, levels)]
-    candidates += [TriedMemory("line", k, levels) for k in bits]
+    candidates += [TriedMemory("line", k, levels, code) for k in bits]
     found: list[tuple[TriedMemory, Model | None]] = []
     rate = None
     with shown(progress) as told:
@@ -217,7 +365,7 @@ def choose_memory(
             told.advance(0, f"{candidate.what} on {place.name}")
             options: dict[str, Any] = {**style, "memory": candidate.memory}
             if candidate.memory == "line":
-                options["bits"] = candidate.bits
+                options |= {"bits": candidate.bits, **on_line}
             try:
                 spiking = convert_for(model, place, fitted, source=source, **options)
                 run = compare({"model": spiking}, judged, place, traces=0, settings=settings)
@@ -238,8 +386,6 @@ def choose_memory(
             expected="a conversion that the target runs",
             fix="leave out what is fixed",
         )
-    usual = TOLERATE if METRIC[judged.task.metric].points else TOLERATE_ERROR
-    tolerate = usual if tolerate is None else tolerate
     chosen, spiking = pick(ran, tolerate)
     every = tuple(tried for tried, _ in found)
     choice = MemoryChoice(
@@ -315,13 +461,9 @@ def _rate_value(run: Comparison) -> float:
 def _measured(
     candidate: TriedMemory, spiking: Model, run: Comparison, place: Target, rate: float
 ) -> TriedMemory:
-    outcome, metric = run.outcomes[0], METRIC[run.task.metric]
+    outcome = run.outcomes[0]
     score = score_of(run.task, run.labels, outcome.outputs, run.lengths)
-    if metric.points:
-        loss = 100.0 * (rate - score.value)
-    else:
-        change = rate - score.value if metric.rises else score.value - rate
-        loss = 100.0 * change / max(abs(rate), 1e-12)
+    loss = _loss(run.task, rate, score.value)
     entry = run.costs[0].entries[0]
     return replace(
         candidate,

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import spiking_lmu
-from spiking_lmu.analysis.memories import TriedMemory, choose_memory, has_line, pick, reads_rates
+from spiking_lmu.analysis.memories import (
+    LEVELS,
+    TriedMemory,
+    choose_memory,
+    has_line,
+    line_coding,
+    pick,
+    reads_rates,
+)
 from spiking_lmu.cli.main import main
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.datasets import Dataset
@@ -39,7 +47,7 @@ def made(cell: str = "feedforward", samples: int = 60) -> tuple[Model, Dataset]:
 
 def test_each_place_is_measured_and_the_cheapest_that_keeps_is_taken():
     model, data = made()
-    choice = choose_memory(model, data, "reference", samples=20, tolerate=10.0)
+    choice = choose_memory(model, data, "reference", samples=20, tolerate=10.0, bits=(1, 2, 3))
     assert [t.what for t in choice.tried] == ["host", "line, 1 bit", "line, 2 bits", "line, 3 bits"]
     host, *lines = choice.tried
     assert host.macs > 0
@@ -82,6 +90,35 @@ def test_neurons_that_feed_back_are_level_coded_in_every_place():
     choice = choose_memory(model, data, "reference", samples=20, bits=(2,), levels=17)
     assert [t.what for t in choice.tried] == ["host, 17 levels", "line, 2 bits, 17 levels"]
     assert all(t.score is not None for t in choice.tried)
+
+
+def test_the_fewest_bits_and_levels_that_the_rate_model_bears():
+    model, data = made()
+    coding = line_coding(model, data, levels=False, tolerate=8.0)
+    assert coding.within
+    assert coding.levels == 0
+    assert coding.loss <= 4.0
+    # All that come before it lose more, with either code.
+    *worse, last = coding.tried
+    assert last == (coding.bits, coding.line_code, 0, coding.loss)
+    assert all(loss > 4.0 for *_, loss in worse)
+    assert [t[:2] for t in worse[:2]] == [(1, "magnitude"), (1, "sigma-delta")]
+    with_levels = line_coding(model, data, tolerate=8.0, levels=True)
+    assert with_levels.bits == coding.bits
+    assert with_levels.levels in LEVELS
+    assert with_levels.loss <= 6.0
+    # Nothing is rounded as finely as this asks for.
+    assert not line_coding(model, data, levels=False, tolerate=-1.0).within
+
+
+def test_without_bits_those_about_the_fewest_are_tried():
+    model, data = made()
+    bits = line_coding(model, data.subset(np.arange(30, 60)), levels=False, tolerate=8.0).bits
+    assert bits > 1
+    choice = choose_memory(model, data, "reference", samples=30, tolerate=8.0)
+    assert [t.bits for t in choice.tried] == [0, bits - 1, bits, bits + 1]
+    options = choice.model.provenance["conversion"]["options"]
+    assert options["reset"] == ("subtract" if choice.chosen.memory == "line" else "zero")
 
 
 def test_what_cannot_be_tried_says_why():
