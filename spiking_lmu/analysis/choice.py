@@ -12,7 +12,8 @@ they save nine tenths of the spikes.  In order,
    one decides so surely like the rate network that other samples will hardly show a loss; where up
    to 9 levels none does, the fewest that are within what is tolerated;
 3. the binary digits of what enters a chip, the same way;
-4. the candidate on the target itself, with a hundred samples;
+4. the candidate on the target itself: a hundred samples, and four times as many again and again
+   up to 500 (``confirm``), as long as they do not say surely that it loses too much;
 5. where no number of levels will do, rates over more and more steps, on the target.  Where level
    coding takes several steps an input, rates that take fewer in all come before it; those that
    take up to 15 % more are tried after it, for the sake of spikes.
@@ -62,6 +63,7 @@ from spiking_lmu.conversion.levels import (
     record,
     schedule,
     split_currents,
+    through_numbers,
 )
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.datasets import own_data
@@ -106,8 +108,10 @@ IDLE = 0.01
 PLAIN = 0.1
 #: Fewest samples that anything is chosen by.
 LEAST = 20
-#: Samples that levels are fitted to, that candidates are judged by, and that the target runs.
-FITTED, JUDGED, CONFIRMED = 200, 2000, 100
+#: Samples that levels are fitted to, that candidates are judged by, and that the target runs: at
+#: first, and so many times more until there are enough.
+FITTED, JUDGED, CONFIRMED = 200, 2000, 500
+FEWEST_RUN, TIMES = 100, 4
 #: Samples held out of training that are preferred to more that the model learned.
 ENOUGH = 500
 #: Multiplications that the rate loop may take for one candidate, about ten seconds of one core.
@@ -117,7 +121,7 @@ FIRST, LEAST_FIRST = 0.25, 50
 #: Steps by which two candidates may differ and count as equally fast.
 AS_FAST = 1.15
 #: Settle steps of rate coding, and steps an input where the recurrence matters and has no filter.
-SETTLING, PRESENTATIONS = (20, 50, 100, 200), (10, 20, 60)
+SETTLING, PRESENTATIONS = (20, 50, 100, 200, 400), (10, 20, 60)
 #: Simulation steps times weights times samples that a rate-coded candidate may take on a target.
 TARGET_BUDGET = 2e11
 
@@ -256,6 +260,7 @@ def choose(
     *,
     tolerate: float | None = None,
     samples: int = JUDGED,
+    confirm: int = CONFIRMED,
     seed: int = 0,
     progress: bool | Progress = True,
     **fixed: Any,
@@ -281,6 +286,9 @@ def choose(
         its error may grow (8).
     samples
         So many judge a candidate, fewer where a run of the rate model is long.
+    confirm
+        So many of them run on the target, unless fewer say that a candidate loses too much.  500
+        tell a loss of a point; one of 0.3 takes thousands.
     seed
         Of which samples judge and which are fitted to.
     progress
@@ -305,7 +313,8 @@ def choose(
     place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
     with shown(progress) as told:
         told.start(f"conversion for {place.name}", 0, None, "candidates")
-        judge = _Judge(model, data, tolerate, samples, seed, told)
+        judge = _Judge(model, data, tolerate, max(samples, confirm), seed, told)
+        judge.confirm = confirm
         idle, effect = judge.recurrence()
         level, rate = _wants(fixed, "level"), _wants(fixed, "rate")
         searches: list[Callable[[], tuple[Options, Candidate] | None]] = []
@@ -525,6 +534,7 @@ class _Judge:
         self._plan = schedule(self.graph)
         self._split = split_currents(self.graph, self._plan)
         self.rate = self._run(self.graph)
+        self.confirm = CONFIRMED
         self._recording: Recording | None = None
         #: Rate-coded candidates that ran on the target.
         self._rated = set[str]()
@@ -660,6 +670,11 @@ class _Judge:
             self.graph, self.fit_x, self._plan, every=self.every, lengths=self.fit.lengths
         )
         counts = [given["levels"]] if "levels" in given else list(LEVELS)
+        if target.capabilities.on_chip:
+            counts = [n for n in counts if not through_numbers(self.graph, self._plan, n)]
+            if not counts:
+                self.refused.append(f"levels: {target.name} cannot hold that many weights")
+                return None
         found: dict[int, Candidate] = {}
         for count in counts:
             found[count] = self._loop(f"{count} levels", self._fitted(count, given), None)
@@ -675,7 +690,7 @@ class _Judge:
                 found[count] = self._loop(f"{count} levels", self._fitted(count, given), None)
             if not found[count].passed:
                 continue
-            for options, written in self._digits(count, given):
+            for options, written in self._digits(count, found[count], given):
                 if not written.passed:
                     continue
                 confirmed = self._on_target(written.what, options, target)
@@ -716,8 +731,13 @@ class _Judge:
             for name, outputs in self._recording.outputs.items()
         }
 
-    def _digits(self, count: int, given: Mapping[str, Any]) -> Iterator[tuple[Options, Candidate]]:
-        """So many levels with more and more binary digits of what enters."""
+    def _digits(
+        self, count: int, found: Candidate, given: Mapping[str, Any]
+    ) -> Iterator[tuple[Options, Candidate]]:
+        """So many levels with more and more binary digits of what enters, where it has digits."""
+        if through_numbers(self.graph, self._plan, count):
+            yield Options(code="level", **{**given, "levels": count}), found
+            return
         fitted = self._fitted(count, given)
         for digits in [given["input_bits"]] if "input_bits" in given else DIGITS:
             options = Options(code="level", **{**given, "levels": count, "input_bits": digits})
@@ -736,12 +756,12 @@ class _Judge:
             tried = self._measured(what, LOOP, answers, len(self.held), steps, None, AGREEMENT)
         return self._kept(tried)
 
-    def _hopeless(self, tried: Candidate, answers: Array) -> bool:
+    def _hopeless(self, tried: Candidate, answers: Array, alike: float = AGREEMENT) -> bool:
         """Whether the first samples say already that the others will not make it pass."""
         if tried.low > self.tolerate or tried.agreement is None:
             return tried.low > self.tolerate
         rate = self.rate[: len(answers)]
-        return accuracy(answers.argmax(axis=1), rate.argmax(axis=1)).high < AGREEMENT
+        return accuracy(answers.argmax(axis=1), rate.argmax(axis=1)).high < alike
 
     # -- on the target
 
@@ -762,30 +782,57 @@ class _Judge:
         spiking = self._fits(what, options, target)
         if spiking is None:
             return None
-        count, timing = min(CONFIRMED, len(self.x)), spiking.timing
-        lengths, longest = self.lengths[:count], self.x.shape[1]
-        outputs = np.zeros((count, longest, spiking.graph.output_size))
+        timing, longest = spiking.timing, self.x.shape[1]
+        outputs = np.zeros((0, longest, spiking.graph.output_size))
+        spikes, steps = 0.0, timing.total_steps(longest)
+        for count in self._stages(steps):
+            more, spent = self._run_on(spiking, target, slice(len(outputs), count))
+            outputs, spikes = np.concatenate([outputs, more]), spikes + spent
+            answers = self._last(outputs)
+            tried = self._measured(
+                what, target.name, answers, count, steps, spikes / count, AGREEMENT_ON_TARGET
+            )
+            if self._hopeless(tried, answers, AGREEMENT_ON_TARGET):
+                break
+        return self._kept(tried)
+
+    def _stages(self, steps: int) -> Iterator[int]:
+        """So many samples, then more."""
+        weights = sum(
+            p.transform.connections(self.graph[p.pre].size) for p in self.graph.projections
+        )
+        budget = int(TARGET_BUDGET / max(1, steps * weights))
+        most = min(self.confirm, len(self.x), max(FEWEST_RUN, budget))
+        count = min(FEWEST_RUN, most)
+        while count < most:
+            yield count
+            count = min(TIMES * count, most)
+        yield most
+
+    def _last(self, outputs: Array) -> Array:
+        """The answers among outputs (samples, inputs, n) of the first samples."""
+        count = len(outputs)
+        last = (np.arange(count), self.lengths[:count] - 1)
+        answers: Array = outputs[self.held.mask[:count] if self.every else last]
+        return answers
+
+    def _run_on(self, spiking: Model, target: Target, samples: slice) -> tuple[Array, float]:
+        """Outputs at the end of each input, and all spikes, of some samples."""
+        x, timing = self.x[samples], spiking.timing
+        lengths, longest = self.lengths[samples], x.shape[1]
+        outputs = np.zeros((len(x), longest, spiking.graph.output_size))
         spikes = 0.0
         # The last input stays while the readout settles, and padding would take its place.
         apart = timing.settle_steps and not self.every
         for last in np.unique(lengths).tolist() if apart else [longest]:
-            rows = np.flatnonzero(lengths == last) if apart else np.arange(count)
+            rows = np.flatnonzero(lengths == last) if apart else np.arange(len(x))
             with target.deploy(spiking, last) as deployment:
                 for start in range(0, len(rows), deployment.batch_size):
                     part = rows[start : start + deployment.batch_size]
-                    run = deployment.run(np.asarray(self.x[part, :last], float))
+                    run = deployment.run(np.asarray(x[part, :last], float))
                     outputs[part, :last] = run.outputs[:, timing.presentation_ends(last)]
                     spikes += sum(float(counts.sum()) for counts in run.spikes.values())
-        if self.every:
-            answers = outputs[self.held.mask[:count]]
-        else:
-            answers = outputs[np.arange(count), lengths - 1]
-        steps = timing.total_steps(longest)
-        return self._kept(
-            self._measured(
-                what, target.name, answers, count, steps, spikes / count, AGREEMENT_ON_TARGET
-            )
-        )
+        return outputs, spikes
 
     # -- rate coding
 
@@ -806,7 +853,7 @@ class _Judge:
             if what in self._rated or (shorter and steps >= self._plan.steps_per_input * inputs):
                 continue
             self._rated.add(what)
-            if best is not None and steps * weights * CONFIRMED > TARGET_BUDGET:
+            if best is not None and steps * weights * FEWEST_RUN > TARGET_BUDGET:
                 self._progress.advance(0, f"{what}: {steps:,} steps are too long to be tried")
                 continue
             found = self._on_target(what, options, target)

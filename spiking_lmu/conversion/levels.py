@@ -23,6 +23,11 @@ each a comparator that stays on the host of a target with a chip (:func:`input_d
 has one scale for all weights onto a neuron, and the highest digit's would leave few of its 8 bits
 to what the units send one another; so a high digit is sent over several neurons, each with a part
 of its weight.
+
+Between two layers of a convolutional network, K² times as many weights would take the place of
+each weight.  Where they are too many (:data:`MOST_STRAIGHT`), spikes are decoded to the values of
+the units, and the weights are what they were (:func:`through_numbers`).  It is the same network,
+and no chip can hold it: there, spikes have to reach the next neurons.
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import FIRES_ABOVE, LINEAR, Neuron, comparator, response
 from spiking_lmu.graph.timing import Timing
-from spiking_lmu.graph.transforms import Sparse
+from spiking_lmu.graph.transforms import Dense, Sparse
 
 from .measure import run_rate
 
@@ -64,6 +69,8 @@ WEIGHT_RANGE = 64.0
 CLEAR = 0.1
 #: Neurons that one digit of one value is sent over at most.
 MOST_COPIES = 16
+#: Weights from the neurons of one layer to those of another, if their transform is not dense.
+MOST_STRAIGHT = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -489,6 +496,8 @@ def level_code(
             expected="levels of every population with neurons",
             fix="name training data",
         )
+    if through_numbers(graph, plan, next(iter(levels.values())).count if levels else 2):
+        return _decoded_between(graph, levels, dt), Timing(1, 0, 0.0, dt)
     split = split_currents(graph, plan)
     coder = _Coder(graph, levels, plan, dt, frozenset(_remembered(graph)))
     populations: list[Population] = []
@@ -502,6 +511,57 @@ def level_code(
             populations.append(population)
     coded = Graph(tuple(populations), tuple(projections), graph.input, graph.output)
     return coded, Timing(plan.steps_per_input, 0, 0.0, dt)
+
+
+def through_numbers(graph: Graph, plan: Schedule, count: int) -> bool:
+    """Whether units with ``count`` levels reach one another as numbers, and not as spikes."""
+    return any(
+        p.name in plan.staying
+        and not isinstance(p.transform, Dense)
+        and graph[p.pre].size * graph[p.post].size * (count - 1) ** 2 > MOST_STRAIGHT
+        for p in graph.projections
+    )
+
+
+def _decoded_between(graph: Graph, levels: Mapping[str, Levels], dt: float) -> Graph:
+    """The level-coded graph in which all that neurons read are numbers.
+
+    A population x becomes ``x.current`` → ``x.spikes`` → ``x``, the first and the last linear; it
+    keeps its projections.
+    """
+    populations: list[Population] = []
+    projections = [
+        replace(p, post=f"{p.post}.current") if p.post in levels else p for p in graph.projections
+    ]
+    for population in graph.populations:
+        name, size = population.name, population.size
+        if name not in levels:
+            populations.append(population)
+            continue
+        fitted = _for_each(levels[name], size)
+        signs, weights = _signs(fitted)
+        copies = signs.shape[1]
+        above = signs * (population.bias[:, None] - fitted.thresholds)
+        each, unit = np.arange(size * copies), np.repeat(np.arange(size), copies)
+        shape = (size * copies, size)
+        onto = Sparse(shape, each, unit, population.gain[unit])
+        decoder = Sparse(shape[::-1], unit, each, weights.ravel())
+        populations += [
+            Population(f"{name}.current", size),
+            Population(
+                f"{name}.spikes",
+                size * copies,
+                comparator(dt),
+                gain=signs.ravel(),
+                bias=(above + FIRES_ABOVE).ravel(),
+            ),
+            Population(name, size, LINEAR, bias=_silent_level(fitted)),
+        ]
+        projections += [
+            Projection(f"{name}.current", f"{name}.spikes", onto, name=f"{name}.from_current"),
+            Projection(f"{name}.spikes", name, decoder, name=f"{name}.decoder"),
+        ]
+    return Graph(tuple(populations), tuple(projections), graph.input, graph.output)
 
 
 @dataclass(frozen=True)
@@ -588,12 +648,13 @@ class _Coder:
 
     def _each_unit(self, name: str) -> Levels:
         """Levels with a row for each unit."""
-        fitted, size = self.levels[name], self.graph[name].size
-        spread = [
-            np.broadcast_to(a, (size, a.shape[1]))
-            for a in (fitted.values, fitted.thresholds, fitted.middles)
-        ]
-        return Levels(*spread)
+        return _for_each(self.levels[name], self.graph[name].size)
+
+
+def _for_each(fitted: Levels, size: int) -> Levels:
+    """Levels with a row for each of ``size`` units."""
+    arrays = (fitted.values, fitted.thresholds, fitted.middles)
+    return Levels(*(np.broadcast_to(a, (size, a.shape[1])) for a in arrays))
 
 
 def input_digits(

@@ -256,7 +256,11 @@ class Sparse(Transform):
     values: Array
 
     def __post_init__(self) -> None:
-        size = _whole_numbers(self.size, "size of a sparse transform", 2)
+        what = "size of a sparse transform"
+        if not isinstance(self.size, Sequence | np.ndarray) or len(self.size) != 2:
+            raise _spec(what, repr(self.size)[:80], "(post, pre)")
+        # Their product may be larger than anything that is held: only entries are.
+        size = _whole_numbers(self.size[0], what, 1) + _whole_numbers(self.size[1], what, 1)
         object.__setattr__(self, "size", size)
         for name, bound in (("rows", size[0]), ("columns", size[1])):
             index = np.asarray(getattr(self, name))

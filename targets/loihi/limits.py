@@ -14,6 +14,7 @@ import numpy as np
 from spiking_lmu.backends.target import Problem
 from spiking_lmu.graph.graph import Graph, Population
 from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import comparator
 
 from .discretisation import Scale, find_scale
 from .layout import ChipUse, current_ranges, from_host, held_on_host, lay_out
@@ -46,6 +47,9 @@ def problems(model: Model) -> list[Problem]:
                 "convert a network with neurons",
             )
         ]
+    decided = [*_decided_by_numbers(model)]
+    if decided:
+        return decided
     use = lay_out(model)
     found = [
         *_neurons(model),
@@ -72,6 +76,18 @@ def _neurons(model: Model) -> Iterator[Problem]:
                 f"{p.neuron.kind} neurons",
                 "spiking neurons or linear values",
                 "convert the model: spiking-lmu convert",
+            )
+
+
+def _decided_by_numbers(model: Model) -> Iterator[Problem]:
+    """Neurons that compare one step's current have to get spikes: a number comes over many."""
+    for p in model.graph.on_chip:
+        if p.neuron == comparator(model.timing.dt) and from_host(model.graph, p.name):
+            yield Problem(
+                p.name,
+                "levels that numbers of other layers decide, computed on the host",
+                "spikes of those layers, which are too many weights for a chip",
+                "convert for this target, or with code='rate'",
             )
 
 

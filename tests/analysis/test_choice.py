@@ -123,6 +123,20 @@ def test_rates_on_request():
     assert choose(rate, data(rate), "reference", levels=9).options.levels == 9
 
 
+def test_a_target_runs_more_samples_only_of_what_may_pass():
+    rate = model("relu", "feedforward")
+    samples = data(rate, 700)
+    (good,) = [
+        t
+        for t in choose(rate, samples, "reference", levels=33, confirm=450).tried
+        if t.where == "reference"
+    ]
+    assert (good.samples, good.passed) == (450, True)
+    poor = choose(rate, samples, "reference", code="rate", max_rate=20.0, settle_steps=1)
+    assert [t.samples for t in poor.tried] == [100]
+    assert not poor.reached
+
+
 def test_few_samples_are_enough_to_see_that_nothing_comes_of_it(recurrent):
     _, _, choice, _ = recurrent
     loop = [t for t in choice.tried if t.where == "rate loop"]

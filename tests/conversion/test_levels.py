@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import spiking_lmu
+from spiking_lmu.backends.registry import load_target
 from spiking_lmu.conversion import Options, convert
 from spiking_lmu.conversion import levels as coding
 from spiking_lmu.conversion.levels import (
@@ -36,6 +37,7 @@ from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron, SpikingState, response
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.transforms import Convolution
 
 from ..helpers.strategies import graphs
 
@@ -419,3 +421,51 @@ def test_rounding_per_unit_and_together_agree():
     each = Levels(*(np.repeat(a, 5, axis=0) for a in (one.values, one.thresholds, one.middles)))
     np.testing.assert_array_equal(one.round(values[None]), each.round(values[None]))
     np.testing.assert_array_equal(one.round(values[None])[0], [-1.0, 0.0, 0.0, 0.5, 0.5])
+
+
+def convolutional(seed=0):
+    """A rate graph of two convolutions and a readout, and inputs."""
+    rng = np.random.default_rng(seed)
+    first = Convolution((6, 6, 1), rng.normal(size=(3, 3, 1, 3)))
+    second = Convolution(first.output_shape, rng.normal(size=(3, 3, 3, 4)))
+    graph = Graph(
+        (
+            Population("image", 36),
+            Population("one", first.shape[0], Neuron("relu"), gain=rng.uniform(0.5, 1.5, 48)),
+            Population("two", second.shape[0], Neuron("tanh"), bias=rng.normal(size=16)),
+            Population("classes", 3),
+        ),
+        (
+            Projection("image", "one", first),
+            Projection("one", "two", second),
+            Projection("two", "classes", rng.normal(size=(3, 16))),
+        ),
+        "image",
+        "classes",
+    )
+    return graph, rng.uniform(-1, 1, (20, 1, 36))
+
+
+@pytest.mark.parametrize("most", [0, 1 << 24])
+def test_convolutions_between_levels_are_numbers_where_weights_would_be_too_many(monkeypatch, most):
+    monkeypatch.setattr(coding, "MOST_STRAIGHT", most)
+    graph, x = convolutional()
+    levels, drives = fitted(graph, x)
+    coded, timing = level_code(graph, levels, drives, digits=12)
+    numbers = coding.through_numbers(graph, schedule(graph), 5)
+    assert numbers is (most == 0)
+    kept = [p for p in coded.projections if isinstance(p.transform, Convolution)]
+    assert [p.transform.kernel.size for p in kept] == ([27, 108] if numbers else [27])
+    want = run_rate(graph, x, alter=rounding(levels))
+    got = run_reference(coded, x, timing)
+    # Twelve binary digits of what enters are not quite the number.
+    assert np.isclose(got, want).all(axis=2).mean() >= (1.0 if numbers else 0.9)
+
+
+def test_a_chip_refuses_levels_that_numbers_decide(monkeypatch):
+    monkeypatch.setattr(coding, "MOST_STRAIGHT", 0)
+    graph, x = convolutional()
+    spiking = convert(Model(graph), Options(code="level"), training_inputs=x)
+    (one, two) = load_target("loihi").check(spiking)
+    assert one.severity == two.severity == "error"
+    assert "code='rate'" in one.fix

@@ -65,7 +65,13 @@ class Signals:
             raise unsupported(
                 f"host signal {base.name}", f"{start.dtype} numbers", "float64 (nengo.rc default)"
             )
-        return np.repeat(start[..., None], self.batch, axis=-1)
+        shape = (*start.shape, self.batch)
+        if not start.any():
+            # The system gives pages of zeros when they are first touched, and many never are.
+            return np.zeros(shape)
+        together = np.empty(shape)
+        together[...] = start[..., None]
+        return together
 
 
 class HostState:

@@ -203,11 +203,18 @@ def _one_term_rows(matrix: Any) -> tuple[Any, Array] | None:
 
     The product then has one term, which is exact however it is computed.
     """
-    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
-    if not (np.count_nonzero(dense, axis=1) == 1).all():
-        return None
-    columns = (dense != 0).argmax(axis=1)
-    factors = dense[np.arange(len(dense)), columns][:, None]
+    if hasattr(matrix, "tocsr"):
+        # Never in full: thousands of neurons by thousands are gigabytes.
+        entries = matrix.tocsr(copy=True)
+        entries.eliminate_zeros()
+        if not (np.diff(entries.indptr) == 1).all():
+            return None
+        columns, factors = entries.indices, entries.data[:, None]
+    else:
+        if not (np.count_nonzero(matrix, axis=1) == 1).all():
+            return None
+        columns = (matrix != 0).argmax(axis=1)
+        factors = matrix[np.arange(len(matrix)), columns][:, None]
     if np.array_equal(columns, columns[0] + np.arange(len(columns))):
         return slice(columns[0], columns[0] + len(columns)), factors
     return columns, factors
