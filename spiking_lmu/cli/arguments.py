@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 #: Where the parser keeps what is given for a target: ``target_option_engine``.
 DEST = "target_option_"
-DATA_NAMES = "psmnist, smnist, mnist, fashion-mnist, psfashion"
+DATA_NAMES = (
+    "a file, a folder or a name such as aeon:JapaneseVowels (docs/data.md); images: psmnist, "
+    "smnist, mnist, fashion-mnist, psfashion"
+)
 
 
 class Parser(ArgumentParser):
@@ -160,8 +163,8 @@ def add_parameter_file(parser: ArgumentParser) -> None:
 def add_samples(parser: Parser) -> None:
     """Which samples of which data, and how they are run."""
     parser.add_late(add_target_options)
-    parser.add_argument("--data", default="psmnist", help=f"data set: {DATA_NAMES}")
-    parser.add_argument("--samples", type=int, default=100, help="test images, drawn by --seed")
+    parser.add_argument("--data", default="psmnist", help=DATA_NAMES)
+    parser.add_argument("--samples", type=int, help="so many of them, drawn by --seed")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Test samples a target, unless told otherwise.
 SAMPLES = 100
-#: Test samples with which ``--explain`` climbs each ladder.
+#: Test samples with which ``--explain`` climbs each ladder, where there are so many.
 EXPLAINED = 200
 
 
@@ -49,7 +49,7 @@ def add_reports(parser: Parser) -> None:
         "--explain",
         type=int,
         nargs="?",
-        const=EXPLAINED,
+        const=None,
         default=0,
         metavar="N",
         help="say in the page where accuracy is lost, and what it would be with fewer or more "
@@ -58,7 +58,6 @@ def add_reports(parser: Parser) -> None:
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--markdown", type=Path, help="write the table")
     add_samples(parser)
-    parser.set_defaults(samples=None)
 
 
 def run(options: Namespace) -> int:
@@ -70,7 +69,7 @@ def run(options: Namespace) -> int:
     from .common import command_line, preflight, require_folder, run_settings, write_and_show
 
     require_folder(options.report, options.json, options.markdown)
-    if options.explain and options.report is None:
+    if options.explain != 0 and options.report is None:
         raise SpecError(
             "explain",
             got="no --report",
@@ -97,7 +96,7 @@ def run(options: Namespace) -> int:
             jobs,
             samples=samples,
             until=options.until,
-            explain=options.explain,
+            explain=min(EXPLAINED, len(data)) if options.explain is None else options.explain,
             provenance={"command": command_line(options)},
             settings=settings,
         )

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from .arguments import Parser, add_samples
 
+#: Samples on which the ladder is climbed, unless told otherwise.
+SAMPLES = 200
+
 
 def add_arguments(parser: Parser) -> None:
     """Arguments of the command."""
@@ -18,7 +21,6 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--markdown", type=Path, help="write the tables")
     add_samples(parser)
-    parser.set_defaults(samples=200)
 
 
 def run(options: Namespace) -> int:
@@ -47,7 +49,7 @@ def run(options: Namespace) -> int:
         model,
         data,
         target,
-        samples=options.samples,
+        samples=min(SAMPLES, len(data)) if options.samples is None else options.samples,
         name=name,
         settings=replace(settings, options=chosen),
     )

@@ -10,7 +10,8 @@ SHORT = 40
 
 
 def json_text(value: Any, indent: str = "") -> str:
-    """Strict JSON; an array of numbers or short texts stands on one line.
+    """Strict JSON; an array of numbers or short texts stands on one line, and of an array of
+    arrays of numbers (samples, …) each sample.
 
     Raises
     ------
@@ -28,8 +29,19 @@ def json_text(value: Any, indent: str = "") -> str:
         parts = [f"{_scalar(str(key))}: {json_text(value[key], indent + ' ')}" for key in value]
         return _block("{", parts, "}", indent)
     if isinstance(value, list | tuple) and any(map(_long, value)):
-        return _block("[", [json_text(part, indent + " ") for part in value], "]", indent)
+        return _block("[", [_row(part, indent + " ") for part in value], "]", indent)
     return _scalar(value)
+
+
+def _row(part: Any, indent: str) -> str:
+    return _scalar(part) if _numbers(part) else json_text(part, indent)
+
+
+def _numbers(part: Any) -> bool:
+    """Whether a value is an array of numbers, however deep, or one of them."""
+    if isinstance(part, list | tuple):
+        return all(map(_numbers, part))
+    return part is None or isinstance(part, int | float)
 
 
 def _long(part: Any) -> bool:

@@ -42,7 +42,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
     Accuracies and intervals are fractions, differences are percentage points, times are
     seconds; ``decisions[i]`` (of a regression ``outputs[i]``) and ``spikes[i]`` belong to sample
-    ``samples[i]``, of the document where a row's ``samples`` are null.
+    ``samples[i]``, of the document where a row's ``samples`` are null.  ``lengths`` are null where
+    all samples have the same.
     """
     pairs = rows_with_outcomes(comparison)
     document = {
@@ -54,7 +55,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "data_size": comparison.data_size,
         "classes": comparison.classes,
         "task": asdict(comparison.task),
-        "lengths": comparison.lengths,
+        "lengths": comparison.lengths if len(set(comparison.lengths.tolist())) > 1 else None,
         "samples": comparison.indices,
         "labels": comparison.labels,
         "rows": [_entry(comparison, row, outcome) for row, outcome in pairs],

@@ -20,12 +20,16 @@ from spiking_lmu.graph.task import Scaling
 from spiking_lmu.report.json_report import as_json
 from spiking_lmu.report.rows import rows
 
+from ..helpers.fresh_python import INSTALLED, needs
 
-def random_data(seed, task, channels, outputs, ragged, dtype):
-    """A data set of nine samples, its model untrained."""
+QUIET = {"progress": False, "workers": 1, "verify": 0}
+
+
+def random_data(seed, task, channels, outputs, ragged, dtype, steps=5, **options):
+    """A data set of nine samples, its model untrained; ``options`` are of its conversion."""
     rng = np.random.default_rng(seed)
-    lengths = rng.choice([3, 6], 9) if ragged else np.full(9, 5)
-    lengths[0] = 6 if ragged else 5
+    lengths = rng.choice([max(1, steps - 2), steps + 1], 9) if ragged else np.full(9, steps)
+    lengths[0] = steps + 1 if ragged else steps
     x = [(rng.normal(size=(n, channels)) * 40 + 10).astype(dtype) for n in lengths]
     kind, when = task.split()
     if kind == "classification":
@@ -42,7 +46,7 @@ def random_data(seed, task, channels, outputs, ragged, dtype):
     spec = LmuSpec(channels, outputs, 3, 4.0, 6, memories=channels)
     scaling = Scaling.measured(data.train.x, data.train.lengths)
     model = sl.Model(build(spec, seed % 1000), task=data.train.task, scaling=scaling)
-    return data, sl.convert(model, data=data.train)
+    return data, sl.convert(model, data=data.train, **options)
 
 
 TASKS = [f"{k} {w}" for k in ("classification", "regression") for w in ("last", "every")]
@@ -85,6 +89,85 @@ def test_whatever_the_data_compare_says_what_the_definition_says(
     )
     assert row.paired.low <= row.paired.difference <= row.paired.high
     json.dumps(as_json(result), allow_nan=False)
+
+
+TARGETS = ["reference"] + ["loihi"] * (INSTALLED["nengo-loihi"] != "not installed")
+CASES = (
+    st.integers(0, 2**31),
+    st.sampled_from(TASKS),
+    st.integers(1, 3),
+    st.integers(2, 3),
+    st.booleans(),
+    st.sampled_from(["f2", "f4", "f8", "i4", "u1"]),
+    st.integers(1, 8),
+    st.sampled_from([{}, {"code": "level"}, {"code": "level", "memory": "line", "bits": 2}]),
+)
+
+
+@needs("nengo-loihi")
+@settings(deadline=None, max_examples=5)
+@given(*CASES)
+def test_whatever_the_data_the_chip_spikes_as_upstreams_does(
+    seed, task, channels, outputs, ragged, dtype, steps, options
+):
+    """Upstream's own simulator runs two samples beside, and has to have every spike."""
+    data, model = random_data(seed, task, channels, outputs, ragged, dtype, steps, **options)
+    result = sl.compare(model, data.test, ["loihi"], progress=False, workers=1, verify=2)
+    (spiking,) = result.outcomes
+    assert spiking.problem == ""
+    assert spiking.verified == 2
+    row = rows(result)[1]
+    assert row.score.value == pytest.approx(
+        value_of(data.test.task, data.test.y, spiking.outputs, data.test.lengths), nan_ok=True
+    )
+    json.dumps(as_json(result), allow_nan=False)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.sampled_from(TARGETS), *CASES)
+def test_whatever_the_data_why_and_how_well_is_told(
+    target, seed, task, channels, outputs, ragged, dtype, steps, options
+):
+    """The ladder ends, and the trade-off begins, with what compare says of the same samples."""
+    data, model = random_data(seed, task, channels, outputs, ragged, dtype, steps, **options)
+    test = data.test.draw(9, 0)  # in the order in which explain draws them
+    (spiking,) = sl.compare(model, test, [target], **QUIET).outcomes
+    why = sl.explain(model, data.test, target, **QUIET)
+    answers = (flat(test, outputs) for outputs in (why.ladder.steps[-1].outputs, spiking.outputs))
+    for got, expected in zip(*answers, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    json.dumps(json.loads(why.to_json()), allow_nan=False)
+    timing = model.timing
+    grid = sl.Grid((timing.settle_steps,), (timing.readout_tau,))
+    (point,) = sl.tradeoff(model, test, target, grid, **QUIET).points
+    value = value_of(test.task, test.y, spiking.outputs, test.lengths)
+    assert point.value == pytest.approx(value, rel=1e-5, nan_ok=True)
+
+
+@needs("nengo-loihi")
+@settings(deadline=None, max_examples=3)
+@given(*CASES[:-1])
+def test_whatever_the_data_a_calibration_is_found(
+    seed, task, channels, outputs, ragged, dtype, steps
+):
+    data, model = random_data(seed, task, channels, outputs, ragged, dtype, steps)
+    rate = sl.Model(model.rate, task=model.task, scaling=model.scaling)
+    rate = replace(rate, activity=activity_on(rate, data.train))
+    settings = sl.RunSettings(**QUIET)
+    found = sl.calibrate(rate, data.train, "loihi", calibration_samples=9, settings=settings)
+    (spiking,) = sl.compare(found.model, data.train, ["loihi"], **QUIET).outcomes
+    exact = np.concatenate(alone(model, rate.graph, sl.Timing(), data.train))
+    got = np.concatenate(flat(data.train, spiking.outputs))
+    error = np.linalg.norm(got - exact) / np.linalg.norm(exact)
+    assert found.search.point.relative_error == pytest.approx(error, rel=1e-4)
+
+
+def test_lengths_are_written_where_they_differ():
+    for ragged in (False, True):
+        data, model = random_data(5, TASKS[0], 1, 2, ragged, "f4")
+        result = sl.compare(model, data.test, ["reference"], **QUIET)
+        said = json.loads(result.to_json())["lengths"]
+        assert said == (data.test.lengths.tolist() if ragged else None)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -133,9 +216,6 @@ def test_data_of_another_model_are_refused():
     renamed = from_arrays(x, y, test=(x, y), names=("n2", "n1", "n0"))
     with pytest.raises(DatasetError, match="n2, n1, n0"):
         sl.compare(model, renamed.test, ["reference"], progress=False, workers=1)
-
-
-QUIET = {"progress": False, "workers": 1, "verify": 0}
 
 
 def alone(model, graph, timing, data):

@@ -29,6 +29,12 @@ def test_numbers_share_a_line_and_long_texts_do_not():
     assert len(text.splitlines()) == 7
 
 
+def test_each_sample_of_an_array_has_a_line():
+    outputs = [[[0.5, None]] * 100] * 3
+    assert len(json_text({"outputs": outputs, "confusion": [[1, 2], [3, 4]]}).splitlines()) == 11
+    assert json.loads(json_text(outputs)) == outputs
+
+
 def test_what_json_cannot_say_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_text({"a": [float("nan")]})
