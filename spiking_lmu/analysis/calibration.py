@@ -1,6 +1,7 @@
-"""Which firing rates, readout filter and settle steps suit one target: the search.
+"""Which form, firing rates, readout filter and settle steps suit one target: the search.
 
-Cheapest evaluations first.  The target's response curves alone, without dynamics, *screen* many
+Steps an input and synapses come first, and levels last (:mod:`.forms`).  Between them, rates:
+cheapest evaluations first.  The target's response curves alone, without dynamics, *screen* many
 rates: all populations together, then one after another (coordinate search).  The best few, and
 the rate that would have been taken without a search, then run on the target itself.  That
 starts with few images; twice as many for the better half, until one or two have seen them all
@@ -37,7 +38,6 @@ from spiking_lmu.compat import environment
 from spiking_lmu.conversion.convert import Options, convert, rate_model, spiking_graph
 from spiking_lmu.conversion.measure import activity_on
 from spiking_lmu.datasets import Dataset
-from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
@@ -49,9 +49,11 @@ from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
 from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
+from .choice import wants_code
 from .fitting import require_fit
+from .forms import FAR, Form, affordable, in_words, levels, presentations, run_levels, synapses
 from .metrics import answers_alone, right
-from .samples import name_of
+from .samples import LEAST, held_out, name_of
 from .statistics import relative_error
 from .tradeoff import CHOICES, READOUT_TAUS, SETTLE_STEPS, Grid, Point, grid_for, pick, run_tradeoff
 
@@ -192,12 +194,16 @@ class Calibration:
         In the order in which they were tried.
     rounds
         Of runs on the target, each best first.
+    forms
+        Steps an input, synapses and levels that were tried on the target; empty where there was
+        nothing to vary.
     """
 
     rates: Rates
     point: Point
     screened: tuple[Screened, ...]
     rounds: tuple[tuple[Trial, ...], ...] = field(default=())
+    forms: tuple[Form, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, compact and JSON-safe: a point is a row of the named columns."""
@@ -218,6 +224,10 @@ class Calibration:
                     ],
                 }
                 for trials in self.rounds
+            ],
+            "forms": [
+                {"what": form.what, "samples": form.samples, **_row(form.best)}
+                for form in self.forms
             ],
         }
 
@@ -505,9 +515,11 @@ def calibrate(
     settings: RunSettings | None = None,
     **choices: Any,
 ) -> CalibrationResult:
-    """Convert with the firing rates, settle steps and readout filter that suit ``target``.
+    """Convert with the rates, times and synapses, or the levels, that suit ``target``.
 
-    ``calibrate(rate, data.train, target="loihi").model`` is the converted model.
+    ``calibrate(rate, data.train, target="loihi").model`` is the converted model.  Firing rates,
+    settle steps and readout filter are searched for every network; steps an input and synapses
+    where they matter; and levels where rates lose more than chance explains.
 
     Parameters
     ----------
@@ -558,42 +570,59 @@ def calibrate(
         model = rate_model(model)
         model = replace(model, activity=activity_on(model, measured))
     usual = choose_options(model, [place], choices)
-    if usual.code == "level":
-        raise SpecError(
-            "code",
-            got="'level' with calibrate=True",
-            expected="rate: a search for firing rates and filters, of which levels have none",
-            fix="leave calibrate out: with data=psmnist alone, levels are chosen by measurement",
-        )
-    grid = grid_for(
-        model,
-        (*SETTLE_STEPS, usual.settle_steps)
-        if choices.get("settle_steps") is None
-        else (usual.settle_steps,),
-        (*READOUT_TAUS, usual.readout_tau)
-        if choices.get("readout_tau") is None
-        else (usual.readout_tau,),
-        Timing(usual.steps_per_input, usual.settle_steps, usual.readout_tau, usual.dt),
-    )
-    open_rates = searchable(model) if choices.get("max_rate") is None else ()
     drawn = calibration_data(model, data, calibration_samples, settings.seed)
-    budget = SearchBudget(open_rates, usual.max_rate, samples=len(drawn.y))
+    job = Job(place, options=options, verify=0)
+    name = source or name_of(model)
     with _kept(settings) as kept, open_service(kept) as service:
-        job = Job(place, options=options, verify=0)
-        name = source or name_of(model)
-        evaluator = TargetEvaluator(model, usual, job, drawn, grid, service, name)
-        found = search(budget, evaluator, pick, evaluator.note)
+
+        def leveled() -> tuple[Form, Model] | None:
+            # Levels are fitted to other samples than those that judge.
+            others = np.flatnonzero(~np.isin(data.indices, drawn.indices))
+            rest = data.subset(others) if len(others) >= LEAST else data
+
+            def run(spiking: Model, what: str) -> Point:
+                return run_levels(f"{name} · {what}", spiking, job, drawn, service)
+
+            return levels(model, rest, place, choices, run, len(drawn.y), source)
+
+        if usual.code == "level":
+            coded = leveled()
+            if coded is None:
+                raise SpecError(
+                    "code",
+                    got="'level'",
+                    expected=f"levels that {place.name} can hold, and {LEAST} samples or more",
+                    fix="leave code out, or give more samples",
+                )
+            found = Calibration({}, coded[0].best, (), (), (coded[0],))
+        else:
+            trials = _Trials(model, usual, choices, job, drawn, service, name)
+            usual, found = trials.search(pick)
+            coded = None
+            if wants_code(choices, "level") and not _holds(found.point):
+                coded = leveled()
+            if coded is not None:
+                found = replace(found, forms=(*found.forms, coded[0]))
+                if ranked([found.point, coded[0].best])[0] is found.point:
+                    coded = None
+    if coded is not None:
+        found = replace(found, rates={}, point=coded[0].best)
+    grid = trials.grid(usual) if usual.code == "rate" else None
     record = {
         "target": place.name,
         "data": f"{data.name} {data.split}",
         "samples": len(drawn.y),
         "seed": settings.seed,
         "pick": pick,
-        "grid": asdict(grid),
+        "grid": None if grid is None else asdict(grid),
         **found.to_dict(),
     }
-    chosen = chosen_options(usual, found)
-    spiking = convert(model, chosen, training_inputs=measured, source=source)
+    if coded is not None:
+        chosen, spiking = coded[0].options, coded[1]
+        measured = data
+    else:
+        chosen = chosen_options(usual, found)
+        spiking = convert(model, chosen, training_inputs=measured, source=source)
     spiking.provenance["conversion"] |= {
         "environment": environment(),
         "training_data": None if measured is None else measured.what,
@@ -601,6 +630,74 @@ def calibrate(
         "calibration": record,
     }
     return CalibrationResult(spiking, chosen, place.name, data.name, len(drawn.y), found)
+
+
+def _holds(point: Point) -> bool:
+    """Whether nothing is lost but by chance, and the outputs are near the rate model's."""
+    return point.lost <= sqrt(point.disagreements + 1) and point.relative_error < FAR
+
+
+@dataclass(frozen=True, eq=False)
+class _Trials:
+    """Rate-coded conversions of one model, run on the samples of a calibration."""
+
+    model: Model
+    usual: Options
+    given: Mapping[str, Any]
+    job: Job
+    data: Dataset
+    service: RunService
+    name: str
+
+    def grid(self, options: Options) -> Grid:
+        """Settle steps and filters that are looked at."""
+        open_steps = SETTLE_STEPS if self.given.get("settle_steps") is None else ()
+        open_taus = READOUT_TAUS if self.given.get("readout_tau") is None else ()
+        return grid_for(
+            self.model,
+            (*open_steps, options.settle_steps),
+            (*open_taus, options.readout_tau),
+            Timing(options.steps_per_input, options.settle_steps, options.readout_tau, options.dt),
+        )
+
+    def evaluator(self, options: Options) -> TargetEvaluator:
+        """That of one form."""
+        return TargetEvaluator(
+            self.model, options, self.job, self.data, self.grid(options), self.service, self.name
+        )
+
+    def search(self, pick: str) -> tuple[Options, Calibration]:
+        """The form, and its rates and timing."""
+        whole = len(self.data.y)
+        open_rates = searchable(self.model) if self.given.get("max_rate") is None else ()
+        budget = SearchBudget(open_rates, self.usual.max_rate, samples=whole)
+        form, tried = self.form(min(budget.first, whole))
+        evaluator = self.evaluator(form)
+        found = search(budget, evaluator, pick, evaluator.note)
+        return form, replace(found, forms=tried)
+
+    def form(self, samples: int) -> tuple[Options, tuple[Form, ...]]:
+        """Steps an input, then synapses, at the usual rates; each the best of what was tried."""
+        best, tried = self.usual, list[Form]()
+        for variations in (presentations, synapses):
+            several = [best, *(o for o in variations(self.model, best, self.given) if o != best)]
+            inputs = self.data.x.shape[1]
+            several = [
+                o for o in several if o == best or affordable(self.model, o, inputs, samples)
+            ]
+            if len(several) == 1:
+                continue
+            forms = [self._run(options, samples) for options in several]
+            tried += [form for form in forms if form.what not in {t.what for t in tried}]
+            best = ranked(forms)[0].options
+        return best, tuple(tried)
+
+    def _run(self, options: Options, samples: int) -> Form:
+        evaluator = self.evaluator(options)
+        what = in_words(options)
+        evaluator.note(what, samples)
+        usual = dict.fromkeys(searchable(self.model), options.max_rate)
+        return Form(what, options, samples, ranked(evaluator.run(usual, samples))[0])
 
 
 def require_calibratable(model: Model) -> None:
@@ -631,21 +728,6 @@ def calibration_data(model: Model, data: Dataset, samples: int, seed: int) -> Da
         return data.draw(min(samples, len(data.y)), seed)
     drawn = np.random.default_rng(seed).permutation(kept)[:samples]
     return data.subset(data.total - 1 - drawn)
-
-
-def held_out(model: Model, data: Dataset) -> int:
-    """So many samples at the end of ``data`` were held out of the model's training.
-
-    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).  0 if it did
-    not, or if these are not the whole of the data that the model was trained on.
-    """
-    training = model.provenance.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    count = settings.get("held_out") if isinstance(settings, dict) else None
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        return 0
-    whole = len(data.y) == data.total and trained_on(model) == data.name
-    return min(count, data.total) if whole else 0
 
 
 def chosen_options(usual: Options, found: Calibration) -> Options:

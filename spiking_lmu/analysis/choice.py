@@ -74,10 +74,9 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 
-from .calibration import held_out
 from .fitting import require_fit
 from .metrics import gained, output_error, paired_with, value_of
-from .samples import name_of
+from .samples import LEAST, held_out, name_of
 from .statistics import accuracy
 
 if TYPE_CHECKING:
@@ -106,8 +105,6 @@ MANY, CHANGED = 300, 1.0
 IDLE = 0.01
 #: What is more than this on the samples that are looked at first need not be counted on all.
 PLAIN = 0.1
-#: Fewest samples that anything is chosen by.
-LEAST = 20
 #: Samples that levels are fitted to, that candidates are judged by, and that the target runs: at
 #: first, and so many times more until there are enough.
 FITTED, JUDGED, CONFIRMED = 200, 2000, 500
@@ -316,7 +313,7 @@ def choose(
         judge = _Judge(model, data, tolerate, max(samples, confirm), seed, told)
         judge.confirm = confirm
         idle, effect = judge.recurrence()
-        level, rate = _wants(fixed, "level"), _wants(fixed, "rate")
+        level, rate = wants_code(fixed, "level"), wants_code(fixed, "rate")
         searches: list[Callable[[], tuple[Options, Candidate] | None]] = []
         if rate:
             searches.append(lambda: judge.rates(place, fixed, idle, shorter=level))
@@ -479,7 +476,7 @@ def divide(
     return data.subset(order[:fitted]), data.subset(order[fitted : fitted + judged])
 
 
-def _wants(fixed: Mapping[str, Any], code: str) -> bool:
+def wants_code(fixed: Mapping[str, Any], code: str) -> bool:
     """Whether candidates of this code are left by what is fixed."""
     given = {name for name, value in fixed.items() if value is not None}
     if "code" in given:

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.model import Model
 
+#: Fewest samples that a conversion is chosen by.
+LEAST = 20
 Models = Model | Sequence[Model] | Mapping[str, Model]
 
 
@@ -31,6 +34,21 @@ def draw(data: Dataset, samples: int | None, seed: int) -> Dataset:
             fix=f"try samples={len(data)}",
         )
     return data.draw(samples, seed)
+
+
+def held_out(model: Model, data: Dataset) -> int:
+    """So many samples at the end of ``data`` were held out of the model's training.
+
+    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).  0 if it did
+    not, or if these are not the whole of the data that the model was trained on.
+    """
+    training = model.provenance.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    count = settings.get("held_out") if isinstance(settings, dict) else None
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        return 0
+    whole = len(data.y) == data.total and trained_on(model) == data.name
+    return min(count, data.total) if whole else 0
 
 
 def name_of(model: Model) -> str:

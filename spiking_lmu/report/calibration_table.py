@@ -21,10 +21,15 @@ def calibration_table(result: CalibrationResult) -> Table:
         title_justify="left",
         title=Text(title, style="bold"),
     )
-    for heading in ("", "Tried on", "Rates, Hz"):
+    for heading in ("", "Tried on", "Rates, Hz, or form"):
         shown.add_column(heading)
     for heading in ("Settle", "Filter", "Lost", "Error", "Spikes"):
         shown.add_column(heading, justify="right", no_wrap=True)
+    levels = [form for form in found.forms if form.options.code == "level"]
+    for form in (form for form in found.forms if form not in levels):
+        shown.add_row("", f"{form.samples} samples", form.what, *_timing_cells(form.best))
+    if found.forms:
+        shown.add_section()
     for screened in found.screened:
         error = f"{screened.relative_error:.4f}"
         shown.add_row(
@@ -33,7 +38,7 @@ def calibration_table(result: CalibrationResult) -> Table:
     for trials in found.rounds:
         shown.add_section()
         for trial in trials:
-            chosen = trials is found.rounds[-1] and trial.rates == found.rates
+            chosen = trials is found.rounds[-1] and found.point in trial.points
             point = found.point if chosen else trial.best
             shown.add_row(
                 "→" if chosen else "",
@@ -42,6 +47,16 @@ def calibration_table(result: CalibrationResult) -> Table:
                 *_timing_cells(point),
                 style="bold" if chosen else "",
             )
+    for form in levels:
+        chosen = form.best == found.point
+        shown.add_section()
+        shown.add_row(
+            "→" if chosen else "",
+            f"{form.samples} samples",
+            form.what,
+            *_timing_cells(form.best),
+            style="bold" if chosen else "",
+        )
     return shown
 
 

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from spiking_lmu.analysis import calibration as calibration_module
+from spiking_lmu.analysis import forms as forms_module
 from spiking_lmu.analysis.calibration import (
     RATES,
     Screened,
     SearchBudget,
     TargetEvaluator,
+    calibrate,
     ranked,
     response_cells,
     response_outputs,
@@ -20,11 +23,13 @@ from spiking_lmu.analysis.calibration import (
     searchable,
     window,
 )
+from spiking_lmu.analysis.choice import wants_code
+from spiking_lmu.analysis.forms import presentations, synapses
 from spiking_lmu.analysis.statistics import mcnemar
 from spiking_lmu.analysis.tradeoff import Grid, Point
 from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.registry import get_target
-from spiking_lmu.conversion import Options, measure_activity
+from spiking_lmu.conversion import Options, default_options, measure_activity
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.lmu import LmuSpec, build
@@ -33,6 +38,8 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.runner import Job
 from spiking_lmu.runs.service import RunSettings, open_service
+
+from ..helpers.faulty import recurrence
 
 RNG = np.random.default_rng(0)
 
@@ -209,3 +216,70 @@ def _evaluator_screens_and_runs(evaluator, counts):
 def test_which_rates_can_be_searched():
     assert searchable(rate_model()[0]) == ("lmu.h",)
     assert searchable(rate_model("lif_rate")[0]) == ()
+
+
+def calibrated(samples=30, **choices):
+    rate, walks = recurrence()
+    quiet = RunSettings(workers=1, progress=False)
+    choices = {"calibration_samples": samples, "max_rate": 250.0, **choices}
+    return calibrate(rate, walks, "reference", settings=quiet, **choices)
+
+
+def test_steps_and_synapses_are_varied_where_a_layer_reads_itself():
+    found = calibrated()
+    forms = found.search.forms
+    assert [form.options.steps_per_input for form in forms[:3]] == [20, 10, 60]
+    # At the best of these, synapses.
+    assert len({form.options.synapse_tau for form in forms[3:]}) == 3
+    assert {form.options.steps_per_input for form in forms[3:]} == {found.options.steps_per_input}
+    usual, best = forms[0], min(form.relative_error for form in forms)
+    assert usual.lost > 2
+    assert found.search.point.relative_error <= best < 0.5 * usual.relative_error
+    assert found.search.point.lost == 0
+    assert found.options.code == "rate"
+
+
+def test_levels_are_tried_where_rates_do_not_hold(monkeypatch):
+    monkeypatch.setattr(forms_module, "PRESENTATIONS", ())
+    monkeypatch.setattr(forms_module, "SYNAPSES", ())
+    # No error is small enough.
+    monkeypatch.setattr(calibration_module, "FAR", 0.0)
+    found = calibrated(max_rate=None)
+    assert found.search.screened
+    (form,) = found.search.forms
+    assert form.options == found.options
+    assert found.options.code == "level"
+    assert found.model.graph.level_coded
+    assert found.search.point == form.best
+    assert form.relative_error < found.search.rounds[-1][0].relative_error
+    # A rate that is given is one of rate coding.
+    assert not wants_code({"max_rate": 250.0}, "level")
+    record = found.model.provenance["conversion"]["calibration"]
+    assert record["chosen"]["lost"] == form.lost
+    assert record["forms"][0]["what"] == form.what
+    assert form.what in str(found)
+
+
+def test_levels_alone_on_request():
+    rate, walks = recurrence()
+    found = calibrated(20, code="level", input_bits=8, max_rate=None)
+    assert found.options.code == "level"
+    assert found.options.input_bits == 8
+    assert found.search.rounds == ()
+    judged = found.model.provenance["conversion"]["calibration"]
+    assert judged["samples"] == 20
+    assert judged["chosen"]["lost"] <= 1
+    with pytest.raises(SpecError, match="samples or more"):
+        calibrate(rate, walks.subset(np.arange(12)), "reference", code="level")
+
+
+def test_what_is_given_is_not_varied():
+    model = rate_model()[0]
+    recurrent, _ = recurrence()
+    usual = default_options(recurrent)
+    assert [o.steps_per_input for o in presentations(recurrent, usual, {})] == [10, 60]
+    assert list(presentations(recurrent, usual, {"steps_per_input": 20})) == []
+    assert list(synapses(recurrent, usual, {"synapse_tau": 0.01})) == []
+    # A feedforward cell has neither.
+    assert list(presentations(model, default_options(model), {})) == []
+    assert list(synapses(model, default_options(model), {})) == []

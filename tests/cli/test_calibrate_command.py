@@ -102,6 +102,7 @@ def test_the_command_calibrates_and_records(tmp_path, pictures, capsys):
     assert rates == chosen["rates"]
     # Every option is given: one run, and nothing left to choose.
     fixed = ["--max-rate", "300", "--settle-steps", "30", "--calibration-samples", "4"]
+    fixed += ["--synapse-tau", "0.005"]
     fixed += ["--readout-tau", "0.02", "--pick", "knee", "--engine", "stock"]
     assert main([*command, *fixed]) == 0
     model = load(made)
