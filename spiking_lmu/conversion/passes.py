@@ -114,12 +114,12 @@ def _check_swaps(graph: Graph, spiking: str, activity: Activities) -> None:
                 fix="choose that, or train the network with relu neurons",
             )
         measured = activity.get(population.name)
-        if measured is None or measured.p999 <= 0:
+        if measured is None:
             raise SpecError(
                 f"population {population.name}",
-                got="no measured activity" if measured is None else "no activity on training data",
+                got="no measured activity",
                 expected="activity on training data",
-                fix="check the trained weights, or name training data with data=",
+                fix="name training data with data=",
             )
 
 
@@ -137,13 +137,18 @@ def _relu_as_lif(population: Population, activity: Activity, max_rate: float) ->
             expected=f"less than {1.0 / lif.tau_ref:g} Hz, the inverse of their refractory time",
             fix=f"pass max_rate={0.5 / lif.tau_ref:g}",
         )
-    unit = fit_lif_to_relu(activity.p999 / amplitude, max_rate, lif)
+    unit = fit_lif_to_relu(_top(activity) / amplitude, max_rate, lif)
     return replace(
         population,
         neuron=replace(lif, amplitude=unit.weight * amplitude),
         gain=unit.gain * population.gain,
         bias=unit.gain * population.bias + unit.bias,
     )
+
+
+def _top(activity: Activity) -> float:
+    """The output at which a population fires its rate; 1 of one that was silent in training."""
+    return activity.p999 or activity.largest or 1.0
 
 
 def _largest_input(population: Population, activity: Activity) -> float:
@@ -210,7 +215,7 @@ def scale_rates(graph: Graph, activity: Activities, max_rate: float, rates: Rate
     changed = []
     for population in graph.spiking:
         if population.neuron.kind == "spiking_relu":
-            top = activity[population.name].p999 / population.neuron.amplitude
+            top = _top(activity[population.name]) / population.neuron.amplitude
             rate = rates.get(population.name, max_rate)
             changed.append(replace(population, scale=rate / top))
     return graph.with_populations(changed)

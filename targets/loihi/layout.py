@@ -91,16 +91,28 @@ def from_host(graph: Graph, name: str) -> bool:
     return any(not graph[p.pre].neuron.spiking for p in graph.incoming(name))
 
 
+#: Smaller currents than this, in units of the threshold, are rounding errors of 0.
+LEAST_RANGE = 1e-9
+
+
 def current_ranges(model: Model) -> dict[str, float]:
     """For each population that the host drives, the current that decode neurons can code.
 
     The host divides by it and the chip multiplies it back.  Populations without a measured
-    current are left out; they are a problem of their own.
+    current are left out; they are a problem of their own.  Where it was 0 throughout, as the
+    imaginary part of a real signal's mean is in a Fourier transform, it is the largest bias: a
+    chip has one scale for both.
     """
-    return {
+    ranges = {
         p.name: p.scale * float(np.abs(p.gain).max()) * model.activity[p.name].current * HEADROOM
         for p in model.graph.on_chip
         if from_host(model.graph, p.name) and p.name in model.activity
+    }
+    return {
+        name: value
+        if value > LEAST_RANGE
+        else max(1.0, model.graph[name].scale * float(np.abs(model.graph[name].bias).max()))
+        for name, value in ranges.items()
     }
 
 

@@ -124,10 +124,11 @@ def _currents(model: Model) -> Iterator[Problem]:
             got, limit = "no measured currents", "the largest current in training"
             fix = "convert the model with training data: data="
             yield Problem(p.name, got, limit, fix)
-        elif not ranges[p.name] > 0:
-            got = f"a largest current of {ranges[p.name]:g} in training"
+        elif model.activity[p.name].current == 0.0:
+            got = "no current from the host in training"
+            limit = f"some: what comes later is cut off at {ranges[p.name]:g} times the threshold"
             fix = "check the weights before it and the training data"
-            yield Problem(p.name, got, "more than 0", fix)
+            yield Problem(p.name, got, limit, fix, "warning", DYNAMICS)
 
 
 def _cores_too_full(graph: Graph, use: ChipUse) -> Iterator[Problem]:

@@ -119,7 +119,6 @@ def test_sparse_weights_take_memory_for_those_that_are_there():
         (two([[1.0]], offset=1e9), "largest bias 1e+06 times the largest weight, limit 745"),
         (two([[1.0]], bias=1e9), "largest bias 1e+06 times the threshold"),
         (two([0.0, 0.0]), "one-to-one weights that are all 0"),
-        (driven(0.0), "a largest current of 0 in training"),
         (driven(1.0, neuron=Neuron("relu")), "relu neurons"),
     ],
 )
@@ -127,6 +126,12 @@ def test_each_limit(model, said):
     (problem,) = found(model, "error")
     assert said in problem
     assert build(model)[0] is None
+
+
+def test_a_population_without_current_in_training_is_built_and_said():
+    assert not found(driven(0.0), "error")
+    assert any("no current from the host in training" in w for w in found(driven(0.0), "warning"))
+    assert disagreement(driven(0.0)) == ""
 
 
 @pytest.mark.parametrize(

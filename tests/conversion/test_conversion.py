@@ -246,3 +246,20 @@ def test_clipping_cuts_off_only_weights_between_spiking_neurons():
     )
     assert np.abs(clipped["between"]).max() == pytest.approx(limit)
     assert all(np.array_equal(clipped[n], before[n]) for n in before if n != "between")
+
+
+def test_a_population_that_was_silent_in_training_converts():
+    """NEF networks have such: of a Fourier transform of real signals one part is always 0."""
+    silent = Population("h", 2, Neuron("relu"), bias=np.full(2, -9.0))
+    graph = Graph(
+        (Population("in", 1), silent, Population("out", 2)),
+        (Projection("in", "h", [[1.0], [1.0]]), Projection("h", "out", np.eye(2))),
+        "in",
+        "out",
+    )
+    x = np.linspace(-1, 1, 20).reshape(20, 1, 1)
+    for neuron in ("relu", "lif"):
+        spiking = convert(Model(graph), neuron=neuron, training_inputs=x)
+        assert not run_reference(spiking.graph, x, spiking.timing).any()
+        # A current that training did not have makes it fire.
+        assert run_reference(spiking.graph, 20 * x[-1:], spiking.timing)[:, -1].any()
