@@ -15,8 +15,11 @@ from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
 
-#: Populations up to which NengoDL's own planner orders operators; it changes no result.
-MOST_PLANNED = 30
+#: Populations up to which each operator of NengoDL stands by itself.  NengoDL would merge those of
+#: a kind, and then write each one's result into a part of a common array, which TensorFlow does
+#: element by element: a memory as a line of spikes took 15 times as long.  Beyond, so many
+#: operators take TensorFlow longer to build than they save.  It changes no result.
+MOST_UNMERGED = 200
 #: Bytes that a minibatch may take if nothing else is said.
 DEFAULT_MEMORY = 1 << 30
 #: Samples beyond which a larger minibatch is no faster (scripts/benchmark).
@@ -121,10 +124,11 @@ class Minibatch:
         with self._built.network as network:
             # Each call starts from rest, and nothing is trained.
             nengo_dl.configure_settings(stateful=False, inference_only=True, keep_history=True)
-            if len(model.graph.populations) > MOST_PLANNED:
-                # NengoDL's own planner looks ahead three operators, and takes minutes for hundreds.
-                planner = nengo_dl.graph_optimizer.greedy_planner
-                nengo_dl.configure_settings(planner=planner)
+            optimizer = nengo_dl.graph_optimizer
+            few = len(model.graph.populations) <= MOST_UNMERGED
+            # NengoDL's default looks ahead three operators, and takes minutes for hundreds.
+            planner = optimizer.noop_planner if few else optimizer.greedy_planner
+            nengo_dl.configure_settings(planner=planner)
             self._counts = {}
             for name, probe in self._built.spikes.items():
                 spike = model.graph[name].spike_size(model.timing.dt)
