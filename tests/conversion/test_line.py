@@ -10,9 +10,10 @@ import pytest
 import spiking_lmu
 from spiking_lmu.conversion import convert
 from spiking_lmu.conversion.convert import Options, default_options
-from spiking_lmu.conversion.line import LineCode, line_memory
+from spiking_lmu.conversion.line import CODES, RESETS, LineCode, line_memory
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build, window
 from spiking_lmu.graph.model import Model
@@ -116,6 +117,25 @@ def test_sigma_delta_hands_what_is_rounded_off_to_the_next_input(bits):
     # Rounding each by itself is off by as much at every input.
     alone = np.cumsum(LineCode(bits, signed=True).rounded(slow)[:, :, 0], axis=1)
     assert np.abs(alone - total).max() > 1.0 / (2**bits - 1)
+
+
+@pytest.mark.parametrize("bits", [3, 6])
+@pytest.mark.parametrize("code", CODES)
+def test_what_rounding_does_to_a_memory_follows_from_its_impulse_response(bits, code):
+    front = split(build(LmuSpec(1, 2, 5, 40.0, 4)))
+    steps = np.arange(3000.0)
+    x = 0.5 + 0.4 * np.sin(0.05 * steps) + 0.1 * np.sin(0.0831 * steps + 1.0)
+    x = x[None, :, None]
+    error = front.deliver(LineCode(bits, code=code).rounded(x)) - front.deliver(x)
+    response = front.impulse_response(200)[0]
+    if code == "sigma-delta":
+        # Each error is taken off again with the next input.
+        response = np.diff(response, axis=0, prepend=0.0)
+    wanted = np.sqrt((response**2).sum() / 12) / (2**bits - 1)
+    got = np.sqrt((error[:, 200:] ** 2).mean(axis=(0, 1)).sum())
+    # Rounding is no noise: neighbouring errors of so slow a signal are alike.
+    alike = 1.35 if code == "sigma-delta" else 2.5
+    assert wanted / 1.35 < got < alike * wanted
 
 
 def whole_spikes(rate: Model, x: np.ndarray, spiking: Model) -> np.ndarray:
@@ -232,6 +252,31 @@ def test_without_data_the_window_is_as_long_as_the_memory():
     spiking = convert(model, default_options(model, memory="line"))
     # A little longer than theta: the Legendre window has no sharp end.
     assert INPUTS <= spiking.graph["line.0"].size < 2 * INPUTS
+
+
+@pytest.mark.parametrize("dt", [0.0005, 0.004])
+@pytest.mark.parametrize("reset", RESETS)
+def test_a_window_in_seconds_is_so_many_steps_of_any_length(dt, reset):
+    """A memory of 9 ms, say, has 18 inputs at 0.5 ms, and what it does depends on inputs alone."""
+    theta = INPUTS * dt
+    graph = build(LmuSpec(1, 3, 6, theta / dt, UNITS), seed=1)
+    x = np.random.default_rng(3).random((4, INPUTS, 1))
+    model = Model(graph, activity=measure_activity(graph, x))
+    spiking, usual = (
+        convert(
+            model,
+            memory="line",
+            reset=reset,
+            training_inputs=x,
+            dt=step,
+            readout_tau=1000 * step,
+            synapse_tau=50 * step,
+            max_rate=0.5 / step,
+        )
+        for step in (dt, 0.001)
+    )
+    got, wanted = (run_reference(m.graph, x, m.timing)[:, -1] for m in (spiking, usual))
+    np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
 
 
 def feeding_back() -> Graph:

@@ -98,13 +98,16 @@ def test_sigma_delta_codes_slow_signals():
 
 
 @pytest.mark.parametrize("target", ["reference", "nengo-dl", "loihi"])
-@pytest.mark.parametrize("cell", ["feedforward", "recurrent"])
-def test_targets_give_the_spikes_of_the_definition(target, cell):
+@pytest.mark.parametrize(
+    ("cell", "layers"),
+    [("feedforward", 1), ("recurrent", 1), pytest.param("feedforward", 2, marks=pytest.mark.slow)],
+)
+def test_targets_give_the_spikes_of_the_definition(target, cell, layers):
     adapter = spiking_lmu.get_target(target)
     if adapter.available():
         pytest.skip(adapter.available())
     x = signals(2, samples=6)
-    spiking = converted(made(cell, 2), x, bits=2)
+    spiking = converted(made(cell, 2, layers), x, bits=2, input_bits=8)
     outputs = run_reference(spiking.graph, x, spiking.timing)
     with adapter.deploy(spiking, INPUTS) as deployment:
         run = deployment.run(x)
