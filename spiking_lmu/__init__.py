@@ -50,11 +50,13 @@ if TYPE_CHECKING:
     from spiking_lmu.training.fine_tune import fine_tune
     from spiking_lmu.training.online.delay import learn_delay
     from spiking_lmu.training.train import TrainingSettings, train
+    from spiking_lmu.training.tuned import FineTuningSettings
 
 #: Where each name is, and what it is called there if that is something else.
 _HOME = {
     "Comparison": "analysis.comparison",
     "Dataset": "datasets.dataset",
+    "FineTuningSettings": "training.tuned",
     "Graph": "graph.graph",
     "Grid": "analysis.tradeoff",
     "Interrupted": "analysis.comparison",
@@ -101,6 +103,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Comparison",
     "Dataset",
+    "FineTuningSettings",
     "Graph",
     "Grid",
     "Interrupted",

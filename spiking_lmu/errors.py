@@ -20,8 +20,10 @@ place: see :mod:`spiking_lmu.cli.flags`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 #: Characters of each of the four parts of an error, at most.
 LONGEST = 500
@@ -142,6 +144,32 @@ def require_at_least(parameter: str, value: int, least: int) -> None:
             expected=f"at least {least}",
             fix=f"try {parameter}={max(least, 1)}",
         )
+
+
+Settings = TypeVar("Settings")
+
+
+def with_choices(settings: Settings, choices: Mapping[str, Any]) -> Settings:
+    """``settings``, a frozen dataclass, with the fields changed that ``choices`` names.
+
+    Functions that take a settings object take its fields by name too.
+
+    Raises
+    ------
+    SpecError
+        A name that is no field; and what the dataclass itself raises.
+
+    >>> from spiking_lmu.graph.timing import Timing
+    >>> with_choices(Timing(), {"settle_steps": 20}).settle_steps
+    20
+    """
+    known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
+    for name in choices:
+        if name not in known:
+            raise SpecError(
+                name, got=repr(choices[name]), expected=", ".join(known), fix="leave it out"
+            )
+    return replace(settings, **choices)  # type: ignore[type-var]
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:

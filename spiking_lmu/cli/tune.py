@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import fields
 from pathlib import Path
 
 from .arguments import DATA_NAMES
@@ -22,6 +23,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="add noise to activations, a standard deviation in units of the 99.9th percentile",
     )
     parser.add_argument(
+        "--memory",
+        choices=["host", "line"],
+        default="host",
+        help="line: train hidden layer and readout for convert --memory line",
+    )
+    parser.add_argument("--bits", type=int, default=1, help="line: bits of an input")
+    parser.add_argument("--target", help="line: what it will run on (default: a chip)")
+    parser.add_argument(
         "--data", help=f"training set (default: the model's own, if it names one): {DATA_NAMES}"
     )
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
@@ -37,6 +46,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu.files.slmu import save
     from spiking_lmu.files.zoo import load_model
     from spiking_lmu.training.fine_tune import fine_tune
+    from spiking_lmu.training.tuned import FineTuningSettings
 
     from .common import require_folder
 
@@ -49,12 +59,7 @@ def run(options: Namespace) -> int:
     tuned = fine_tune(
         model,
         data.train,
-        levels=options.levels,
-        noise=options.noise,
-        batches=options.batches,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
+        **{field.name: getattr(options, field.name) for field in fields(FineTuningSettings)},
     )
     save(tuned.model, options.output)
     print(tuned)

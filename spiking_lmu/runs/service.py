@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.backends.target import Target
 from spiking_lmu.datasets import Dataset
-from spiking_lmu.errors import SpecError, TargetError, require_at_least
+from spiking_lmu.errors import SpecError, TargetError, require_at_least, with_choices
 from spiking_lmu.graph.model import ONE_STEP, Model
 
 from .cluster import Cluster
@@ -112,13 +112,7 @@ class RunSettings:
         >>> RunSettings.of(None, {"seed": 3}).seed
         3
         """
-        known = [field.name for field in fields(cls)]
-        for name in choices:
-            if name not in known:
-                raise SpecError(
-                    name, got=repr(choices[name]), expected=", ".join(known), fix="leave it out"
-                )
-        return replace(settings or cls(), **choices)
+        return with_choices(settings or cls(), choices)
 
     def options_for(self, targets: Sequence[Target]) -> list[dict[str, Any]]:
         """For each of ``targets`` the options that it has.

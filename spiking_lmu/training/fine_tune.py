@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spiking_lmu.backends.registry import load_target
-from spiking_lmu.conversion.levels import LEVELS, Levels, fit_levels, rounding
+from spiking_lmu.analysis.fitting import require_fit
+from spiking_lmu.analysis.samples import name_of
+from spiking_lmu.conversion.levels import Levels, fit_levels, rounding
 from spiking_lmu.conversion.measure import measure_activity, run_rate
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError, with_choices
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.transforms import Dense, OneToOne
@@ -27,7 +28,7 @@ from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam, clipped
 from .line import tune_line
-from .tuned import FineTuningResult, with_record
+from .tuned import FineTuningResult, FineTuningSettings, with_record
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -57,17 +58,10 @@ RESPONSES: dict[str, Callable[[Array], Array]] = {
 def fine_tune(
     model: Model,
     data: Dataset,
+    settings: FineTuningSettings | None = None,
     *,
-    levels: int | None = None,
-    noise: float = 0.0,
-    memory: str = "host",
-    bits: int = 1,
-    target: str | None = None,
-    batches: int = 1000,
-    batch_size: int = 100,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
     progress: bool | Progress = True,
+    **choices: Any,
 ) -> FineTuningResult:
     """Train ``model`` on with its activations rounded to ``levels`` values, or with noise on them.
 
@@ -85,61 +79,40 @@ def fine_tune(
         A rate model of relu, tanh or sigmoid neurons.
     data
         Training samples.
-    levels
-        For a conversion with ``code="level"`` and as many levels.
-    noise
-        Standard deviation of what is added to each activation, in units of its 99.9th percentile;
-        for a conversion with ``code="rate"``, or for any number of levels from about 9.
-    memory, bits
-        ``line`` trains hidden layer and readout on the spikes of a line of so many bits, with
-        8-bit weights and neurons that forget what is above the threshold
-        (:mod:`spiking_lmu.training.line`), for a conversion with ``memory="line"``.
-    target
-        With ``memory="line"``: a target without a chip has weights of any precision and neurons
-        that forget nothing, and so has the training for it.
-    batches, batch_size
-        Steps of the optimizer, and samples in each.
-    learning_rate
-        Adam's at the start; it falls linearly to 0.
-    seed
-        Of the order of samples, the noise, and which samples are held out.
+    settings, choices
+        See :class:`FineTuningSettings`; a choice is one of its fields by name.
     progress
         Show a bar, be silent, or tell one's own of each batch.
 
     Raises
     ------
     SpecError
-        A spiking model, neurons or transforms that are not trained here, or options out of range.
+        A spiking model, neurons or transforms that are not trained here, or settings out of range.
+    DatasetError
+        Data that are not what the model takes and answers.
 
     ``fine_tune(rate, data.train, levels=5).model`` bears ``convert(..., code="level", levels=5)``.
     """
-    if memory == "line":
-        if levels is not None or noise:
-            raise SpecError(
-                "levels, noise",
-                got="one of them with memory='line'",
-                expected="neither",
-                fix="leave them out",
-            )
-        return tune_line(
-            model,
-            data,
-            bits=bits,
-            on_chip=target is None or load_target(target).capabilities.on_chip,
-            batches=batches,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-            progress=progress,
+    settings = with_choices(settings or FineTuningSettings(), choices)
+    require_fit(name_of(model), model, data)
+    if len(data) < 2:
+        raise DatasetError(
+            data.what,
+            got="1 sample",
+            expected="at least 2, of which one is held out",
+            fix="train on with more samples",
         )
-    _check(model, levels, noise, batches, batch_size, learning_rate)
-    rng = np.random.default_rng(seed)
+    if settings.memory == "line":
+        return tune_line(model, data, settings, progress)
+    _require_trainable(model)
+    batches, batch_size = settings.batches, settings.batch_size
+    rng = np.random.default_rng(settings.seed)
     scaled = model.scaling.apply if model.scaling is not None else (lambda x: x)
     held = min(MOST_HELD_OUT, max(1, int(HELD_OUT * len(data))))
     order = rng.permutation(len(data))
-    kept, used = data.subset(order[:held]), order[held:] if len(data) > 1 else order
+    kept, used = data.subset(order[:held]), order[held:]
     first = np.sort(used[: min(len(used), batch_size)])
-    change = _Change(levels, noise, rng)
+    change = _Change(settings.levels, settings.noise, rng)
     change.fit(model.graph, scaled(np.asarray(data.x[first], np.float32)))
     network = Unrolled(model.graph, change)
     names = list(network.parameters)
@@ -159,7 +132,7 @@ def fine_tune(
             gradient = network.backward(slope)
             adam.step(
                 clipped([gradient[name] for name in names], MAX_NORM),
-                learning_rate * (1.0 - batch / batches),
+                settings.learning_rate * (1.0 - batch / batches),
             )
             losses.append(loss)
             if (batch + 1) % REFIT == 0:
@@ -171,25 +144,15 @@ def fine_tune(
         model,
         graph=graph,
         activity=measure_activity(graph, sample),
-        provenance=with_record(
-            model,
-            data,
-            levels=levels,
-            noise=noise,
-            batches=batches,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-        ),
+        provenance=with_record(model, data, settings),
     )
     change.fit(graph, sample)
     after = _score(tuned, kept, scaled, change), _score(tuned, kept, scaled, None)
     return FineTuningResult(tuned, before[0], after[0], before[1], after[1], held, tuple(losses))
 
 
-def _check(
-    model: Model, levels: int | None, noise: float, batches: int, size: int, rate: float
-) -> None:
+def _require_trainable(model: Model) -> None:
+    """Raise a SpecError for a network that is not trained here."""
     if model.graph.spiking or model.rate_graph is not None:
         raise SpecError(
             "model to train",
@@ -214,14 +177,6 @@ def _check(
                 expected="dense or one-to-one weights",
                 fix="train it with the framework that it comes from",
             )
-    if levels is not None and levels not in LEVELS:
-        expected = f"{LEVELS[0]} to {LEVELS[-1]}, or None"
-        raise SpecError("levels", got=repr(levels), expected=expected, fix="try 9")
-    limits = {"noise": (noise, 0.0, 10.0), "learning_rate": (rate, 1e-9, 10.0)}
-    limits |= {"batches": (batches, 1, 10**7), "batch_size": (size, 1, 10**5)}
-    for name, (value, least, most) in limits.items():
-        if not (np.isfinite(value) and least <= value <= most):
-            raise SpecError(name, got=f"{value}", expected=f"{least:g} to {most:g}", fix="see help")
 
 
 class _Change:

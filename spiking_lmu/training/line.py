@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
+from spiking_lmu.backends.registry import load_target
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.front_end import Boundary, FrontEnd, split
@@ -33,7 +34,7 @@ from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam
 from .checkpoint import Checkpoint, load_checkpoint, require_alike, save_checkpoint
-from .tuned import FineTuningResult, with_record
+from .tuned import FineTuningResult, FineTuningSettings, with_record
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
@@ -224,16 +225,7 @@ class Layers:
 
 
 def tune_line(
-    model: Model,
-    data: Dataset,
-    *,
-    bits: int = 1,
-    on_chip: bool = True,
-    batches: int = 1000,
-    batch_size: int = 100,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
-    progress: bool | Progress = True,
+    model: Model, data: Dataset, settings: FineTuningSettings, progress: bool | Progress = True
 ) -> FineTuningResult:
     """Train the hidden layer and the readout of a trained network on a line's spikes.
 
@@ -244,6 +236,8 @@ def tune_line(
     SpecError
         A network or a task that is not trained here, or sequences of different lengths.
     """
+    seed, target = settings.seed, settings.target
+    on_chip = target is None or load_target(target).capabilities.on_chip
     front, into, out = _trainable(model)
     x = np.asarray(data.x if model.scaling is None else model.scaling.apply(data.x), np.float32)
     if (
@@ -260,16 +254,18 @@ def tune_line(
     order = np.random.default_rng(seed).permutation(len(x))
     held = min(1000, max(1, len(x) // 10))
     x, y = x[order], np.asarray(data.y)[order]
-    size = min(batch_size, len(x) - held)
-    epochs = -(-batches // max(1, (len(x) - held) // size))
+    size = min(settings.batch_size, len(x) - held)
+    epochs = -(-settings.batches // max(1, (len(x) - held) // size))
     quantised = float(on_chip)
-    schedule = LineSchedule(epochs, size, learning_rate, 0.0, quantised=quantised, seed=seed)
+    schedule = LineSchedule(
+        epochs, size, settings.learning_rate, 0.0, quantised=quantised, seed=seed
+    )
     # The memory's dimensions after the last input, by input.
     length, channels = x.shape[1:]
     behind = replace(front, boundaries=(Boundary((_plain(into, model.graph),), slice(0, None)),))
     behind = replace(behind, rest=_delivering(front.rest, model.graph[into.pre].size))
     response = np.moveaxis(behind.impulse_response(length)[0][::-1], 1, 2)
-    network = Network(bits, schedule, response.reshape(length * channels, -1), x[:5000])
+    network = Network(settings.bits, schedule, response.reshape(length * channels, -1), x[:5000])
     layers = Layers.of(model.graph, into.name, out.name)
     network.begin(len(layers.bias), len(layers.offset), layers)
     exact = [_exact(model, x[-held:], y[-held:])]
@@ -289,16 +285,7 @@ def tune_line(
         model,
         graph=graph,
         activity=measure_activity(short, fed(x[:1000])),
-        provenance=with_record(
-            model,
-            data,
-            memory="line",
-            bits=bits,
-            batches=batches,
-            batch_size=size,
-            learning_rate=learning_rate,
-            seed=seed,
-        ),
+        provenance=with_record(model, data, settings, batch_size=size),
     )
     exact.append(_exact(tuned, x[-held:], y[-held:]))
     losses = tuple(entry["loss"] for entry in curve)

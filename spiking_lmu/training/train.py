@@ -19,7 +19,7 @@ from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.datasets import Dataset, Splits
-from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.errors import SpecError, require_at_least, with_choices
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.lmu import LmuSpec
@@ -357,7 +357,7 @@ def train(
     MissingExtraError
         TensorFlow or NengoDL is not installed.
     """
-    settings = _chosen(settings, choices)
+    settings = with_choices(settings or TrainingSettings(), choices)
     if isinstance(data, Splits) or data not in (*IMAGES, *SEQUENCES):
         splits = data if isinstance(data, Splits) else datasets.load(data, folder=folder)
         name = data.name if isinstance(data, Splits) else data
@@ -456,13 +456,6 @@ def _require_usual(settings: TrainingSettings, names: Sequence[str], what: str) 
             expected="none",
             fix="leave it out",
         )
-
-
-def _chosen(settings: TrainingSettings | None, choices: dict[str, Any]) -> TrainingSettings:
-    names = [field.name for field in fields(TrainingSettings)]
-    for name in choices:
-        _choice("choice of a training", name, names)
-    return replace(settings or TrainingSettings(), **choices)
 
 
 def _call(data: str, settings: TrainingSettings) -> str:

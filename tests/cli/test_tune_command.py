@@ -56,6 +56,8 @@ def test_a_model_is_trained_on_and_written(folder, capsys):
         ([], "--data"),
         (["--data", "mine.npz", "--levels", "1"], "--levels: got 1"),
         (["--data", "mine.npz", "--batches", "0"], "--batches: got 0"),
+        (["--data", "mine.npz", "--bits", "2"], "--bits, --target: got one of them with --memory"),
+        (["--data", "mine.npz", "--memory", "line"], "linear memory"),
     ],
 )
 def test_what_is_wrong_is_one_line(folder, capsys, arguments, says):

@@ -7,7 +7,7 @@ import pytest
 
 from spiking_lmu.conversion import Options, convert
 from spiking_lmu.datasets.dataset import Dataset
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.graph import Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
@@ -129,11 +129,37 @@ def test_regression():
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"levels": 1}, "levels"), ({"noise": -1.0}, "noise"), ({"batches": 0}, "batches")],
+    [
+        ({"levels": 1}, "levels: got 1"),
+        ({"noise": -1.0}, r"noise: got -1\.0"),
+        ({"noise": float("nan")}, "noise: got nan"),
+        ({"noise": "much"}, "noise: got 'much'"),
+        ({"batches": 0}, "batches: got 0"),
+        ({"batches": 2.5}, r"batches: got 2\.5"),
+        ({"learning_rate": 0.0}, r"learning_rate: got 0\.0"),
+        ({"seed": -1}, "seed: got -1"),
+        ({"memory": "chip"}, "memory: got 'chip'"),
+        ({"bits": 2}, "bits, target: got one of them with memory='host'"),
+        ({"memory": "line", "bits": 9}, "bits: got 9"),
+        ({"epochs": 3}, "epochs: got 3, expected levels, noise"),
+    ],
 )
 def test_options_out_of_range(options, said):
     with pytest.raises(SpecError, match=said):
         fine_tune(Model(cell()), remembering(20), **options)
+
+
+def test_data_that_are_not_the_models():
+    """Before anything is trained; and no sample is left where the only one is held out."""
+    data, model = remembering(20), Model(cell())
+    two_channels = Dataset("sign", "train", np.repeat(data.x, 2, 2), data.y, data.task)
+    with pytest.raises(DatasetError, match="2 numbers an input, expected 1"):
+        fine_tune(model, two_channels)
+    with pytest.raises(DatasetError, match="regression"):
+        fine_tune(Model(cell(), task="regression"), data)
+    with pytest.raises(DatasetError, match="1 sample, expected at least 2"):
+        fine_tune(model, data.subset([0]))
+    assert fine_tune(model, data.subset([0, 1]), batches=2, progress=False).held_out == 1
 
 
 def test_models_that_are_not_trained_here():

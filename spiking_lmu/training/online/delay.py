@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from spiking_lmu.backends.registry import given_target, target_names
 from spiking_lmu.backends.target import OnlineLearning, Target
-from spiking_lmu.errors import SpecError, TargetError
+from spiking_lmu.errors import SpecError, TargetError, with_choices
 from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 
@@ -146,13 +146,7 @@ def choose_spec(spec: DelaySpec | str, changes: Mapping[str, Any]) -> DelaySpec:
         if spec not in PRESETS:
             raise SpecError("preset", got=repr(spec), expected=", ".join(PRESETS), fix="choose one")
         spec = PRESETS[spec]
-    known = [field.name for field in fields(DelaySpec)]
-    for name in changes:
-        if name not in known:
-            raise SpecError(
-                name, got=repr(changes[name]), expected=", ".join(known), fix="leave it out"
-            )
-    return replace(spec, **changes)
+    return with_choices(spec, changes)
 
 
 def online_learning(target: str | Target) -> OnlineLearning:
