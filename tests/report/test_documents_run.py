@@ -32,7 +32,12 @@ from ..helpers.fresh_python import needs
 ROOT = Path(__file__).parents[2]
 KERAS = ROOT / "tests/importers/fixtures/keras"
 #: Pages that only draw together what is written elsewhere, docstrings and parsers among it.
-GATHERED = ("docs/changelog.md", "docs/reference/api.md", "docs/reference/cli.md")
+GATHERED = (
+    "docs/changelog.md",
+    "docs/contributing.md",
+    "docs/reference/api.md",
+    "docs/reference/cli.md",
+)
 DOCUMENTS = [
     name
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
