@@ -11,7 +11,7 @@ from spiking_lmu.analysis.tradeoff import Tradeoff
 
 from .energy_table import LEFT_OUT, amount, joules, rows_of
 from .ladder_plot import rate_histogram, waterfall
-from .ladder_words import MEANING, layer_cells, rung_heads, verdict, worth
+from .ladder_words import MEANING, layer_cells, layer_heads, rung_heads, verdict, worth
 from .templates import render
 from .text import NONE, points
 from .tradeoff_plot import tradeoff_plot
@@ -71,7 +71,8 @@ def _ladder(number: int, explanation: Explanation) -> dict[str, Any]:
         "layers": [
             {
                 "name": layer.name,
-                "rows": [layer_cells(s, s.layers[i]) for s in ladder.steps[1:]],
+                "heads": layer_heads(ladder)[1:],
+                "rows": [layer_cells(s, s.layers[i], ladder.metric) for s in ladder.steps[1:]],
                 "histogram": Markup(rate_histogram(layer, f"{name}-rates{i}")),
             }
             for i, layer in enumerate(ladder.steps[-1].layers)

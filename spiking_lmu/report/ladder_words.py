@@ -9,7 +9,7 @@ import numpy as np
 from spiking_lmu.analysis.explain.advice import Advice
 from spiking_lmu.analysis.explain.ladder import Ladder, Step
 from spiking_lmu.analysis.explain.layers import HiddenLayer
-from spiking_lmu.analysis.metrics import metric_of
+from spiking_lmu.analysis.metrics import Metric, metric_of
 
 from .text import plain, points, signed
 
@@ -56,9 +56,13 @@ def rung_heads(ladder: Ladder) -> tuple[str, str]:
 
 def worth(step: Step) -> str:
     """The metric of a rung: ``97.5 %``, ``0.0481``; and how late its answers are."""
-    metric = metric_of(step.score)
-    number = f"{100 * step.value:.1f} %" if metric.points else f"{step.value:.3g}"
+    number = amount(step.value, metric_of(step.score))
     return f"{number}, {inputs_late(step.late)} late" if step.late else number
+
+
+def amount(value: float, metric: Metric) -> str:
+    """``97.5 %``, ``0.0481``."""
+    return f"{100 * value:.1f} %" if metric.points else f"{value:.3g}"
 
 
 def inputs_late(inputs: int) -> str:
@@ -102,19 +106,29 @@ def layer_tables(ladder: Ladder) -> list[Table]:
             padding=0,
         )
         table.add_column("Rung", no_wrap=True)
-        for heading in ("r", "Error", "Silent", "Saturated", "Mean", "Max Hz"):
+        for heading in layer_heads(ladder)[1:]:
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("0 to max", no_wrap=True)
         for step in ladder.steps[1:]:
             layer = step.layers[i]
-            cells = [*layer_cells(step, layer), sparkline(layer.histogram)]
+            cells = [*layer_cells(step, layer, ladder.metric), sparkline(layer.histogram)]
             table.add_row(*(Text(cell) for cell in cells))
         tables.append(table)
     return tables
 
 
-def layer_cells(step: Step, layer: HiddenLayer) -> list[str]:
+def layer_heads(ladder: Ladder) -> list[str]:
+    """Of the table of layers."""
+    heads = ["Rung", "r", "Error", "Silent", "Saturated", "Mean", "Max Hz"]
+    several = ladder.steps[-1].layers[0].onward_error is not None
+    return [*heads, "From here", "Output error"] if several else heads
+
+
+def layer_cells(step: Step, layer: HiddenLayer, metric: Metric) -> list[str]:
     """A row of the table of layers, as text."""
+    onward: list[str] = []
+    if layer.onward_value is not None and layer.onward_error is not None:
+        onward = [amount(layer.onward_value, metric), f"{layer.onward_error:.1%}"]
     return [
         plain(step.name),
         f"{layer.correlation:.3f}",
@@ -123,6 +137,7 @@ def layer_cells(step: Step, layer: HiddenLayer) -> list[str]:
         f"{layer.saturated:.0%}",
         f"{layer.mean_rate:,.0f}",
         f"{layer.highest_rate:,.0f}",
+        *onward,
     ]
 
 
@@ -149,7 +164,8 @@ MEANING = (
     "resampled. Output error: RMS distance from the rate model's outputs, over their spread. "
     "r, error: of a layer's decoded activity with the rate network's. Rates: of the steps at the "
     "end. Silent: neurons that fire for no sample. Saturated: at 95 % of the highest possible rate "
-    "in 1 % of the samples or more."
+    "in 1 % of the samples or more. From here: what the rate network gives that goes on from this "
+    "layer's activity, with all errors up to this layer and none that come later."
 )
 
 

@@ -6,18 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spiking_lmu import datasets
-from spiking_lmu.analysis.explain import advise, explain
+from spiking_lmu.analysis.explain import Explanation, advise, explain
+from spiking_lmu.analysis.explain.onward import Onward
 from spiking_lmu.backends.registry import get_target
 from spiking_lmu.conversion import convert, default_options, measure_activity
 from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
+from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
 
 from ..helpers.faulty import dense, images, recurrence, row_by_row, two_layers
+from ..helpers.strategies import graphs
 
 SAMPLES = 200
 
@@ -261,3 +266,35 @@ def test_advice_without_a_filter_names_one():
     for one in advise(found, model):
         assert one.options.get("readout_tau", 1) > 0
         assert one.options.get("settle_steps", 1) > 0
+
+
+@given(st.data())
+@settings(max_examples=20, deadline=None)
+def test_going_on_from_a_layer_is_the_rate_network_with_it_altered(data):
+    graph = data.draw(graphs(("linear", "relu", "tanh", "lif_rate")))
+    names = [p.name for p in graph.populations if p.name != graph.input]
+    name = data.draw(st.sampled_from(names))
+    lengths = np.array([3, 5, 5, 2])
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x = rng.normal(size=(4, 5, graph.input_size))
+    activity = rng.normal(size=(4, graph[name].size))
+    got = Onward(graph, x, lengths).outputs(name, activity)
+    for sample, last in enumerate(lengths):
+        steps = iter(range(last))
+        alter = {name: lambda v, s=steps, n=last, b=sample: activity[b] if next(s) == n - 1 else v}
+        want = run_reference(graph, x[sample : sample + 1, :last], alter=alter)
+        np.testing.assert_allclose(got[sample], want[0, -1], atol=1e-9)
+
+
+@pytest.mark.parametrize(("slow", "other"), [("hidden", "second"), ("second", "hidden")])
+def test_the_layer_that_fires_too_little_is_told_from_the_other(slow, other):
+    rates = {slow: 20.0, other: 500.0}
+    found = climbed(spiking(two_layers(), rates=rates), images(20))
+    last = found.steps[-1]
+    first, second = last.layers
+    added = {first.name: first.onward_error, second.name: second.onward_error - first.onward_error}
+    assert added[slow] > 3 * abs(added[other])
+    # The readout is linear, and activity is what it reads but for the last step's spikes.
+    assert second.onward_error == pytest.approx(last.error, rel=0.2)
+    page = Explanation(found, ()).to_markdown()
+    assert "From here" in page

@@ -32,7 +32,8 @@ from ..metrics import (
     score_of,
 )
 from ..statistics import Accuracy, Paired
-from .layers import HiddenLayer, layers, sources
+from .layers import GoOn, HiddenLayer, layers, sources
+from .onward import Onward
 from .reading import LayerReading, hidden
 from .rungs import RATE_MODEL, RungTarget, changes, rungs_of
 
@@ -165,6 +166,7 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
     for rung in rungs_of(target, model, inputs, {"seed": service.settings.seed, **job.options}):
         rungs.append((rung.name, rung.change, RungTarget(target, rung.name)))
     activity: dict[str, Array] = {}
+    go_on: GoOn | None = None
     steps: list[Step] = []
     whole = data if job.samples is None else data.subset(np.arange(job.samples))
     answers = inputs if model.task.every else 1
@@ -178,8 +180,10 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
         steps.append(_step(rung_name, change, reading.outputs, whole, steps))
         if measure.rate:
             activity = dict(reading.activity)
+            if len(activity) > 1 and not model.task.every:
+                go_on = _going_on(model, whole, reading.outputs)
         else:
-            found = layers(model, target.cells, activity, reading)
+            found = layers(model, target.cells, activity, reading, go_on)
             steps[-1] = replace(steps[-1], layers=found)
     return Ladder(
         model=name,
@@ -195,6 +199,19 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
             "data_digest": data.digest,
         },
     )
+
+
+def _going_on(model: Model, data: Dataset, wanted: Array) -> GoOn:
+    """What the rate network is worth that goes on from a layer's activity on a rung."""
+    onward = Onward(model.rate, model.scaled(data.x), data.lengths)
+    task = data.task
+
+    def go_on(name: str, activity: Array) -> tuple[float, float]:
+        outputs = onward.outputs(name, activity)
+        score = score_of(task, data.y, outputs, data.lengths)
+        return score.value, output_error(task, outputs, wanted)
+
+    return go_on
 
 
 def _check(model: Model) -> None:

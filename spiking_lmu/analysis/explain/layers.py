@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +44,11 @@ class HiddenLayer:
         rates are of the steps at the end, see :func:`spiking_lmu.analysis.explain.reading.window`.
     histogram, edges
         Neurons × samples by firing rate, and the edges of the bins in Hz.
+    onward_value, onward_error
+        Of the outputs that the rate network has when it goes on from this layer's activity
+        (:mod:`.onward`): the task's metric, and the distance from the rate model's outputs as in
+        :class:`.ladder.Step`.  Errors of this layer and of those before it are in them.  None
+        where there is one layer, or an answer at every input.
     """
 
     name: str
@@ -55,18 +61,31 @@ class HiddenLayer:
     ceiling: float
     histogram: Array
     edges: Array
+    onward_value: float | None = None
+    onward_error: float | None = None
+
+
+#: From a layer's name and its activity to ``onward_value`` and ``onward_error``.
+GoOn = Callable[[str, Array], tuple[float, float]]
 
 
 def layers(
-    model: Model, cells: Cells, rate: dict[str, Array], reading: Reading
+    model: Model,
+    cells: Cells,
+    rate: dict[str, Array],
+    reading: Reading,
+    go_on: GoOn | None = None,
 ) -> tuple[HiddenLayer, ...]:
     """A `HiddenLayer` for each hidden population of the rate network."""
-    return tuple(
-        _layer(
-            name, wanted, _decoded(model.graph, name, reading), _rates(model, cells, name, reading)
-        )
-        for name, wanted in rate.items()
-    )
+    found = []
+    for name, wanted in rate.items():
+        decoded = _decoded(model.graph, name, reading)
+        layer = _layer(name, wanted, decoded, _rates(model, cells, name, reading))
+        if go_on is not None:
+            value, error = go_on(name, decoded)
+            layer = replace(layer, onward_value=value, onward_error=error)
+        found.append(layer)
+    return tuple(found)
 
 
 def sources(graph: Graph, name: str) -> list[str]:
