@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from spiking_lmu.runs.service import RunSettings
     from spiking_lmu.training.fine_tune import fine_tune
     from spiking_lmu.training.online.delay import learn_delay
+    from spiking_lmu.training.online.delay_line import delay_by_line
+    from spiking_lmu.training.online.freeze import freeze
     from spiking_lmu.training.train import TrainingSettings, train
     from spiking_lmu.training.tuned import FineTuningSettings
 
@@ -79,10 +81,12 @@ _HOME = {
     "choose_memory": "analysis.memories",
     "compare": "analysis.comparison",
     "convert": "analysis.choice",
+    "delay_by_line": "training.online.delay_line",
     "energy": "analysis.costs",
     "explain": "analysis.explain",
     "find_targets": "backends.registry",
     "fine_tune": "training.fine_tune",
+    "freeze": "training.online.freeze",
     "from_keras": "importers",
     "from_nengo_dl": "importers",
     "from_nir": "importers",
@@ -127,10 +131,12 @@ __all__ = [
     "compare",
     "convert",
     "datasets",
+    "delay_by_line",
     "energy",
     "explain",
     "find_targets",
     "fine_tune",
+    "freeze",
     "from_keras",
     "from_nengo_dl",
     "from_nir",

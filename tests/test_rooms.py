@@ -224,6 +224,61 @@ def test_no_more_than_a_dozen_rooms_and_two_files():
     assert len({name for name in names if "." not in name} - {"targets"}) <= 12
 
 
+#: What a newcomer looks for: the file that a search for the words in names would find, and a word
+#: of its first line.
+WHERE = {
+    "neuron curves": ("spiking_lmu/graph/neurons.py", "response"),
+    "Loihi's limits": ("targets/loihi/limits.py", "Loihi"),
+    "the paired interval": ("spiking_lmu/analysis/statistics.py", "paired"),
+    "a new data source": ("spiking_lmu/datasets/sources.py", "data sets come from"),
+    "the ladder": ("spiking_lmu/analysis/explain/ladder.py", "ladder"),
+    "names of save_params arrays": ("spiking_lmu/importers/parameters/naming.py", "name"),
+}
+
+
+def test_a_newcomer_finds_it_in_the_tree():
+    overview = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = overview[overview.index("## The rooms") : overview.index("## The types")]
+    for what, (file, word) in WHERE.items():
+        first = (ROOT / file).read_text(encoding="utf-8").splitlines()[0]
+        assert word.lower() in first.lower(), what
+        room = Path(file).parts[1] if file.startswith("spiking_lmu") else "targets"
+        assert f"| `{room}/`" in rooms, what
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+#: Functions of more than ten parameters, and why.
+MANY_PARAMETERS = {
+    "from_arrays": "what people write in one line, each by its name",
+    "_update_all": "Numba compiles functions of arrays, and no objects",
+}
+
+
+def test_settings_objects_stand_in_the_place_of_many_parameters():
+    long = {
+        function.name
+        for module in MODULES
+        for function in functions(parsed(module))
+        for given in [function.args]
+        if len(given.posonlyargs + given.args + given.kwonlyargs) > 10
+    }
+    assert long == set(MANY_PARAMETERS)
+
+
+def test_one_name_of_a_type_has_one_meaning():
+    """Targets have engines of their own, each with the same few names."""
+    homes: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in parsed(module).body:
+            own = room(module) == "targets" or module.startswith("spiking_lmu.cli")
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not own:
+                homes.setdefault(node.name, []).append(module)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
 def test_no_test_looks_at_the_clock():
     """What a machine is slow at is no fault; speed is measured by scripts."""
     clocks = re.compile(r"perf_counter|time\.time\(|monotonic\(|process_time")

@@ -75,6 +75,7 @@ from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
 
 from .fitting import require_fit
+from .memories import choose_memory
 from .metrics import gained, output_error, paired_with, value_of
 from .samples import LEAST, held_out, name_of
 from .statistics import accuracy
@@ -109,6 +110,11 @@ PLAIN = 0.1
 #: first, and so many times more until there are enough.
 FITTED, JUDGED, CONFIRMED = 200, 2000, 500
 FEWEST_RUN, TIMES = 100, 4
+#: Said where nothing was measured and much may be lost.
+FEEDS_BACK = (
+    "neurons of this network feed back on themselves, and fixed times may lose much of what they "
+    "remember; convert with training data, and the conversion is measured"
+)
 #: Samples held out of training that are preferred to more that the model learned.
 ENOUGH = 500
 #: Multiplications that the rate loop may take for one candidate, about ten seconds of one core.
@@ -393,13 +399,14 @@ def convert(
     source
         Name of the model, for the record.
     choices
-        Fields of :class:`spiking_lmu.conversion.Options` by name.
+        Fields of :class:`spiking_lmu.conversion.Options` by name; and ``memory="auto"``, which has
+        :func:`~spiking_lmu.analysis.memories.choose_memory` measure where the memory is to be.
 
     Returns
     -------
-    The spiking model; its ``rate_graph`` is the graph that it was converted from.  Its provenance
-    has what was chosen and what is expected as ``["conversion"]["choice"]["summary"]``, or why
-    nothing was measured as ``["conversion"]["unmeasured"]``.
+    The spiking model; its ``rate_graph`` is the graph that it was converted from.  It shows, and
+    its provenance has as ``["conversion"]["remarks"]``, how activity becomes spikes and what else
+    is worth knowing: what was chosen and what is expected of it, or that nothing was measured.
 
     Raises
     ------
@@ -412,6 +419,8 @@ def convert(
         An unknown target.
     """
     given = {name: value for name, value in choices.items() if value is not None}
+    if given.get("memory") == "auto":
+        return _by_memory(model, target, data, folder, tolerate, source, progress, given)
     unmeasured = ""
     if data is None and not given and model.rate_graph is None:
         data, unmeasured = _own_training_data(model, folder)
@@ -427,12 +436,15 @@ def convert(
             source=source,
             **choices,
         )
+        remarks = [coding_of(spiking)]
         if unmeasured:
             spiking.provenance["conversion"]["unmeasured"] = unmeasured
+            remarks.append(f"not measured, fixed times are taken ({unmeasured})")
+        if data is None and feeds_back(rate_model(model)):
+            remarks.append(FEEDS_BACK)
+        spiking.provenance["conversion"]["remarks"] = remarks
         return spiking
-    several = [target] if isinstance(target, str | Target) else list(target)
-    places = [load_target(one) if isinstance(one, str) else one for one in several]
-    places.sort(key=lambda place: not place.capabilities.on_chip)
+    places = targets_in_order(target)
     first = places[0] if places else None
     choice = choose(model, data, first, tolerate=tolerate, seed=seed, progress=progress)
     spiking = choice.convert(model, source)
@@ -441,7 +453,55 @@ def convert(
         "training_data": f"{data.name} {data.split}",
         "seed": seed,
     }
+    chosen_on = f"chosen on samples of {data.name} {data.split}: {choice.summary}"
+    spiking.provenance["conversion"]["remarks"] = [coding_of(spiking), chosen_on]
     return spiking
+
+
+def targets_in_order(target: str | Target | Sequence[str | Target]) -> list[Target]:
+    """One or several targets, those with a chip first."""
+    several = [target] if isinstance(target, str | Target) else list(target)
+    places = [load_target(one) if isinstance(one, str) else one for one in several]
+    return sorted(places, key=lambda place: not place.capabilities.on_chip)
+
+
+def coding_of(model: Model) -> str:
+    """How the activity of a converted model's neurons becomes spikes, in words."""
+    options = model.provenance["conversion"]["options"]
+    if options["code"] == "level":
+        return f"{options['levels']} levels, input in {options['input_bits']} bits and a sign"
+    named = ", ".join(f"{name} {rate:g}" for name, rate in options["rates"].items())
+    return f"{named or format(options['max_rate'], 'g')} Hz at the 99.9th percentile of activation"
+
+
+def _by_memory(
+    model: Model,
+    target: str | Target | Sequence[str | Target],
+    data: Dataset | None,
+    folder: str | os.PathLike[str] | None,
+    tolerate: float | None,
+    source: str,
+    progress: bool | Progress,
+    given: Mapping[str, Any],
+) -> Model:
+    """The model with its memory where :func:`.memories.choose_memory` finds it cheapest."""
+    places = targets_in_order(target)
+    if data is None:
+        data = own_data(model, None if folder is None else Path(folder)).train
+    fixed = {name: value for name, value in given.items() if name not in ("memory", "bits")}
+    bits = [given["bits"]] if "bits" in given else None
+    found = choose_memory(
+        model,
+        data,
+        places[0] if places else None,
+        bits=bits,
+        tolerate=tolerate,
+        source=source,
+        progress=progress,
+        **fixed,
+    )
+    found.model.provenance["conversion"]["remarks"] = [coding_of(found.model), found.summary]
+    return found.model
 
 
 def _own_training_data(

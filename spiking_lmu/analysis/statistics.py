@@ -1,4 +1,4 @@
-"""What can be said from counts of right and wrong decisions, with its uncertainty.
+"""Intervals of accuracies and of paired differences, from counts of right and wrong decisions.
 
 Two models that saw the same images are compared image by image (paired): only the images
 that exactly one of them gets right carry information about the difference.

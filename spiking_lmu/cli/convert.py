@@ -140,8 +140,7 @@ def run(options: Namespace) -> int:
     from rich.console import Console
 
     from spiking_lmu import datasets
-    from spiking_lmu.analysis.choice import convert
-    from spiking_lmu.conversion.convert import feeds_back, rate_model
+    from spiking_lmu.analysis.choice import coding_of, convert
     from spiking_lmu.files.slmu import save
     from spiking_lmu.files.zoo import find_model
 
@@ -189,17 +188,10 @@ def run(options: Namespace) -> int:
     record = spiking.provenance["conversion"]
     if placed is not None:
         console.print(f"memory: {placed.summary}", soft_wrap=True)
-    elif "choice" in record:
-        found, named = record["choice"], record["training_data"]
-        console.print(f"chosen on samples of {named}: {found['summary']}", soft_wrap=True)
-    elif options.data is None and not options.calibrate:
-        if "unmeasured" in record:
-            why = record["unmeasured"]
-            console.print(f"not measured, fixed times are taken ({why})", soft_wrap=True)
-        if feeds_back(rate_model(model)):
-            console.print(FEEDS_BACK, soft_wrap=True)
+    for remark in record.get("remarks", ())[1:]:
+        console.print(remark, soft_wrap=True)
     console.print(
-        f"{options.output}: {neurons}; {_coded(spiking)}; {timing.steps_per_input} step(s) an "
+        f"{options.output}: {neurons}; {coding_of(spiking)}; {timing.steps_per_input} step(s) an "
         f"input, {timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",
         soft_wrap=True,
     )
@@ -257,11 +249,6 @@ def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) ->
 
 #: Files of Keras models.
 KERAS = (".keras", ".h5")
-#: Said where nothing was measured and much may be lost.
-FEEDS_BACK = (
-    "warning: neurons of this network feed back on themselves, and fixed times may lose much of "
-    "what they remember; name training data with --data, and the conversion is measured"
-)
 
 
 def chosen(options: Namespace) -> dict[str, Any]:
@@ -342,15 +329,6 @@ def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> Cal
         settings=settings,
         **choices,
     )
-
-
-def _coded(model: Model) -> str:
-    """How hidden activity becomes spikes, in words."""
-    options = model.provenance["conversion"]["options"]
-    if options["code"] == "level":
-        return f"{options['levels']} levels, input in {options['input_bits']} bits and a sign"
-    named = ", ".join(f"{name} {rate:g}" for name, rate in options["rates"].items())
-    return f"{named or format(options['max_rate'], 'g')} Hz at the 99.9th percentile of activation"
 
 
 def _require_no_import(options: Namespace, name: str) -> None:

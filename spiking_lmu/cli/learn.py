@@ -130,18 +130,12 @@ def changes(options: Namespace) -> dict[str, Any]:
 
 
 def _freeze(learned: LearnedDelay, options: Namespace) -> dict[str, Any]:
-    from spiking_lmu.compat import environment
     from spiking_lmu.files.slmu import save
-    from spiking_lmu.training.online.delay import normalised_rmse
-    from spiking_lmu.training.online.freeze import freeze, frozen_output
+    from spiking_lmu.training.online.freeze import freeze
 
-    from .common import command_line
-
-    model = freeze(learned, {"command": command_line(options), "environment": environment()})
-    output = frozen_output(model, learned.stimulus)
-    nrmse = normalised_rmse(output, learned.ideal, learned.spec.learning_steps)
+    model = freeze(learned, {"command": command_line(options)})
     save(model, options.freeze)
-    return {"digest": model.digest, "nrmse": nrmse}
+    return {"digest": model.digest, "nrmse": model.provenance["learned"]["frozen_nrmse"]}
 
 
 def _write_json(record: dict[str, Any], path: Path) -> None:

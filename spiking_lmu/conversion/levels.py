@@ -218,7 +218,7 @@ def current_of(neuron: Neuron, outputs: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LevelSchedule:
     """How level-coded units take turns with the rest of a network.
 
     A step passes on a chip for each projection that leads onto it, off it, or from one of its
@@ -239,7 +239,7 @@ class Schedule:
     staying: frozenset[str]
 
 
-def schedule(graph: Graph) -> Schedule:
+def schedule(graph: Graph) -> LevelSchedule:
     """The fastest schedule of a rate graph whose nonlinear populations become level-coded."""
     coded = {p.name for p in graph.populations if p.neuron.kind != "linear"}
     lags: dict[str, int] = {}
@@ -257,10 +257,10 @@ def schedule(graph: Graph) -> Schedule:
             together = together and lags[p.pre] + crossed == lags[p.post]
     straight = {p.name for p in graph.projections if {p.pre, p.post} <= coded}
     if together:
-        return Schedule(1, frozenset(straight))
+        return LevelSchedule(1, frozenset(straight))
     held = {p.name for p in graph.projections if p.name in straight and p.immediate}
     longest = max(lag + (name in coded) for name, lag in lags.items())
-    return Schedule(longest + 1, frozenset(held))
+    return LevelSchedule(longest + 1, frozenset(held))
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +282,7 @@ class Recording:
 def record(
     graph: Graph,
     x: Array,
-    plan: Schedule | None = None,
+    plan: LevelSchedule | None = None,
     *,
     every: bool = False,
     lengths: Array | None = None,
@@ -338,7 +338,7 @@ def _remembered(graph: Graph) -> set[str]:
     return found
 
 
-def split_currents(graph: Graph, plan: Schedule) -> Graph:
+def split_currents(graph: Graph, plan: LevelSchedule) -> Graph:
     """The same rate graph with what each population takes from the host in one of its own.
 
     ``<name>.current`` sums all but the projections that stay on the chip; times the gain it is
@@ -461,7 +461,7 @@ def level_code(
     *,
     digits: int = 6,
     dt: float = 0.001,
-    plan: Schedule | None = None,
+    plan: LevelSchedule | None = None,
 ) -> tuple[Graph, Timing]:
     """The level-coded graph of a rate graph, and how fast it can be run.
 
@@ -513,7 +513,7 @@ def level_code(
     return coded, Timing(plan.steps_per_input, 0, 0.0, dt)
 
 
-def through_numbers(graph: Graph, plan: Schedule, count: int) -> bool:
+def through_numbers(graph: Graph, plan: LevelSchedule, count: int) -> bool:
     """Whether units with ``count`` levels reach one another as numbers, and not as spikes."""
     return any(
         p.name in plan.staying
@@ -570,7 +570,7 @@ class _Coder:
 
     graph: Graph
     levels: Mapping[str, Levels]
-    plan: Schedule
+    plan: LevelSchedule
     dt: float
     #: Populations on which a later input's values depend.
     remembered: frozenset[str]

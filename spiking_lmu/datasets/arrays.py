@@ -59,6 +59,10 @@ def from_arrays(
         numbers from 0 are places in that order; other labels are sorted if no names are given.
     dt
         Seconds from one input to the next, if known.
+    name, source
+        Of the data, and where they were found: for reports.
+    seed, test_share
+        Of the part that is split off for testing.
 
     Raises
     ------

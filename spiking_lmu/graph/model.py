@@ -79,7 +79,11 @@ class Model:
     def __repr__(self) -> str:
         """What it is for, how it is timed, and its graph, without their numbers."""
         kind = "spiking" if self.graph.spiking else "rate"
-        return f"{kind} model for {self.task}\n{self.timing}\n{self.graph}"
+        record = self.provenance.get("conversion")
+        remarks = record.get("remarks") if isinstance(record, dict) else None
+        said = remarks if isinstance(remarks, list) else []
+        lines = [f"{kind} model for {self.task}", self.timing, self.graph, *said]
+        return "\n".join(str(line) for line in lines)
 
     def __post_init__(self) -> None:
         if self.timing is ONE_STEP and self.graph.dt != ONE_STEP.dt:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .fast import FastCell
 from .images import ImageEpochs
-from .loop import Report, Schedule, train
+from .loop import Report, TrainingSchedule, train
 
 Array = np.ndarray
 #: Held-out samples evaluated at once.
@@ -20,7 +20,7 @@ EVALUATED = 250
 
 @dataclass(frozen=True)
 class FastSchedule:
-    """What the fast trainer does besides a :class:`Schedule`.
+    """What the fast trainer does besides a :class:`TrainingSchedule`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class FastSchedule:
 def fit_fast(
     cell: FastCell,
     epochs: ImageEpochs,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     extra: FastSchedule,
     checkpoint: Path,
     settings: dict[str, Any],
@@ -69,7 +69,7 @@ class _Fast:
 
     cell: FastCell
     epochs: ImageEpochs
-    schedule: Schedule
+    schedule: TrainingSchedule
     extra: FastSchedule
     report: Report
 
@@ -103,7 +103,7 @@ class _Fast:
         return entry | _held_out(self._trainer, self.epochs)
 
 
-def _optimizer(schedule: Schedule, extra: FastSchedule, steps: int, warm: bool) -> Any:
+def _optimizer(schedule: TrainingSchedule, extra: FastSchedule, steps: int, warm: bool) -> Any:
     import tensorflow as tf
 
     first, epochs = (
@@ -127,7 +127,12 @@ class Trainer:
     """
 
     def __init__(
-        self, cell: FastCell, schedule: Schedule, extra: FastSchedule, steps: int, warm: bool
+        self,
+        cell: FastCell,
+        schedule: TrainingSchedule,
+        extra: FastSchedule,
+        steps: int,
+        warm: bool,
     ) -> None:
         import tensorflow as tf
 

@@ -18,7 +18,7 @@ Report = Callable[[int, int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """How long and how fast to train.
 
     Parameters
@@ -92,7 +92,7 @@ def fit(
     simulator: Any,
     node: Any,
     epochs: Epochs,
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     steps_an_epoch: int,
     checkpoint: Path,
     settings: dict[str, Any],
@@ -113,7 +113,7 @@ class _Simulation:
     simulator: Any
     node: Any
     epochs: Epochs
-    schedule: Schedule
+    schedule: TrainingSchedule
     steps: int
     report: Report
 

@@ -31,7 +31,7 @@ from spiking_lmu.runs.result import Result
 
 from .dense import DenseSpec
 from .fast_loop import FastSchedule
-from .loop import Report, Schedule
+from .loop import Report, TrainingSchedule
 
 #: Data sets by whether a sample is a sequence of pixels, or one input.
 SEQUENCES, IMAGES = ("psmnist", "smnist", "psfashion"), ("mnist", "fashion-mnist")
@@ -218,9 +218,9 @@ class TrainingSettings:
         return ("tanh", "relu") if self.fast else ("tanh",)
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """Epochs, batch size, learning rate and seed."""
-        return Schedule(
+        return TrainingSchedule(
             EPOCHS[self.cell] if self.epochs is None else self.epochs,
             self._batch,
             self.learning_rate or LEARNING_RATE[self.cell],
@@ -491,7 +491,7 @@ class _Run:
         return None if steps is None else steps * self.settings.schedule.batch_size
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrainingSchedule:
         """With a limit of batches, one epoch of so many."""
         schedule = self.settings.schedule
         return schedule if self.settings.steps is None else replace(schedule, epochs=1)

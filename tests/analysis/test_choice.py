@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import spiking_lmu
-from spiking_lmu.analysis.choice import AGREEMENT, LEVELS, Choice, choose, divide
+from spiking_lmu.analysis.choice import AGREEMENT, FEEDS_BACK, LEVELS, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
 from spiking_lmu.backends.target import Problem
 from spiking_lmu.conversion import measure_activity
@@ -291,6 +291,7 @@ def test_where_own_data_are_not_there_it_is_said(name, says, monkeypatch):
     monkeypatch.setattr(mnist, "load_mnist", lambda *_, **__: picture)
     record = sl_convert(rate, "reference").provenance["conversion"]
     assert says in record["unmeasured"]
+    assert record["remarks"][1] == f"not measured, fixed times are taken ({record['unmeasured']})"
     assert "choice" not in record
     assert record["options"]["code"] == "rate"
 
@@ -330,3 +331,23 @@ def test_data_of_another_model_are_refused(choices):
             sl_convert(rate, "reference", other, **choices)
         with pytest.raises(DatasetError, match=f"got .*{got}"):
             choose(rate, other, "reference")
+
+
+def test_a_converted_model_says_how_it_was_converted():
+    """In a notebook its last lines are what the command line prints."""
+    rate, recurrent = known(model("relu", "feedforward")), known(model())
+    plain = sl_convert(rate, max_rate=125.0)
+    assert repr(plain).splitlines()[-1] == "125 Hz at the 99.9th percentile of activation"
+    assert FEEDS_BACK in repr(sl_convert(recurrent, steps_per_input=20))
+    assert FEEDS_BACK not in repr(plain)
+    chosen = repr(sl_convert(rate, "reference", data(rate), progress=False)).splitlines()
+    assert chosen[-2].endswith("levels, input in 6 bits and a sign")
+    assert chosen[-1].startswith("chosen on samples of made up train: ")
+
+
+def test_the_place_of_a_memory_can_be_left_to_measurement():
+    rate = known(model("relu", "feedforward"))
+    found = sl_convert(
+        rate, "reference", data(rate), memory="auto", bits=1, progress=False, tolerate=100.0
+    )
+    assert "least energy of those that lose" in found.provenance["conversion"]["remarks"][1]

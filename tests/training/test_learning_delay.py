@@ -203,6 +203,9 @@ def test_a_frozen_delay_does_as_well_as_with_learning_off(neuron, tmp_path, lear
     spiking_lmu.save(freeze(result), tmp_path / "delay.slmu")
     model = spiking_lmu.load(tmp_path / "delay.slmu")
     output = frozen_output(model, result.stimulus)
+    found = model.provenance["learned"]
+    assert found["nrmse"] == result.nrmse
+    assert found["frozen_nrmse"] == normalised_rmse(output, result.ideal, SCALED.learning_steps)
     # Only the voltages at the start are others.
     assert normalised_rmse(output, result.ideal, SCALED.learning_steps) == pytest.approx(
         result.nrmse, abs=0.02

@@ -21,7 +21,7 @@ from spiking_lmu.report.curve_plot import plot_curve
 from spiking_lmu.training import feedforward, recurrent
 from spiking_lmu.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint
 from spiking_lmu.training.images import shifted
-from spiking_lmu.training.loop import Schedule, fit
+from spiking_lmu.training.loop import TrainingSchedule, fit
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 1, (60, 4, 4)).astype(np.float32)
@@ -53,7 +53,7 @@ def train(chosen, path, total=4, stop=None, settings=None):
             network, minibatch_size=10, seed=0, progress_bar=False
         )
     with simulator:
-        schedule = Schedule(total, 10, 1e-2, 0)
+        schedule = TrainingSchedule(total, 10, 1e-2, 0)
         arguments = (simulator, parts["input"], epochs(chosen), schedule, 4, path)
         curve = fit(*arguments, settings or {"seed": 0}, report)
         return feedforward.trained_graph(chosen, simulator, parts), curve, told
@@ -163,7 +163,7 @@ def test_recurrent_cell_trains_imports_and_converts(tmp_path):
             network, minibatch_size=10, seed=0, progress_bar=False
         )
     with simulator:
-        schedule = Schedule(2, 10, 1e-2, 0)
+        schedule = TrainingSchedule(2, 10, 1e-2, 0)
         fit(simulator, x, data, schedule, 2, tmp_path / "r.npz", {}, lambda *_: None)
         graph = from_nengo_dl(network, simulator)
         logits = simulator.predict({x: SEQUENCES[:10]})

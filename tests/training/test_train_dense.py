@@ -12,7 +12,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.training.dense import DenseEpochs, DenseSpec, build_trainable, trained_graph
 from spiking_lmu.training.feedforward import hidden_neuron
-from spiking_lmu.training.loop import Schedule, fit
+from spiking_lmu.training.loop import TrainingSchedule, fit
 
 needs_nengo_dl = pytest.mark.skipif(
     find_spec("nengo_dl") is None, reason="NengoDL is not installed"
@@ -40,7 +40,7 @@ def test_the_graph_computes_what_was_trained(tmp_path):
             network, minibatch_size=10, seed=0, progress_bar=False
         )
     with simulator:
-        schedule = Schedule(epochs=10, batch_size=10, learning_rate=2e-2)
+        schedule = TrainingSchedule(epochs=10, batch_size=10, learning_rate=2e-2)
         curve = fit(
             simulator,
             parts["input"],

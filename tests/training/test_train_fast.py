@@ -12,7 +12,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.training.fast import WEIGHTS, FastCell
 from spiking_lmu.training.fast_loop import FastSchedule, Trainer, fit_fast
 from spiking_lmu.training.images import ImageEpochs
-from spiking_lmu.training.loop import Schedule
+from spiking_lmu.training.loop import TrainingSchedule
 from spiking_lmu.training.recurrent import build_trainable, write_params
 
 RNG = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def train(path, *, stop=None, epochs=2, warm_up=2, **extra):
         if stop == (epoch, step):
             raise KeyboardInterrupt
 
-    schedule = Schedule(epochs, 5, 1e-2, 0)
+    schedule = TrainingSchedule(epochs, 5, 1e-2, 0)
     more = FastSchedule(warm_up, 1e-2, 0.1, 0.1)
     curve = fit_fast(cell, data, schedule, more, path, {"seed": 0}, report)
     return cell, curve
@@ -166,7 +166,7 @@ def test_a_long_gradient_is_shortened():
     for clip in (None, 1e-4):
         cell = FastCell(spec("relu"), LENGTH, seed=0)
         extra = FastSchedule(warm_up=0, dropout=0.0, clip=clip)
-        trainer = Trainer(cell, Schedule(1, len(LABELS), 1e-2), extra, steps=10, warm=False)
+        trainer = Trainer(cell, TrainingSchedule(1, len(LABELS), 1e-2), extra, steps=10, warm=False)
         trainer.optimizer.epsilon = 1.0  # so that a step follows the gradient's length
         before = cell.weights["lmu.h_to_h"].numpy()
         trainer.step(SEQUENCES, LABELS, (0, 0))
