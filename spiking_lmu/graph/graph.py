@@ -23,7 +23,7 @@ import numpy as np
 
 from spiking_lmu.errors import SpecError
 
-from .neurons import LINEAR, Neuron, comparator
+from .neurons import LINEAR, Neuron, compares
 from .transforms import as_transform, checked_array
 
 Array = np.ndarray
@@ -299,14 +299,9 @@ class Graph:
     @property
     def level_coded(self) -> bool:
         """Whether all that spikes are comparators, whose spikes of one step are read at once."""
-        step = comparator(self.dt)
-        return bool(self.spiking) and (
-            all(
-                p.neuron.kind == step.kind
-                and p.neuron.tau_ref == step.tau_ref
-                and p.neuron.tau_rc <= 1.5 * step.tau_rc
-                for p in self.spiking
-            )
+        return (
+            bool(self.spiking)
+            and all(compares(p.neuron, self.dt) for p in self.spiking)
             and not any(p.tau for p in self.projections)
         )
 

@@ -92,6 +92,15 @@ def comparator(dt: float) -> Neuron:
     return Neuron("lif", amplitude=dt, tau_rc=DECAY * dt, tau_ref=0.0)
 
 
+def compares(neuron: Neuron, dt: float) -> bool:
+    """Whether a neuron keeps nothing of its voltage from one step of ``dt`` seconds to the next.
+
+    >>> compares(comparator(0.001), 0.001), compares(Neuron("lif"), 0.001)
+    (True, False)
+    """
+    return neuron.kind == "lif" and neuron.tau_ref == 0.0 and neuron.tau_rc <= 1.5 * DECAY * dt
+
+
 def response(neuron: Neuron, current: Array) -> Array:
     """Steady-state output of ``neuron`` for an input current, same shape.
 

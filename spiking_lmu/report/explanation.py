@@ -72,7 +72,9 @@ def _ladder(number: int, explanation: Explanation) -> dict[str, Any]:
             {
                 "name": layer.name,
                 "heads": layer_heads(ladder)[1:],
-                "rows": [layer_cells(s, s.layers[i], ladder.metric) for s in ladder.steps[1:]],
+                "rows": [
+                    layer_cells(s, s.layers[i], ladder.metric) for s in ladder.steps if s.layers
+                ],
                 "histogram": Markup(rate_histogram(layer, f"{name}-rates{i}")),
             }
             for i, layer in enumerate(ladder.steps[-1].layers)

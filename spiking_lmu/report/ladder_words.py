@@ -109,7 +109,9 @@ def layer_tables(ladder: Ladder) -> list[Table]:
         for heading in layer_heads(ladder)[1:]:
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("0 to max", no_wrap=True)
-        for step in ladder.steps[1:]:
+        for step in ladder.steps:
+            if not step.layers:  # without spikes
+                continue
             layer = step.layers[i]
             cells = [*layer_cells(step, layer, ladder.metric), sparkline(layer.histogram)]
             table.add_row(*(Text(cell) for cell in cells))

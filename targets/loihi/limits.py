@@ -14,7 +14,7 @@ import numpy as np
 from spiking_lmu.backends.target import Problem
 from spiking_lmu.graph.graph import Graph, Population
 from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.neurons import comparator
+from spiking_lmu.graph.neurons import comparator, compares
 
 from .discretisation import Scale, find_scale
 from .layout import ChipUse, current_ranges, from_host, held_on_host, lay_out
@@ -182,18 +182,20 @@ def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
             yield Problem(p.name, fault.got, fault.limit, fault.fix)
         if faults:
             continue
-        yield from _weights(p, use, found, model.graph.level_coded)
+        level_coded = model.graph.level_coded
+        counts = compares(p.neuron, model.timing.dt) and not level_coded
+        yield from _weights(p, use, found, level_coded, counts)
         yield from _overflow(model, p, min(s.largest_current for s in found))
 
 
 def _weights(
-    p: Population, use: ChipUse, found: list[Scale], level_coded: bool
+    p: Population, use: ChipUse, found: list[Scale], level_coded: bool, counts: bool
 ) -> Iterator[Problem]:
     # A comparator has no rate, and the weights of a digit are all one and need no bits.
     sturdier = "train the model on with fine_tune(model, data, noise=0.05), and convert again"
     for i, synapses in enumerate(use.synapses[p.name]):
         sizes = np.abs(synapses.values)
-        if level_coded and not (sizes.size and np.ptp(sizes) > SAME * sizes.max()):
+        if (level_coded or counts) and not (sizes.size and np.ptp(sizes) > SAME * sizes.max()):
             continue
         enlarged = max((s.enlarged[i] for s in found if s.enlarged), default=1)
         lost = max((s.lost_bits[i] for s in found if s.lost_bits), default=0)
@@ -205,6 +207,7 @@ def _weights(
         elif lost:
             got, fix = f"weights of {7 - lost} bits and a sign", "raise max_rate"
             fix = sturdier if level_coded else fix
+            fix = "none: they are small beside the largest of these neurons" if counts else fix
             yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
         if not synapses.coded and (ratio := _outlier(synapses.values)) > OUTLIER:
             got = f"a weight {ratio:.0f} times the 99th percentile of all"
@@ -295,7 +298,8 @@ def _rates(model: Model) -> Iterator[Problem]:
     most = 1.0 / model.timing.dt
     for p in model.graph.on_chip:
         measured = model.activity.get(p.name)
-        if measured is None:
+        # Neurons that subtract their threshold count, and have no rate.
+        if measured is None or compares(p.neuron, model.timing.dt):
             continue
         hertz = p.scale / p.neuron.amplitude
         largest = hertz * measured.largest

@@ -14,7 +14,7 @@ from spiking_lmu.graph.model import Model
 from ..metrics import metric_of
 from .ladder import Ladder, Step
 from .layers import HiddenLayer, sources
-from .rungs import QUANTISATION, RESPONSE, SPIKES, TIMING
+from .rungs import BITS, QUANTISATION, RESPONSE, SPIKES, TIMING, line_code
 
 #: Neurons whose period is a whole number of steps resolve rates up to about this share of the
 #: highest well: the next slower one is a fifth lower.
@@ -27,6 +27,8 @@ SETTLED = 4.0
 ROUNDED = 0.1
 #: Levels that are worth trying; more than the last leave a chip's 8-bit weights no room.
 LEVELS, MOST_DIGITS = (3, 5, 7, 9, 17, 33), 12
+#: Of an input on a line.
+MOST_BITS = 8
 #: Levels and digits that a recurrence is safe to begin with; training data say whether fewer do.
 SAFE_LEVELS, SAFE_DIGITS = 17, 8
 #: Seconds: shorter filters average too few spikes; and what is a good start.
@@ -69,6 +71,7 @@ def advise(ladder: Ladder, model: Model) -> tuple[Advice, ...]:
         TIMING: _timing,
         SPIKES: _spikes,
         QUANTISATION: _quantisation,
+        BITS: _bits,
     }
     found = list(rules[step.name](model, step)) if step.name in rules else []
     if step.name in (TIMING, SPIKES) and feeds_back(Model(model.rate)):
@@ -80,7 +83,7 @@ def _known(ladder: Ladder, model: Model, step: Step) -> list[Advice]:
     """What the target itself says about the rung; first about the layer that it disturbs most."""
     before = ladder.steps[ladder.steps.index(step) - 1]
     was = {layer.name: layer.relative_error for layer in before.layers}
-    added = {layer.name: layer.relative_error - was[layer.name] for layer in step.layers}
+    added = {layer.name: layer.relative_error - was.get(layer.name, 0.0) for layer in step.layers}
     layer_of = {p.name: p.post for p in model.graph.projections}
     layer_of |= {f"{p.name}.current": p.name for p in model.graph.populations}
     problems = sorted(
@@ -114,6 +117,14 @@ def _response(model: Model, step: Step) -> Iterator[Advice]:
             f"{layer.relative_error:.1%}",
             "train the network with the response curve of the neurons that it gets",
         )
+
+
+def _bits(model: Model, step: Step) -> Iterator[Advice]:
+    code = line_code(model)
+    if code is not None and code.bits < MOST_BITS:
+        what = f"inputs are rounded to {code.bits} bit{'s' * (code.bits > 1)}"
+        more = code.bits + 1
+        yield Advice(step.name, what, f"raise bits to {more}", {"bits": more})
 
 
 def _waiting(model: Model) -> tuple[str, int]:

@@ -35,7 +35,7 @@ from ..statistics import Accuracy, Paired
 from .layers import GoOn, HiddenLayer, layers, sources
 from .onward import Onward
 from .reading import LayerReading, hidden
-from .rungs import RATE_MODEL, RungTarget, changes, rungs_of
+from .rungs import BITS, RATE_MODEL, RungTarget, changes, line_code, rungs_of
 
 #: Of the outputs' spread: decisions have little to spare when a rung adds so much error.
 FAR = 0.2
@@ -162,7 +162,11 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
     _check(model)
     require_fit(name, model, data)
     target, inputs = job.target, data.x.shape[1]
-    rungs = [(rung, change, RungTarget(target, rung)) for rung, change in changes(model).items()]
+    codes = {BITS: line_code(model)}
+    rungs = [
+        (rung, change, RungTarget(target, rung, codes.get(rung)))
+        for rung, change in changes(model).items()
+    ]
     for rung in rungs_of(target, model, inputs, {"seed": service.settings.seed, **job.options}):
         rungs.append((rung.name, rung.change, RungTarget(target, rung.name)))
     activity: dict[str, Array] = {}
@@ -171,18 +175,18 @@ def climb(name: str, model: Model, job: Job, data: Dataset, service: RunService)
     whole = data if job.samples is None else data.subset(np.arange(job.samples))
     answers = inputs if model.task.every else 1
     for rung_name, change, place in [*rungs, (target.name, "all that is left", target)]:
-        measure = LayerReading(answers, rate=rung_name == RATE_MODEL)
+        measure = LayerReading(answers, rate=rung_name in (RATE_MODEL, BITS))
         # The simulator that verifies is the last rung's; the others are no one else's.
         own = job if place is target else replace(job, target=place, verify=0)
         label = f"{name} · {target.name} · rung {rung_name}"
         runner = service.run(RunTask(label, model, own, data, measure))
         reading = measure.reading(model, runner.rows())
         steps.append(_step(rung_name, change, reading.outputs, whole, steps))
-        if measure.rate:
+        if rung_name == RATE_MODEL:
             activity = dict(reading.activity)
             if len(activity) > 1 and not model.task.every:
                 go_on = _going_on(model, whole, reading.outputs)
-        else:
+        elif not measure.rate:
             found = layers(model, target.cells, activity, reading, go_on)
             steps[-1] = replace(steps[-1], layers=found)
     return Ladder(

@@ -79,13 +79,24 @@ def layers(
     """A `HiddenLayer` for each hidden population of the rate network."""
     found = []
     for name, wanted in rate.items():
-        decoded = _decoded(model.graph, name, reading)
+        decoded = _decoded(model.graph, name, reading) / _seen(model)
         layer = _layer(name, wanted, decoded, _rates(model, cells, name, reading))
         if go_on is not None:
             value, error = go_on(name, decoded)
             layer = replace(layer, onward_value=value, onward_error=error)
         found.append(layer)
     return tuple(found)
+
+
+def _seen(model: Model) -> float:
+    """What the readout sees of an activation of 1 that comes as one volley; else 1.
+
+    The gain of the output makes up for it (:mod:`spiking_lmu.conversion.line`).
+    """
+    if all(p.pulse is None for p in model.graph.populations):
+        return 1.0
+    was, now = (np.abs(g[g.output].gain).max() for g in (model.rate, model.graph))
+    return float(was / now)
 
 
 def sources(graph: Graph, name: str) -> list[str]:

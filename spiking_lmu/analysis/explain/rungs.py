@@ -3,8 +3,9 @@
 The first four need no target: the rate graph, and the spiking graph in float64 with its neurons'
 response curves, with its synapses and timing, and with its spikes.  A level-coded graph has no
 rates and no filters; what its spikes change is that values are rounded, and that is one rung.
-What follows is the target's own.  A rung that is a target runs by the run service as any other
-does.
+Where one volley of spikes reads a line, inputs are rounded first, and nothing has a steady state:
+then come the spikes.  What follows is the target's own.  A rung that is a target runs by the run
+service as any other does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.target import Deployment, Run, Rung, Target
+from spiking_lmu.conversion.line import LineCode
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.cells import Cells
@@ -31,12 +33,13 @@ from spiking_lmu.graph.timing import Timing, lowpass_decay
 
 from .reading import BATCH, Reading, ReadingRun, answers_in, hidden, window
 
-RATE_MODEL, RESPONSE, TIMING, SPIKES, QUANTISATION = (
+RATE_MODEL, RESPONSE, TIMING, SPIKES, QUANTISATION, BITS = (
     "rate model",
     "response curve",
     "synapses and timing",
     "spikes",
     "quantisation",
+    "bits",
 )
 #: What is new on each of the rungs that need no target.
 CHANGES = {
@@ -52,17 +55,44 @@ LEVEL_CHANGES = {
 }
 
 
+#: The same where a volley reads a line.
+LINE_CHANGES = {
+    RATE_MODEL: CHANGES[RATE_MODEL],
+    BITS: "inputs rounded to the bits of the line",
+    SPIKES: "one volley, and spikes instead of rates",
+}
+
+
 def changes(model: Model) -> dict[str, str]:
     """The rungs of a model that need no target, and what is new on each."""
-    return LEVEL_CHANGES if model.graph.level_coded else CHANGES
+    if model.graph.level_coded:
+        return LEVEL_CHANGES
+    if any(p.pulse is not None for p in model.graph.populations):
+        known = line_code(model) is not None
+        return {rung: new for rung, new in LINE_CHANGES.items() if known or rung != BITS}
+    return CHANGES
+
+
+def line_code(model: Model) -> LineCode | None:
+    """How the line of a converted model holds inputs; None if its record does not say."""
+    conversion = model.provenance.get("conversion")
+    options = conversion.get("options") if isinstance(conversion, dict) else None
+    if not isinstance(options, dict) or options.get("memory") != "line":
+        return None
+    signed = model.graph["line.bit0"].size == 2 * model.graph.input_size
+    return LineCode(options["bits"], signed, options["line_code"])
 
 
 @dataclass(frozen=True)
 class RungTarget(Target):
-    """One rung of ``base``: an ideal one of :func:`changes`, or one of its own, by name."""
+    """One rung of ``base``: an ideal one of :func:`changes`, or one of its own, by name.
+
+    Of the rung ``bits`` it holds the line's code, which a model's record has and its graph has not.
+    """
 
     base: Target
     rung: str
+    code: LineCode | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -87,6 +117,8 @@ class RungTarget(Target):
         cells = self.base.cells
         if self.rung == RATE_MODEL:
             return RateRung(model, inputs)
+        if self.rung == BITS:
+            return RateRung(model, inputs, self.code)
         if self.rung == RESPONSE:
             return IdealRung(without_synapses(model), inputs, steady(cells), late=1)
         if self.rung == TIMING:
@@ -130,11 +162,15 @@ def without_synapses(model: Model) -> Model:
 
 
 class RateRung(Deployment):
-    """The rate graph: its answers, and the activity of its neurons after the last input."""
+    """The rate graph: its answers, and the activity of its neurons after the last input.
+
+    With a ``code``, on inputs as a line holds them.
+    """
 
     batch_size = BATCH
 
-    def __init__(self, model: Model, inputs: int) -> None:
+    def __init__(self, model: Model, inputs: int, code: LineCode | None = None) -> None:
+        self._code = code
         self._graph, self._every = model.rate, model.task.every
         self._short, self._fed = last_step_alone(model.rate, inputs)
         self.placement = {p.name: "numpy" for p in model.rate.populations}
@@ -147,6 +183,7 @@ class RateRung(Deployment):
             last.update(values)
 
         x = check_input(self._graph, x)
+        x = x if self._code is None else self._code.rounded(x)
         if self._every:
             outputs = answers = run_rate(self._graph, x, observe=observe, batch=len(x))
         else:
