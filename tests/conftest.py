@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import MissingExtraError, TargetError
@@ -18,7 +19,8 @@ EXTRAS = {
 }
 #: Modules that simulate, train, or start interpreters: ``-m "not slow"`` leaves them out.
 SLOW = {
-    *("analysis/test_compare_tasks", "analysis/test_explain", "analysis/test_tradeoff"),
+    *("analysis/test_choice", "analysis/test_compare_tasks", "analysis/test_explain"),
+    *("analysis/test_tradeoff", "cli/test_import_options", "cli/test_parameters_command"),
     *("analysis/test_until", "backends/test_host_spikes", "conversion/test_line_levels"),
     *("backends/test_batched_api", "backends/test_batched_exact", "backends/test_batched_host"),
     *("backends/test_batched_learning", "backends/test_batched_real", "backends/test_benchmark"),
@@ -27,15 +29,26 @@ SLOW = {
     *("compat/test_compat_nengo", "compat/test_compat_nengo_loihi", "compat/test_hook"),
     *("conversion/test_levels", "conversion/test_line", "datasets/test_archives"),
     *("importers/test_import_check", "importers/test_import_forms"),
-    *("importers/test_importer_keras", "importers/test_importer_nengo_dl"),
-    *("importers/test_parameters_files", "importers/test_parameters_values"),
+    *("importers/test_importer_files", "importers/test_importer_keras"),
+    *("importers/test_importer_nengo_dl", "importers/test_importer_refusals"),
+    *("importers/test_parameters", "importers/test_parameters_files"),
+    "importers/test_parameters_values",
     *("report/test_report_explanation", "report/test_report_html"),
     *("runs/test_cluster", "runs/test_interrupts", "runs/test_service", "runs/test_workers"),
     *("importers/test_parameters_docs", "training/test_learning_rules_docs"),
     *("training/test_learning_delay", "training/test_learning_rules", "training/test_live_weights"),
-    *("training/test_train", "training/test_train_dense", "training/test_train_fast"),
+    *("training/test_memristors", "training/test_train", "training/test_train_dense"),
+    *("training/test_train_fast", "training/test_train_sequences"),
 }
 OPTIONAL = {*EXTRAS.values(), "tensorflow"}
+#: A busy machine is no failure.  The fast subset looks at fewer examples where a test does not
+#: say how many.
+settings.register_profile("whole", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=20)
+
+
+def pytest_configure(config):
+    settings.load_profile("fast" if "not slow" in config.option.markexpr else "whole")
 
 
 @pytest.fixture(autouse=True, scope="session")

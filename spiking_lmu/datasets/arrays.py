@@ -196,6 +196,13 @@ def _guess(name: str, y: Array, inputs: tuple[Array, Array]) -> Task:
     classes = y.dtype.kind in "iubUS"
     steps = inputs[0].shape[1]
     when = "every" if y.ndim > 1 and y.shape[1] == steps and steps > 1 else "last"
+    if y.ndim == 2 and when == "last" and _is_one_hot(y):
+        raise DatasetError(
+            f"{name} train",
+            got="a single 1 among zeros as the answer of each sample",
+            expected="classes (samples,)",
+            fix="pass y.argmax(axis=1), or task='regression last' if these are numbers",
+        )
     if classes and (y.ndim > 2 or (y.ndim == 2 and when == "last")):
         raise _wrong(
             f"{name} train",
@@ -203,6 +210,13 @@ def _guess(name: str, y: Array, inputs: tuple[Array, Array]) -> Task:
             f"classes (samples,) or (samples, {steps}); or task='regression last'",
         )
     return Task("classification" if classes else "regression", when)
+
+
+def _is_one_hot(y: Array) -> bool:
+    """Whether answers (samples, outputs) are classes, each written as zeros and a single 1."""
+    if y.dtype.kind not in "iubf" or y.shape[1] < 2:
+        return False
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _encoded(

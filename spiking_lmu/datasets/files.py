@@ -136,8 +136,11 @@ def _unpadded(path: Path, x: Array, y: Array, lengths: Array | None) -> Pair:
         return x, y
     kept = lengths.ravel()
     fits = kept.dtype.kind in "iu" and x.ndim > 1 and kept.shape == x.shape[:1]
-    if not fits or not kept.size or kept.min() < 1 or kept.max() > x.shape[1]:
+    if not fits or not kept.size:
         raise _layout(path, f"lengths of shape {lengths.shape}", "a whole number for each sample")
+    if kept.min() < 1 or kept.max() > x.shape[1]:
+        got = f"lengths from {kept.min()} to {kept.max()}"
+        raise _layout(path, got, f"1 to {x.shape[1]} steps a sample")
     every = y.ndim > 1 and y.shape[1] == x.shape[1] > 1
     rows = [row[:n] for row, n in zip(x, kept, strict=True)]
     return rows, [row[:n] for row, n in zip(y, kept, strict=True)] if every else y

@@ -44,6 +44,7 @@ MOST = 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
 
 
 @pytest.mark.parametrize(("lost", "won"), [(90, 60), (4, 2), (0, 30)])
+@pytest.mark.slow
 def test_the_truth_is_hardly_ever_missed_at_any_look(lost, won):
     assert ever_missed(anytime_interval, lost, won, 300, (60, 180, 290), 400) <= MOST
 

@@ -48,13 +48,18 @@ def error(converted, x):
     ("kind", "neuron"),
     [
         ("relu", "relu"),
-        ("relu", "lif"),
-        ("tanh", "relu"),
-        ("tanh", "lif"),
-        ("sigmoid", "relu"),
-        ("sigmoid", "lif"),
-        ("lif_rate", "lif"),
-        ("soft_lif", "lif"),
+        *(
+            pytest.param(kind, neuron, marks=pytest.mark.slow)
+            for kind, neuron in (
+                ("relu", "lif"),
+                ("tanh", "relu"),
+                ("tanh", "lif"),
+                ("sigmoid", "relu"),
+                ("sigmoid", "lif"),
+                ("lif_rate", "lif"),
+                ("soft_lif", "lif"),
+            )
+        ),
     ],
 )
 def test_error_falls_as_steps_grow(cell, kind, neuron):

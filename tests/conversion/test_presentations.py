@@ -105,7 +105,9 @@ def test_conversion_keeps_the_trained_filters_and_its_own_dt():
     assert np.sqrt(((got - want) ** 2).mean() / (want**2).mean()) < 0.1
 
 
-@pytest.mark.parametrize("target", ["reference", "loihi", "nengo-dl"])
+@pytest.mark.parametrize(
+    "target", ["reference", "loihi", pytest.param("nengo-dl", marks=pytest.mark.slow)]
+)
 def test_targets_run_the_trained_filters(target):
     """The host's part of a filter is the same everywhere: with no spikes, to rounding."""
     from spiking_lmu.backends.registry import get_target

@@ -54,6 +54,12 @@ def test_the_task_follows_from_the_answers(y, task, shape):
     assert data.outputs == (3 if task.classifies else shape[-1])
 
 
+def test_ones_and_zeros_are_numbers_where_that_is_said():
+    """One-hot classes would be a regression otherwise, and nobody would notice."""
+    data = from_arrays(X, np.eye(3)[Y % 3], task="regression last")
+    assert data.train.y.shape[1:] == (3,)
+
+
 def test_a_task_that_is_said():
     data = from_arrays(X, Y, task="regression last").train
     assert data.task.kind == "regression"
@@ -169,6 +175,8 @@ def nan():
         (np.zeros((0, 3, 1)), [], {}, "shape"),
         (X[0, 0], Y, {}, "shape"),
         (X, X.astype(int), {}, "classes"),
+        (X, np.eye(3)[Y % 3], {}, r"a single 1 among zeros .* y\.argmax"),
+        (X, np.eye(3, dtype=int)[Y % 3], {}, r"y\.argmax"),
         (X[:1], [1], {}, "one sample|only the class"),
         (X, np.array([object()] * 12), {}, "kinds"),
     ],
