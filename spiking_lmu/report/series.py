@@ -65,7 +65,7 @@ def series_plot(
             height_ratios=heights,
             hspace=0.16,
             left=0.12,
-            right=0.84,
+            right=0.8,
             top=1 - 0.05 / inches,
             bottom=0.4 / inches,
         )
@@ -82,7 +82,9 @@ def series_plot(
 
 def _channels(axes: Axes, x: Array, timing: Timing, steps: int) -> None:
     """The inputs as they are, each for as long as it is presented."""
-    at = np.arange(len(x)) * timing.steps_per_input
+    # The last input stays while the readout settles.
+    at = np.append(np.arange(len(x)) * timing.steps_per_input, steps)
+    x = np.concatenate([x, x[-1:]])
     few = x.shape[1] <= len(CHANNEL_COLOURS)
     for k in range(min(x.shape[1], MAX_CHANNELS)):
         colour = CHANNEL_COLOURS[k] if few else PALE

@@ -179,6 +179,7 @@ def test_every_task_has_its_page(task, tmp_path):
     assert "<img" not in page
     assert ("What was said against what is true" in page) == task.startswith("regression")
     assert ("Which classes are mistaken" in page) == task.startswith("classification")
+    assert ("the dashed line is the truth" in page) == (task == "regression last")
     label = result.task.metric.replace("_", " ")
     assert label in page.lower()
     assert label in result.to_markdown().lower()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -24,3 +26,18 @@ def test_the_layer_that_the_readout_reads_is_drawn_however_many_lines_come_befor
     assert "hidden" in drawn
     assert "line.gate0" in drawn
     assert "line.bit0" not in drawn
+
+
+def test_numbers_in_a_figure_are_not_cut():
+    """Coordinates have two decimals; 0.025 beside a tick stays 0.025."""
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    from spiking_lmu.report.canvas import new_figure, style, to_svg
+
+    with style():
+        figure, axes = new_figure(2, 2)
+        axes.set_xlim(0.0, 0.1)
+        axes.set_xticks([0.025, 0.075])
+        axes.annotate("residual 0.00512", (0.05, 0.5))
+        drawn = to_svg(figure, "one", "a figure")
+    assert all(text in drawn for text in (">0.025<", ">0.075<", ">residual 0.00512<"))
+    assert not re.search(r'[ML] \d+\.\d{3}|x="\d+\.\d{3}', drawn)
