@@ -36,7 +36,7 @@ from spiking_lmu.runs.shards import one_line
 
 from .comparison import Comparison, compare
 from .fitting import require_fit
-from .metrics import METRIC, score_of, value_of
+from .metrics import METRIC, answers_alone, output_error, score_of, value_of
 
 if TYPE_CHECKING:
     from spiking_lmu.backends.target import Target
@@ -50,8 +50,13 @@ MOST_BITS, LEVELS = 8, (5, 9, 17, 33, 65)
 #: Shares of what may be lost that rounding of inputs, and of inputs and activations, may take: a
 #: chip's weights take theirs.
 OF_INPUTS, OF_BOTH = 0.5, 0.75
-#: Samples that bits and levels are seen on.
-SEEN = 50
+#: Samples that bits and levels are seen on; and that they are fitted to.
+SEEN, FITTED_TO = 500, 100
+#: Fewer samples than these say little by their decisions, and those that were learned nothing:
+#: outputs have to be near as well.  Of two classes whose difference is normally distributed about
+#: 0 an error of e, over the spread, changes a share of arctan(e) / π.  That must not be more than so
+#: many points, half of it by rounding inputs alone.
+MANY, CHANGED = 300, 2.0
 #: Samples that activity is measured on, and that a choice is judged by.
 FITTED, JUDGED = 200, 200
 #: Points of accuracy that may be lost; of a regression, percent of the rate model's error.
@@ -73,7 +78,7 @@ class LineCoding:
     within
         Whether that is within what it was to be.
     tried
-        In order: bits, code, levels, loss.
+        In order: bits, code, levels, loss, and the distance of the outputs over their spread.
     """
 
     bits: int
@@ -81,7 +86,7 @@ class LineCoding:
     levels: int
     loss: float
     within: bool
-    tried: tuple[tuple[int, str, int, float], ...]
+    tried: tuple[tuple[int, str, int, float, float], ...]
 
 
 def line_coding(
@@ -95,15 +100,15 @@ def line_coding(
     """Bits, code and levels of a line, chosen on the rate model with rounded numbers.
 
     Fewest bits first, each rounded by itself and then with sigma-delta, until half of what may be
-    lost is not; then fewest levels, until three quarters are not.  Takes seconds, since nothing is
-    converted.
+    lost is not; then fewest levels, until three quarters are not.  With fewer than 300 samples the
+    outputs of a classifier have to be near too.  Takes seconds, since nothing is converted.
 
     Parameters
     ----------
     model
         A rate model.
     data
-        Training samples that judge, of which 50 are looked at.
+        Training samples that judge, of which 500 are looked at.
     fitted
         Those that levels are fitted to; the same if not given.
     levels
@@ -122,13 +127,14 @@ def line_coding(
     usual = TOLERATE if METRIC[data.task.metric].points else TOLERATE_ERROR
     tolerate = usual if tolerate is None else tolerate
     seen = data.subset(np.arange(min(len(data), SEEN)))
-    fitted = seen if fitted is None else fitted.subset(np.arange(min(len(fitted), SEEN)))
+    fitted = seen if fitted is None else fitted
+    fitted = fitted.subset(np.arange(min(len(fitted), FITTED_TO)))
     x, fit = model.scaled(seen.x), model.scaled(fitted.x)
     signed = bool((fit < 0).any() or (x < 0).any())
-    rate = _value_on(model, seen, x)
-    tried: list[tuple[int, str, int, float]] = []
+    exact = _answers(model, seen, x)
+    tried: list[tuple[int, str, int, float, float]] = []
 
-    def loss(code: LineCode, count: int = 0) -> float:
+    def bears(share: float, code: LineCode, count: int = 0) -> bool:
         rounded: dict[str, Levels] = {}
         if count:
             outputs = record(
@@ -139,28 +145,32 @@ def line_coding(
                 for p in model.graph.populations
                 if p.neuron.kind != "linear"
             }
-        found = _loss(data.task, rate, _value_on(model, seen, code.rounded(x), rounded))
-        tried.append((code.bits, code.code, count, found))
-        return found
+        got = _answers(model, seen, code.rounded(x), rounded)
+        values = (value_of(seen.task, seen.y, o, seen.lengths) for o in (exact, got))
+        lost = _loss(seen.task, *values)
+        alone = (answers_alone(seen.task, o, seen.lengths) for o in (got, exact))
+        error = output_error(seen.task, *alone)
+        tried.append((code.bits, code.code, count, lost, error))
+        changed = 100.0 * np.arctan(error) / np.pi
+        most = max(CHANGED, tolerate) * (1.0 if count else OF_INPUTS)
+        sure = not seen.task.classifies or len(seen) >= MANY or changed <= most
+        return bool(lost <= share * tolerate and sure)
 
     codes = [LineCode(k, signed, code) for k in range(1, MOST_BITS + 1) for code in CODES]
-    code = next((c for c in codes if loss(c) <= OF_INPUTS * tolerate), codes[-2])
-    coded = not reads_rates(model) if levels is None else levels
-    counts = [n for n in LEVELS if coded]
-    next((n for n in counts if loss(code, n) <= OF_BOTH * tolerate), None)
-    *_, count, lost = tried[-1]
-    share = OF_BOTH if coded else OF_INPUTS
-    return LineCoding(code.bits, code.code, count, lost, lost <= share * tolerate, tuple(tried))
+    code = next((c for c in codes if bears(OF_INPUTS, c)), None)
+    within, code = code is not None, code or codes[-2]
+    if not reads_rates(model) if levels is None else levels:
+        within = any(bears(OF_BOTH, code, n) for n in LEVELS)
+    *_, (_, _, count, lost, _) = tried
+    return LineCoding(code.bits, code.code, count, lost, within, tuple(tried))
 
 
-def _value_on(
+def _answers(
     model: Model, data: Dataset, x: Array, levels: Mapping[str, Levels] | None = None
-) -> float:
-    """The task's metric of a rate model on inputs and activations that may be rounded."""
+) -> Array:
+    """Of a rate model, on inputs and activations that may be rounded."""
     outputs = run_rate(model.graph, x, alter=rounding(levels or {}))
-    if not model.task.every:
-        outputs = outputs[np.arange(len(x)), data.lengths - 1]
-    return value_of(data.task, data.y, outputs, data.lengths)
+    return outputs if model.task.every else outputs[np.arange(len(x)), data.lengths - 1]
 
 
 def _loss(task: Task, rate: float, value: float) -> float:
@@ -342,7 +352,9 @@ def choose_memory(
     style |= given
     coded, on_line = style.get("code") == "level", dict[str, Any]()
     if bits is None or (coded and "levels" not in style):
-        found_code = line_coding(model, judged, fitted=fitted, levels=coded, tolerate=tolerate)
+        # More samples than the target runs, of those that were held out too.
+        _, many, _ = _divided(model, data, SEEN)
+        found_code = line_coding(model, many, fitted=fitted, levels=coded, tolerate=tolerate)
         if bits is None:
             first = int(np.clip(found_code.bits - 1, 1, MOST_BITS + 1 - TRIED_BITS))
             bits = range(first, first + TRIED_BITS)
