@@ -54,8 +54,8 @@ OF_INPUTS, OF_BOTH = 0.5, 0.75
 SEEN, FITTED_TO = 500, 100
 #: Fewer samples than these say little by their decisions, and those that were learned nothing:
 #: outputs have to be near as well.  Of two classes whose difference is normally distributed about
-#: 0 an error of e, over the spread, changes a share of arctan(e) / π.  That must not be more than so
-#: many points, half of it by rounding inputs alone.
+#: 0 an error of e, over the spread, changes a share of arctan(e) / π.  That must not be more than
+#: so many points, half of it by rounding inputs alone.
 MANY, CHANGED = 300, 2.0
 #: Samples that activity is measured on, and that a choice is judged by.
 FITTED, JUDGED = 200, 200
