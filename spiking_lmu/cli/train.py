@@ -79,6 +79,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="line: a free weight for every input of the window, without a Legendre memory",
     )
     parser.add_argument("--smoothing", type=float, default=0.0, help="line: of labels, 0 to 0.5")
+    parser.add_argument(
+        "--levels",
+        type=int,
+        help="train on with activations rounded to so many values, for convert --levels",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")

@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Load, train on, and write."""
+    """Load, train on, and write; a run that was stopped goes on from its checkpoint."""
     from spiking_lmu import datasets
     from spiking_lmu.files.slmu import save
     from spiking_lmu.files.zoo import load_model
@@ -56,9 +56,11 @@ def run(options: Namespace) -> int:
         data = datasets.own_data(model, options.folder)
     else:
         data = datasets.load(options.data, folder=options.folder)
+    kept = options.output.with_suffix(".checkpoint.npz")
     tuned = fine_tune(
         model,
         data.train,
+        checkpoint=None if options.memory == "line" else kept,
         **{field.name: getattr(options, field.name) for field in fields(FineTuningSettings)},
     )
     save(tuned.model, options.output)

@@ -15,6 +15,7 @@ from spiking_lmu.files.archive import Refused, Wanted, npy, open_archive, write_
 from spiking_lmu.files.writing import write_atomically
 
 if TYPE_CHECKING:
+    from spiking_lmu.errors import FileError
     from spiking_lmu.files.archive import Archive
 
 MANIFEST = "manifest.json"
@@ -129,6 +130,11 @@ def _numbered(archive: Archive, part: str) -> list[Array]:
     if not all(np.isfinite(array).all() for array in arrays):
         raise Refused(f"NaN or infinity in the {part}")
     return arrays
+
+
+def refused(path: Path, got: str) -> FileError:
+    """The error for a checkpoint that holds ``got``."""
+    return _wanted(path).refused(got)
 
 
 def _wanted(path: Path) -> Wanted:

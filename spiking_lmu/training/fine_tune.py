@@ -11,14 +11,16 @@ optimizer Adam (:mod:`.adam`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spiking_lmu.analysis.fitting import require_fit
 from spiking_lmu.analysis.samples import name_of
-from spiking_lmu.conversion.levels import Levels, fit_levels, rounding
+from spiking_lmu.conversion.levels import Levels, fit_levels, levels_at, rounding
 from spiking_lmu.conversion.measure import measure_activity, run_rate
 from spiking_lmu.errors import DatasetError, SpecError, with_choices
 from spiking_lmu.graph.graph import Graph, Population, Projection
@@ -27,6 +29,7 @@ from spiking_lmu.graph.transforms import Dense, OneToOne
 from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam, clipped
+from .checkpoint import Checkpoint, load_checkpoint, refused, require_alike, save_checkpoint
 from .line import tune_line
 from .tuned import FineTuningResult, FineTuningSettings, with_record
 
@@ -38,7 +41,7 @@ Array = np.ndarray
 MAX_NORM = 1.0
 #: Added to the root in Adam.
 EPSILON = 1e-8
-#: Batches after which levels are fitted to the activations anew.
+#: Batches after which levels are fitted to the activations anew, and a checkpoint is written.
 REFIT = 50
 #: Share of the samples that is held out, and how many of them at most.
 HELD_OUT, MOST_HELD_OUT = 0.1, 1000
@@ -60,6 +63,7 @@ def fine_tune(
     data: Dataset,
     settings: FineTuningSettings | None = None,
     *,
+    checkpoint: str | PathLike[str] | None = None,
     progress: bool | Progress = True,
     **choices: Any,
 ) -> FineTuningResult:
@@ -81,6 +85,9 @@ def fine_tune(
         Training samples.
     settings, choices
         See :class:`FineTuningSettings`; a choice is one of its fields by name.
+    checkpoint
+        File from which a run that was stopped goes on, to the same weights as without the stop;
+        None keeps nothing.  Not for a line, whose training takes a minute or two.
     progress
         Show a bar, be silent, or tell one's own of each batch.
 
@@ -90,6 +97,8 @@ def fine_tune(
         A spiking model, neurons or transforms that are not trained here, or settings out of range.
     DatasetError
         Data that are not what the model takes and answers.
+    FileError
+        The checkpoint is damaged, or of another run.
 
     ``fine_tune(rate, data.train, levels=5).model`` bears ``convert(..., code="level", levels=5)``.
     """
@@ -103,6 +112,13 @@ def fine_tune(
             fix="train on with more samples",
         )
     if settings.memory == "line":
+        if checkpoint is not None:
+            raise SpecError(
+                "checkpoint",
+                got="one with memory='line'",
+                expected="none: that training takes a minute or two",
+                fix="leave it out",
+            )
         return tune_line(model, data, settings, progress)
     _require_trainable(model)
     batches, batch_size = settings.batches, settings.batch_size
@@ -118,11 +134,16 @@ def fine_tune(
     names = list(network.parameters)
     adam = Adam([network.parameters[name] for name in names], epsilon=EPSILON)
     before = _score(model, kept, scaled, change), _score(model, kept, scaled, None)
-    losses: list[float] = []
-    queue = np.zeros(0, np.int64)
+    run = _Progress(network, names, adam, change, rng, np.zeros(0, np.int64), [])
+    place = None
+    if checkpoint is not None:
+        sources = {"model": model.digest, "data": data.digest}
+        place = Path(checkpoint), {**asdict(settings), **sources}
+        run = run.restored(*place, samples=len(data))
+    adam, losses, queue = run.adam, run.losses, run.queue
     with shown(progress) as told:
-        told.start(f"training on {data.name}", 0, batches, "batches")
-        for batch in range(batches):
+        told.start(f"training on {data.name}", len(losses), batches, "batches")
+        for batch in range(len(losses), batches):
             if len(queue) < min(batch_size, len(used)):
                 queue = np.concatenate([queue, rng.permutation(used)])
             chosen, queue = queue[:batch_size], queue[batch_size:]
@@ -137,6 +158,8 @@ def fine_tune(
             losses.append(loss)
             if (batch + 1) % REFIT == 0:
                 change.refit(network)
+                if place is not None:
+                    replace(run, queue=queue).save(*place)
             told.advance(1, f"loss {loss:.4f}")
     graph = network.graph_now()
     sample = scaled(np.asarray(data.x[first], np.float32))
@@ -149,6 +172,87 @@ def fine_tune(
     change.fit(graph, sample)
     after = _score(tuned, kept, scaled, change), _score(tuned, kept, scaled, None)
     return FineTuningResult(tuned, before[0], after[0], before[1], after[1], held, tuple(losses))
+
+
+@dataclass(frozen=True, eq=False)
+class _Progress:
+    """Where a run is: all that its next batch depends on."""
+
+    network: Unrolled
+    #: Of the parameters, in the optimizer's order.
+    names: list[str]
+    adam: Adam
+    change: _Change
+    rng: np.random.Generator
+    #: Samples that come next, before the order is drawn anew.
+    queue: Array
+    losses: list[float]
+
+    def save(self, path: Path, settings: dict[str, Any]) -> None:
+        """Write it to a checkpoint."""
+        curve = [{"loss": loss} for loss in self.losses]
+        weights = [self.network.parameters[name] for name in self.names]
+        save_checkpoint(path, Checkpoint(settings, curve, weights, self._state))
+
+    @property
+    def _state(self) -> list[Array]:
+        levels = self.change.state
+        return [*self.adam.state, *levels, generator_state(self.rng), self.queue]
+
+    def restored(self, path: Path, settings: dict[str, Any], samples: int) -> _Progress:
+        """The progress that a checkpoint holds; this one if there is none.
+
+        Raises
+        ------
+        FileError
+            The checkpoint is damaged, or of another run.
+        """
+        found = load_checkpoint(path, settings)
+        if found is None:
+            return self
+        *state, queue = found.optimizer
+        weights = [self.network.parameters[name] for name in self.names]
+        whole = replace(found, optimizer=state)
+        require_alike(path, whole, (weights, self._state[:-1]))
+        # The queue alone is of any length, and says which samples are taken.
+        alike = replace(found, optimizer=[queue[:0]], weights=[])
+        require_alike(path, alike, ([], [self.queue[:0]]))
+        if queue.size and not 0 <= queue.min() <= queue.max() < samples:
+            raise refused(path, "samples that the data do not have")
+        for parameter, value in zip(weights, found.weights, strict=True):
+            parameter[...] = value
+        moments = len(self.adam.state)
+        adam = Adam(weights, EPSILON, [np.array(a) for a in state[:moments]])
+        self.change.restore(self.network.graph, state[moments:-1])
+        restore_generator(self.rng, state[-1])
+        losses = [entry["loss"] for entry in found.curve]
+        return replace(self, adam=adam, queue=np.array(queue), losses=losses)
+
+
+def generator_state(rng: np.random.Generator) -> Array:
+    """The state of NumPy's usual generator as (6,) 64-bit numbers."""
+    state = rng.bit_generator.state
+    inner, word = state["state"], 2**64
+    halves = [part for n in (inner["state"], inner["inc"]) for part in divmod(n, word)]
+    return np.array([*halves, state["has_uint32"], state["uinteger"]], np.uint64)
+
+
+def restore_generator(rng: np.random.Generator, numbers: Array) -> None:
+    """Make ``rng`` go on as the one of `generator_state`.
+
+    >>> rng = np.random.default_rng(1)
+    >>> kept, wanted = generator_state(rng), rng.normal()
+    >>> restore_generator(rng, kept)
+    >>> rng.normal() == wanted
+    True
+    """
+    high, low, more, less, has, spare = (int(n) for n in numbers)
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": (high << 64) + low, "inc": (more << 64) + less},
+        "has_uint32": has & 1,
+        "uinteger": spare & 0xFFFFFFFF,
+    }
 
 
 def _require_trainable(model: Model) -> None:
@@ -207,6 +311,26 @@ class _Change:
             self._spread[name] = float(np.percentile(np.abs(values), 99.9)) * self._noise
             if self._count is not None and np.ptp(values) > 0:
                 self._levels[name] = fit_levels(graph[name].neuron, values, self._count)
+
+    @property
+    def state(self) -> list[Array]:
+        """For each population the size of its noise, and its levels, (1, L) or (1, 0)."""
+        none = np.zeros((1, 0))
+        return [
+            part
+            for name, spread in self._spread.items()
+            for part in (
+                np.array(spread),
+                self._levels[name].values if name in self._levels else none,
+            )
+        ]
+
+    def restore(self, graph: Graph, state: list[Array]) -> None:
+        """Take over what :attr:`state` was."""
+        for name, spread, values in zip(list(self._spread), state[::2], state[1::2], strict=True):
+            self._spread[name] = float(spread)
+            if values.size:
+                self._levels[name] = levels_at(graph[name].neuron, np.sort(values))
 
     def __call__(self, name: str, values: Array) -> Array:
         """Activations of a population in one step as others see them."""

@@ -32,6 +32,7 @@ from spiking_lmu.runs.result import Result
 from .dense import DenseSpec
 from .fast_loop import FastSchedule
 from .loop import Report, TrainingSchedule
+from .tuned import FineTuningSettings
 
 #: Data sets by whether a sample is a sequence of pixels, or one input.
 SEQUENCES, IMAGES = ("psmnist", "smnist", "psfashion"), ("mnist", "fashion-mnist")
@@ -62,6 +63,8 @@ ONLY_IMAGES = (
     "memory",
 )
 ONLY_SEQUENCES = ("theta", "memories", "gather", "patience", "balance")
+#: Batches with activations rounded to levels, after the usual training.
+LEVEL_BATCHES = 500
 #: Test images that are run at once.
 BATCH = 500
 
@@ -102,6 +105,9 @@ class TrainingSettings:
         (:mod:`spiking_lmu.training.line`), in NumPy: bits of an input; whether the hidden layer
         has a free weight for every input of the window in the place of a Legendre memory; and
         the share of a label that is spread over all classes.  ``host`` is the usual training.
+    levels
+        Afterwards the network is trained on with its activations rounded to so many values
+        (:func:`spiking_lmu.fine_tune`), for a conversion with ``code="level"`` and as many.
     seed
         Decides initial weights, order of samples and augmentation.
 
@@ -140,6 +146,7 @@ class TrainingSettings:
     bits: int = 1
     whole_window: bool = False
     smoothing: float = 0.0
+    levels: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -197,6 +204,16 @@ class TrainingSettings:
                 expected="memory='line'",
                 fix="leave them out",
             )
+        if self.levels is not None:
+            FineTuningSettings(levels=self.levels)
+            if self.memory == "line" or self.neuron == "lif":
+                raise SpecError(
+                    "levels",
+                    got=f"{self.levels} with "
+                    + ("memory='line'" if self.memory == "line" else "neuron='lif'"),
+                    expected="relu or tanh neurons, and a memory on the host",
+                    fix="leave one of the two out",
+                )
         if self.cell == "dense" and not (self.order is None and self.steps is None):
             raise SpecError(
                 "order, steps",
@@ -279,6 +296,8 @@ class TrainingSettings:
         if self.memory == "line":
             line = ("memory", "bits", "whole_window", "smoothing")
             found |= {name: getattr(self, name) for name in line}
+        if self.levels is not None:
+            found["levels"] = self.levels
         if isinstance(spec, DenseSpec):
             found["cell"] = "dense"
         elif self.fast:
@@ -377,6 +396,11 @@ def train(
         graph, curve = trainer(
             _Run(settings, data, folder, path, record, _report(told, settings, data))
         )
+        if settings.levels is not None:
+            whole = datasets.load(data, "train", folder=folder)
+            kept = whole.subset(np.arange(len(whole) - settings.held_out))
+            rounded = path.with_name(f"{path.stem}.levels.npz")
+            graph = _for_levels(Model(graph, task=kept.task), kept, settings, told, rounded)
     measured = datasets.load(
         data, "train", folder=folder, samples=ACTIVITY_SAMPLES, seed=settings.seed
     )
@@ -424,13 +448,16 @@ def _on_sequences(
             told.advance(1, f"epoch {epoch}/{epochs}  loss {values['loss']:.4f}")
 
         found = fit(data, spec, report)
-    train_part, test = data.train, data.test
-    record = {"data": name, **asdict(spec), **found.spec}
-    model = Model(found.graph, task=train_part.task, scaling=found.scaling)
+        train_part, test = data.train, data.test
+        model = Model(found.graph, task=train_part.task, scaling=found.scaling)
+        record = {"data": name, **asdict(spec), **found.spec}
+        if settings.levels is not None:
+            record["levels"] = settings.levels
+            model = replace(model, graph=_for_levels(model, train_part, settings, told))
     some = train_part.draw(min(len(train_part), ACTIVITY_SAMPLES), settings.seed)
     model = replace(
         model,
-        activity=measure_activity(found.graph, model.scaled(some.x), some.lengths),
+        activity=measure_activity(model.graph, model.scaled(some.x), some.lengths),
     )
     score = score_of(test.task, test.y, rate_outputs(model, test), test.lengths)
     training = {
@@ -443,6 +470,20 @@ def _on_sequences(
     }
     model = replace(model, provenance={"training": training})
     return TrainingResult(model, name, found.curve, score, record)
+
+
+def _for_levels(
+    model: Model,
+    data: Dataset,
+    settings: TrainingSettings,
+    progress: Progress,
+    checkpoint: Path | None = None,
+) -> Graph:
+    """The graph of ``model``, trained on with its activations rounded."""
+    from .fine_tune import fine_tune
+
+    tuning = FineTuningSettings(settings.levels, batches=LEVEL_BATCHES, seed=settings.seed)
+    return fine_tune(model, data, tuning, checkpoint=checkpoint, progress=progress).model.graph
 
 
 def _require_usual(settings: TrainingSettings, names: Sequence[str], what: str) -> None:

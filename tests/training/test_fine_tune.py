@@ -1,20 +1,22 @@
 """Training on with rounded or noisy activations."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from spiking_lmu.conversion import Options, convert
 from spiking_lmu.datasets.dataset import Dataset
-from spiking_lmu.errors import DatasetError, SpecError
+from spiking_lmu.errors import DatasetError, FileError, SpecError
 from spiking_lmu.graph.graph import Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
+from spiking_lmu.training.checkpoint import load_checkpoint, save_checkpoint
 from spiking_lmu.training.fine_tune import Unrolled, fine_tune, loss_and_slope
+from spiking_lmu.training.tuned import FineTuningSettings
 
 from ..helpers.told import Told
 
@@ -103,6 +105,60 @@ def test_the_same_seed_gives_the_same_model():
     assert told.steps == [f"loss {loss:.4f}" for loss in (*first.losses, *second.losses)]
     other = fine_tune(Model(cell()), data, noise=0.1, batches=5, seed=4)
     assert other.model.digest != first.model.digest
+
+
+class Stopping(Told):
+    """Stops what it is told of after so many steps."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def advance(self, amount, label=""):
+        self.left -= amount
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("choices", [{"levels": 3}, {"noise": 0.1}])
+def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, choices):
+    data, told = remembering(70), Told()
+    choices = {"batches": 120, "batch_size": 16, **choices}
+    whole = fine_tune(Model(cell()), data, progress=False, **choices)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(
+            Model(cell()), data, checkpoint=tmp_path / "c.npz", progress=Stopping(70), **choices
+        )
+    again = fine_tune(Model(cell()), data, checkpoint=tmp_path / "c.npz", progress=told, **choices)
+    assert told.began == [("training on sign", 50, 120, "batches")]
+    assert again.model.digest == whole.model.digest
+    assert again.losses == whole.losses
+    assert (again.before, again.after) == (whole.before, whole.after)
+
+
+def test_another_runs_checkpoint_or_a_damaged_one_is_refused(tmp_path):
+    data, path = remembering(40), tmp_path / "c.npz"
+    choices = {"batch_size": 8, "progress": False, "checkpoint": path}
+    fine_tune(Model(cell()), data, levels=3, batches=50, **choices)
+    for other in ({"levels": 5, "batches": 50}, {"levels": 3, "batches": 60}):
+        with pytest.raises(FileError, match="another"):
+            fine_tune(Model(cell()), data, **other, **choices)
+    with pytest.raises(FileError, match="another data"):
+        fine_tune(Model(cell()), remembering(41), levels=3, batches=50, **choices)
+    settings = {
+        **asdict(FineTuningSettings(levels=3, batches=50, batch_size=8)),
+        "model": Model(cell()).digest,
+        "data": data.digest,
+    }
+    found = load_checkpoint(path, settings)
+    far = [*found.optimizer[:-1], np.array([40])]
+    save_checkpoint(path, replace(found, optimizer=far))
+    with pytest.raises(FileError, match="samples that the data do not have"):
+        fine_tune(Model(cell()), data, levels=3, batches=50, **choices)
+    for broken in (found.optimizer[:-2], [np.zeros(3), *found.optimizer[1:]]):
+        save_checkpoint(path, replace(found, optimizer=broken))
+        with pytest.raises(FileError, match="delete it to train from the start"):
+            fine_tune(Model(cell()), data, levels=3, batches=50, **choices)
 
 
 def test_what_is_fixed_stays():

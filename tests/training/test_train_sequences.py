@@ -139,6 +139,35 @@ def test_it_learns_and_says_what_it_did(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_it_is_trained_on_for_levels(monkeypatch):
+    import spiking_lmu.training.fine_tune as fine_tune_module
+
+    asked, real = [], fine_tune_module.fine_tune
+
+    def few(model, data, settings, **more):
+        asked.append((model, data, settings))
+        return real(model, data, replace(settings, batches=3), **more)
+
+    monkeypatch.setattr(fine_tune_module, "fine_tune", few)
+    data = from_arrays(*waves(), test=waves(seed=1), name="waves")
+    tuned = train(data, epochs=1, units=6, gather=False, levels=3, progress=False)
+    ((before, samples, settings),) = asked
+    assert settings.levels == 3
+    assert samples is data.train
+    assert before.scaling == tuned.model.scaling
+    assert before.graph != tuned.model.graph
+    assert tuned.settings["levels"] == 3
+    assert tuned.model.activity
+
+
+def test_levels_go_with_neurons_that_can_be_trained_on():
+    data = from_arrays(*waves(), name="waves")
+    for wrong in ({"neuron": "lif"}, {"memory": "line"}, {"levels": 1}):
+        with pytest.raises(SpecError, match="levels"):
+            train(data, progress=False, **{"levels": 5, **wrong})
+
+
 def test_validation_stops_training():
     noise = from_arrays(RNG.normal(size=(40, 6)), RNG.integers(0, 2, 40), test_share=0.2)
     found = fit(noise, SequenceSettings(patience=3, units=16, gather=False, refit=False))

@@ -246,8 +246,8 @@ class InputSums:
             self.sums[...] = 0
         else:
             self.sums[...] = self._rest @ lines
+        # Many sources are silent most of the time, such as a gate that opens once.
+        busy = lines.any(axis=1)
         for rows, columns, weights in self._tiles:
-            arrived = lines[columns]
-            # Many sources are silent most of the time, such as a gate that opens once.
-            if arrived.any():
-                self.sums[rows] += weights @ arrived
+            if busy[columns].any():
+                self.sums[rows] += weights @ lines[columns]
