@@ -65,8 +65,9 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
-    # Coordinates, in points, are exact enough with two decimals.  What is read is left as it is.
-    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)
+    # Coordinates, in points, are exact enough with two decimals.  What is read is left as it is,
+    # and so is the scale of an image, which hundreds of pixels multiply.
+    text = re.sub(r"<(?!image)[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)
     # Matplotlib uses the same ids in every figure.
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", text)

@@ -256,7 +256,10 @@ OWN = {
     "docs/nengo-dl.md": [(r"converter, simulator", "converter, other")],
     "docs/memory-on-chip.md": [
         (r'data\.train, "loihi"$', 'data.train, "loihi", samples=4, bits=(1,)'),
-        (r"(--memory auto.*)", r"\1 --calibration-samples 4"),
+        (
+            r"convert psmnist-ff-relu (.*--memory auto.*)",
+            r"convert trained.slmu \1 --calibration-samples 4",
+        ),
         (r"(--bits 2 --units 20)", r"\1 --order 20"),
         (r"--bits 6", "--bits 2"),
         (r"(--levels 5 --data psmnist)", r"\1 --training-samples 20"),

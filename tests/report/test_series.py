@@ -28,6 +28,23 @@ def test_the_layer_that_the_readout_reads_is_drawn_however_many_lines_come_befor
     assert "line.bit0" not in drawn
 
 
+def test_a_raster_is_as_wide_as_its_axis():
+    """The scale of its image has all decimals: with two it was 18 steps of 934 too narrow."""
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    from spiking_lmu.report.traces import trace_plot
+
+    steps = 934
+    spikes = {"hidden": np.array([[step, step % 300] for step in range(steps)])}
+    trace = Trace(0, np.zeros((steps, 2)), spikes)
+    svg = trace_plot(trace, {"hidden": 300}, 0, 0, ("a", "b"), "one", "loihi")
+    ((left, width),) = set(re.findall(r'<rect x="([\d.]+)" y="3.6" width="([\d.]+)"', svg))
+    (pixels,) = re.findall(r'<image [^>]*width="(\d+)"', svg)
+    (matrix,) = re.findall(r'<image [^>]*transform="matrix\(([^)]+)\)', svg)
+    scale, *_, at, _ = map(float, matrix.split())
+    assert at == pytest.approx(float(left), abs=0.02)
+    assert scale * int(pixels) == pytest.approx(float(width), abs=0.02)
+
+
 def test_numbers_in_a_figure_are_not_cut():
     """Coordinates have two decimals; 0.025 beside a tick stays 0.025."""
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
