@@ -342,7 +342,7 @@ def choose_memory(
     """
     require_unconverted(model)
     place = given_target(target)
-    fitted, judged, unseen = _divided(model, data, samples)
+    fitted, judged, unseen = divided(model, data, samples)
     require_fit("model", model, judged)
     settings = replace(settings or RunSettings(verify=0, workers=1), progress=False)
     given = {name: value for name, value in fixed.items() if value is not None}
@@ -444,7 +444,7 @@ def reads_rates(model: Model) -> bool:
     return not (model.task.every or feeding or adding_up)
 
 
-def _divided(model: Model, data: Dataset, samples: int) -> tuple[Dataset, Dataset, bool]:
+def divided(model: Model, data: Dataset, samples: int) -> tuple[Dataset, Dataset, bool]:
     """Samples to fit, samples to judge, and whether the latter were held out of training."""
     if len(data) < 2:
         raise SpecError("data", got=f"{len(data)} samples", expected="two or more", fix="give more")

@@ -306,7 +306,7 @@ class _Cell:
         self._answers = _answer_scale(data)
         #: What every input says is added up; so many of them are as one answer.
         self._share = 1 / float(data.lengths.mean()) if self.gathers else 1.0
-        self._classes = _class_weights(data, settings.balance)
+        self._classes = class_weights(data, settings.balance)
         width = features.shape[-1]
         shapes = {"hidden": (width, spec.units), "readout": (spec.units, spec.output_size)}
         if settings.cell == "recurrent":
@@ -583,7 +583,7 @@ def _answer_scale(data: Dataset) -> tuple[Array, Array]:
     return y.mean(axis=0), np.where(spread > 0, spread, 1.0)
 
 
-def _class_weights(data: Dataset, balance: bool | None) -> Array:
+def class_weights(data: Dataset, balance: bool | None) -> Array:
     """One for each class; with ``balance`` so that all classes weigh alike."""
     if not data.task.classifies:
         return np.ones(1)

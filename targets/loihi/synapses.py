@@ -82,7 +82,7 @@ class Synapses:
         if self.weights.ndim == 1:
             return int(self.reaching(neurons, size).sum()) * axon_bits(1)
         rows = self.weights[:, neurons]
-        return (_distinct(rows) if divided else len(rows)) * axon_bits(rows.shape[1])
+        return (count_distinct(rows) if divided else len(rows)) * axon_bits(rows.shape[1])
 
     def largest(self, neurons: slice, size: int) -> np.float32:
         """Largest weight on these neurons, without its sign; -inf if there is none."""
@@ -121,7 +121,7 @@ def _sparse_bits(rows: Any, divided: bool) -> int:
     return sum(axon_bits(len(indices) // rows.indices.itemsize) for indices, _ in kept)
 
 
-def _distinct(rows: Array) -> int:
+def count_distinct(rows: Array) -> int:
     """Number of rows that differ in any bit."""
     # Only rows that begin with the same number can be equal; of trained weights that is hardly any.
     first = np.ascontiguousarray(rows[:, 0]).view(f"u{rows.itemsize}")

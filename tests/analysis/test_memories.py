@@ -12,8 +12,8 @@ from spiking_lmu.analysis.memories import (
     LEVELS,
     MANY,
     TriedMemory,
-    _divided,
     choose_memory,
+    divided,
     has_line,
     line_coding,
     pick,
@@ -75,10 +75,10 @@ def test_each_place_is_measured_and_the_cheapest_that_keeps_is_taken():
 
 def test_judged_samples_are_the_held_out_ones_and_not_those_that_are_fitted_to():
     model, data = made()
-    fitted, judged, unseen = _divided(model, data, 20)
+    fitted, judged, unseen = divided(model, data, 20)
     assert unseen
     assert judged.indices.min() >= 30 > fitted.indices.max()
-    fitted, judged, unseen = _divided(replace(model, provenance={}), data, 20)
+    fitted, judged, unseen = divided(replace(model, provenance={}), data, 20)
     assert not unseen
     assert not set(fitted.indices) & set(judged.indices)
 
@@ -127,7 +127,7 @@ def test_few_samples_that_are_all_decided_alike_are_no_proof():
 
 def test_without_bits_those_about_the_fewest_are_tried():
     model, data = made()
-    fitted, many, _ = _divided(model, data, 500)
+    fitted, many, _ = divided(model, data, 500)
     bits = line_coding(model, many, fitted=fitted, levels=False, tolerate=8.0).bits
     assert bits > 1
     choice = choose_memory(model, data, "reference", samples=30, tolerate=8.0)

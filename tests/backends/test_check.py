@@ -20,7 +20,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import Sparse
 from spiking_lmu.targets.loihi.layout import lay_out
-from spiking_lmu.targets.loihi.synapses import Synapses, _distinct
+from spiking_lmu.targets.loihi.synapses import Synapses, count_distinct
 from spiking_lmu.targets.loihi.target import TARGET
 
 from ..helpers.chip_models import (
@@ -313,4 +313,4 @@ def test_equal_rows_are_counted_once(seed):
     rng = np.random.default_rng(seed)
     rows = rng.integers(-1, 2, rng.integers(1, 12, 2)).astype(np.float32)
     rows *= rng.choice(np.array([1.0, -1.0, 0.0], np.float32), (len(rows), 1))
-    assert _distinct(rows) == len({row.tobytes() for row in rows})
+    assert count_distinct(rows) == len({row.tobytes() for row in rows})

@@ -190,11 +190,11 @@ def test_what_cannot_be_trained():
 
 
 def test_classes_are_weighed():
-    from spiking_lmu.training.sequences import _class_weights
+    from spiking_lmu.training.sequences import class_weights
 
     y = np.array([0] * 12 + [1] * 4)
     data = from_arrays(RNG.normal(size=(16, 5)), y, test=(np.zeros((1, 5)), [1])).train
-    np.testing.assert_allclose(_class_weights(data, True), [16 / 24, 16 / 8])
-    assert (_class_weights(data, None) == 1).all()
+    np.testing.assert_allclose(class_weights(data, True), [16 / 24, 16 / 8])
+    assert (class_weights(data, None) == 1).all()
     f1 = replace(data, task=replace(data.task, metric="f1"))
-    assert (_class_weights(f1, None) == _class_weights(data, True)).all()
+    assert (class_weights(f1, None) == class_weights(data, True)).all()
