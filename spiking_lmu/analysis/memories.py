@@ -353,7 +353,7 @@ def choose_memory(
     coded, on_line = style.get("code") == "level", dict[str, Any]()
     if bits is None or (coded and "levels" not in style):
         # More samples than the target runs, of those that were held out too.
-        _, many, _ = _divided(model, data, SEEN)
+        _, many, _ = divided(model, data, SEEN)
         found_code = line_coding(model, many, fitted=fitted, levels=coded, tolerate=tolerate)
         if bits is None:
             first = int(np.clip(found_code.bits - 1, 1, MOST_BITS + 1 - TRIED_BITS))

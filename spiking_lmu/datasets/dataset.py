@@ -344,6 +344,10 @@ def _check_answers(what: str, y: Array, x: Array, lengths: Array, task: Task) ->
     if not task.classifies:
         if not np.isfinite(seen).all():
             raise _wrong(what, "NaN or infinity in y", "finite numbers")
+        largest = float(np.abs(seen).max())
+        if largest > float(np.finfo(np.float32).max):
+            # Networks are trained in float32.
+            raise _wrong(what, f"the number {largest:.3g} in y", "at most 3e38, as float32 holds")
         return
     if not task.names:
         raise _wrong(what, "a classification without names", "the names of the classes")

@@ -67,12 +67,15 @@ class Task:
         _require_choice("task when", self.when, WHEN)
         names = tuple(self.names)
         object.__setattr__(self, "names", names)
-        whole = all(isinstance(name, str) and 0 < len(name) <= MAX_NAME for name in names)
+        whole = all(
+            isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable()
+            for name in names
+        )
         if not whole or len(names) > MAX_NAMES or len(set(names)) != len(names):
             raise SpecError(
                 "task names",
-                got=f"{len(names)} names, some empty, too long or twice",
-                expected=f"different names of at most {MAX_NAME} characters",
+                got=f"{len(names)} names, some empty, too long, twice or with control characters",
+                expected=f"different names of at most {MAX_NAME} printable characters",
                 fix="give each class or output a name of its own",
             )
         if not self.metric:

@@ -141,7 +141,8 @@ def fine_tune(
         place = Path(checkpoint), {**asdict(settings), **sources}
         run = run.restored(*place, samples=len(data))
     adam, losses, queue = run.adam, run.losses, run.queue
-    with shown(progress) as told:
+    # What overflows is noticed where gradients are cut off, and refused there in one line.
+    with shown(progress) as told, np.errstate(over="ignore", invalid="ignore"):
         told.start(f"training on {data.name}", len(losses), batches, "batches")
         for batch in range(len(losses), batches):
             if len(queue) < min(batch_size, len(used)):

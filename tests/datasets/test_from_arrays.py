@@ -175,6 +175,7 @@ def nan():
         (np.zeros((0, 3, 1)), [], {}, "shape"),
         (X[0, 0], Y, {}, "shape"),
         (X, X.astype(int), {}, "classes"),
+        (X, np.where(Y == 1, 1e300, 0.5), {}, r"number 1e\+300 in y"),
         (X, np.eye(3)[Y % 3], {}, r"a single 1 among zeros .* y\.argmax"),
         (X, np.eye(3, dtype=int)[Y % 3], {}, r"y\.argmax"),
         (X[:1], [1], {}, "one sample|only the class"),

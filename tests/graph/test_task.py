@@ -38,6 +38,7 @@ def test_a_metric_belongs_to_its_kind(kind):
         lambda: Task(names=("a", "a")),
         lambda: Task(names=("a", "")),
         lambda: Task(names=("a" * 201,)),
+        lambda: Task(names=("a\x1b[2J", "b")),
         lambda: Scaling((0.0,), (0.0,)),
         lambda: Scaling((), ()),
         lambda: Scaling((0.0,), (1.0, 1.0)),

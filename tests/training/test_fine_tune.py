@@ -218,6 +218,14 @@ def test_data_that_are_not_the_models():
     assert fine_tune(model, data.subset([0, 1]), batches=2, progress=False).held_out == 1
 
 
+def test_answers_that_overflow_are_one_line():
+    """And no warning of NumPy's, which would be an error here."""
+    x = np.random.default_rng(0).normal(size=(20, STEPS, 1))
+    data = Dataset("huge", "train", x, 1e38 * np.sign(x[:, -1]), Task("regression", "last"))
+    with pytest.raises(SpecError, match="gradient that is not finite"):
+        fine_tune(Model(cell(outputs=1), task=data.task), data, levels=5, batches=3)
+
+
 def test_models_that_are_not_trained_here():
     data = remembering(20)
     spiking = convert(Model(cell()), Options(code="level"), training_inputs=data.x)
