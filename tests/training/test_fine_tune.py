@@ -220,8 +220,8 @@ def test_data_that_are_not_the_models():
 
 def test_answers_that_overflow_are_one_line():
     """And no warning of NumPy's, which would be an error here."""
-    x = np.random.default_rng(0).normal(size=(20, STEPS, 1))
-    data = Dataset("huge", "train", x, 1e38 * np.sign(x[:, -1]), Task("regression", "last"))
+    x = np.random.default_rng(0).normal(size=(2, STEPS, 1))
+    data = Dataset("huge", "train", x, [[3e38], [3e38]], Task("regression", "last"))
     with pytest.raises(SpecError, match="gradient that is not finite"):
         fine_tune(Model(cell(outputs=1), task=data.task), data, levels=5, batches=3)
 
