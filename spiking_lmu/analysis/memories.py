@@ -448,11 +448,9 @@ def divided(model: Model, data: Dataset, samples: int) -> tuple[Dataset, Dataset
     """Samples to fit, samples to judge, and whether the latter were held out of training."""
     if len(data) < 2:
         raise SpecError("data", got=f"{len(data)} samples", expected="two or more", fix="give more")
-    training = model.provenance.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    settings = settings if isinstance(settings, dict) else {}
-    held = settings.get("held_out", 0)
-    held = held if isinstance(held, int) and settings.get("data") == data.name else 0
+    held = model.recorded("training", "settings", "held_out")
+    trained_on = model.recorded("training", "settings", "data")
+    held = held if isinstance(held, int) and trained_on == data.name else 0
     rng = np.random.default_rng(0)
     # Images are held out from the end of the whole training set.
     last = np.flatnonzero(data.indices >= data.total - held)

@@ -42,9 +42,7 @@ def held_out(model: Model, data: Dataset) -> int:
     Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).  0 if it did
     not, or if these are not the whole of the data that the model was trained on.
     """
-    training = model.provenance.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    count = settings.get("held_out") if isinstance(settings, dict) else None
+    count = model.recorded("training", "settings", "held_out")
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         return 0
     whole = len(data.y) == data.total and trained_on(model) == data.name
@@ -53,8 +51,7 @@ def held_out(model: Model, data: Dataset) -> int:
 
 def name_of(model: Model) -> str:
     """What the model was converted from, without its folder; or ``"model"``."""
-    record = model.provenance.get("conversion")
-    source = record.get("source") if isinstance(record, dict) else None
+    source = model.recorded("conversion", "source")
     return Path(source).stem if isinstance(source, str) and source else "model"
 
 

@@ -41,9 +41,7 @@ def source_names() -> tuple[str, ...]:
 
 def trained_on(model: Model) -> str:
     """Name of the data that a model says it was trained on; empty if it does not say."""
-    training = model.provenance.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    name = settings.get("data") if isinstance(settings, dict) else None
+    name = model.recorded("training", "settings", "data")
     return name if isinstance(name, str) else ""
 
 

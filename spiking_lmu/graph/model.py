@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import SpecError, one_line
 
 from .graph import DEFAULT_DT, Graph
 from .rate_twin import rate_twin
@@ -18,6 +18,8 @@ from .timing import Timing
 
 ONE_STEP = Timing()
 CLASSIFICATION = Task()
+#: Lines of how it was converted that a model shows.
+MOST_REMARKS = 5
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ class Model:
     def __repr__(self) -> str:
         """What it is for, how it is timed, and its graph, without their numbers."""
         kind = "spiking" if self.graph.spiking else "rate"
-        record = self.provenance.get("conversion")
-        remarks = record.get("remarks") if isinstance(record, dict) else None
-        said = remarks if isinstance(remarks, list) else []
+        remarks = self.recorded("conversion", "remarks")
+        said = remarks[:MOST_REMARKS] if isinstance(remarks, list) else []
+        said = [one_line(text) for text in said if isinstance(text, str)]
         lines = [f"{kind} model for {self.task}", self.timing, self.graph, *said]
         return "\n".join(str(line) for line in lines)
 
@@ -116,6 +118,22 @@ class Model:
         if self.rate_graph is not None:
             return self.rate_graph
         return rate_twin(self.graph) if self.graph.spiking else self.graph
+
+    def recorded(self, *path: str) -> Any:
+        """What the provenance has at a path of keys; None where there is nothing.
+
+        A file may hold anything there, so what is found may be of any type.
+
+        >>> from spiking_lmu.graph.lmu import LmuSpec, build
+        >>> graph = build(LmuSpec(order=2, units=2))
+        >>> model = Model(graph, provenance={"training": {"settings": {"data": "mine"}}})
+        >>> model.recorded("training", "settings", "data"), model.recorded("conversion", "rates")
+        ('mine', None)
+        """
+        found: Any = self.provenance
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found
 
     def scaled(self, x: np.ndarray) -> np.ndarray:
         """Data (…, channels) as the graph's input takes them."""

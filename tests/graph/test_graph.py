@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.lmu import LmuSpec, build
+from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import RATE, Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing, lowpass_decay
@@ -128,3 +130,12 @@ def test_a_pulse_is_one_in_a_single_step():
 def test_a_pulse_reads_nothing_and_has_no_neurons(pulse):
     with pytest.raises(SpecError):
         pulse()
+
+
+def test_what_a_file_remarks_drives_no_terminal():
+    graph = build(LmuSpec(order=2, units=2))
+    for remarks in (["a\x1b[2J\nb" * 400] * 9, [3, {}], {"a": 1}, "text", None):
+        shown = repr(Model(graph, provenance={"conversion": {"remarks": remarks}}))
+        assert all(line.isprintable() and len(line) < 600 for line in shown.splitlines())
+        assert len(shown.splitlines()) < 30
+    assert repr(Model(graph, provenance={"conversion": "text"})) == repr(Model(graph))

@@ -75,12 +75,14 @@ def changes(model: Model) -> dict[str, str]:
 
 def line_code(model: Model) -> LineCode | None:
     """How the line of a converted model holds inputs; None if its record does not say."""
-    conversion = model.provenance.get("conversion")
-    options = conversion.get("options") if isinstance(conversion, dict) else None
-    if not isinstance(options, dict) or options.get("memory") != "line":
+    options = model.recorded("conversion", "options")
+    first = [p for p in model.graph.populations if p.name == "line.bit0"]
+    if not isinstance(options, dict) or options.get("memory") != "line" or not first:
         return None
-    signed = model.graph["line.bit0"].size == 2 * model.graph.input_size
-    return LineCode(options["bits"], signed, options["line_code"])
+    bits, kind = options.get("bits"), options.get("line_code")
+    if not isinstance(bits, int) or not isinstance(kind, str):
+        return None
+    return LineCode(bits, first[0].size == 2 * model.graph.input_size, kind)
 
 
 @dataclass(frozen=True)
