@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from spiking_lmu.compat import import_nengo
 from spiking_lmu.errors import SpecError
+from spiking_lmu.graph import transforms as module
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.transforms import (
@@ -182,3 +183,23 @@ def test_the_geometry_is_part_of_the_digest():
         ).digest
 
     assert digest(padding=((1, 0), (0, 1))) != digest(padding=((0, 1), (1, 0)))
+
+
+@given(st.integers(0, 5), st.sampled_from([1, 40, 1 << 17]))
+def test_a_convolution_in_parts_is_the_whole(samples, values):
+    rng = np.random.default_rng(samples)
+    layer = Convolution((6, 5, 2), rng.normal(size=(3, 2, 2, 3)), (2, 1), "same")
+    x = rng.normal(size=(samples, 60))
+    before, module.WINDOW_VALUES = module.WINDOW_VALUES, values
+    try:
+        got = layer.apply(x)
+    finally:
+        module.WINDOW_VALUES = before
+    np.testing.assert_allclose(got, x @ layer.matrix(60).T, atol=1e-12)
+
+
+def test_a_sparse_transform_may_have_more_places_than_could_be_held():
+    wide = Sparse((200_000, 20_000), [0, 199_999], [3, 19_999], [2.0, -1.0])
+    assert wide.apply(np.ones(20_000)).sum() == 1.0
+    with pytest.raises(SpecError):
+        Sparse((1 << 40, 2), [0], [0], [1.0])
