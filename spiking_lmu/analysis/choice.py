@@ -8,9 +8,9 @@ they save nine tenths of the spikes.  In order,
 1. does the recurrence matter?  The rate network runs with all that neurons send to the next input
    at zero; where decisions hardly change, it is converted like a feedforward one;
 2. level coding (:mod:`spiking_lmu.conversion.levels`), which usually needs the fewest steps: 3, 5,
-   7, 9, 17, 33, 65 levels, each one cheap run of the rate network with rounded activations, until
-   one decides so surely like the rate network that other samples will hardly show a loss; where up
-   to 9 levels none does, the fewest that are within what is tolerated;
+   7, 9, 13, 17, 33, 65 levels, each one cheap run of the rate network with rounded activations,
+   until one decides so surely like the rate network that other samples will hardly show a loss;
+   where up to 17 levels none does, the fewest that are within what is tolerated;
 3. the binary digits of what enters a chip, the same way;
 4. the candidate on the target itself: a hundred samples, and four times as many again and again
    up to 500 (``confirm``), as long as they do not say surely that it loses too much;
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
 
 #: Numbers of levels that are tried; from the last two on a network is fragile.
-LEVELS, FRAGILE = (3, 5, 7, 9, 17, 33, 65), 17
+LEVELS, FRAGILE = (3, 5, 7, 9, 13, 17, 33, 65), 17
 #: Binary digits that are tried of what enters a chip.
 DIGITS = (6, 8)
 #: Share of equal decisions that the rate loop asks for, as far as its samples can tell; and the
@@ -92,7 +92,7 @@ DIGITS = (6, 8)
 AGREEMENT, AGREEMENT_ON_TARGET = 0.99, 0.97
 #: The same where no more levels than ``SURE_UP_TO`` reach it: on samples that the model did not
 #: learn, and on those that it did, which it decides more surely than others.
-SURE, SURE_OF_LEARNED, SURE_UP_TO = 0.995, 0.998, 9
+SURE, SURE_OF_LEARNED, SURE_UP_TO = 0.995, 0.998, 17
 #: Points of the metric, and of a regression the percentage by which its error may grow.
 TOLERATE, TOLERATE_GROWTH = 0.3, 8.0
 #: A rate model's error, over the spread of the truth, of which less is not told apart.
