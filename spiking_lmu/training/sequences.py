@@ -18,12 +18,13 @@ from spiking_lmu.compat import import_nengo_dl
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.datasets import Dataset, Splits
 from spiking_lmu.datasets.arrays import part_of, split_in_time, stratified
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build, memory_matrices
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Scaling
+from spiking_lmu.runs.memory import free_bytes
 
 Array = np.ndarray
 Curve = list[dict[str, float]]
@@ -34,6 +35,8 @@ Report = Callable[[int, int, dict[str, float]], None]
 VALIDATION_SHARE = 0.2
 #: As many channels as this have a memory each; more are mixed into so many by a trained encoder.
 MOST_MEMORIES = 16
+#: Bytes that training may take where the system does not say what is free.
+UNKNOWN_MEMORY = 4 << 30
 #: Orders and windows chosen from a spectrum.
 ORDERS, SHORTEST = (6, 64), 4
 
@@ -114,10 +117,11 @@ def fit(data: Splits, settings: SequenceSettings, report: Report | None = None) 
     SpecError
         A network that cannot be for these data.
     DatasetError
-        Too few samples to split a validation part off.
+        Too few samples to split a validation part off, or more than fit into memory.
     """
     report = report or (lambda epoch, epochs, values: None)
     whole = data.train
+    _require_room(whole, choose(whole, settings).order)
     scaling = Scaling.measured(whole.x, whole.lengths)
     given = data.validation
     training, validation = (whole, given) if given else _held_out(whole, settings.seed)
@@ -142,6 +146,27 @@ def fit(data: Splits, settings: SequenceSettings, report: Report | None = None) 
         "validation_losses": {str(c.gathers): _lowest(curve) for curve, _, c in tried},
     }
     return Fitted(cell.graph(), scaling, curve, chosen)
+
+
+def _require_room(data: Dataset, order: int) -> None:
+    """Raise a DatasetError unless the memories of all samples fit into half of what is free.
+
+    They are computed once, in single precision, and standardised; the inputs are there twice in
+    double precision.
+    """
+    each = data.x.size // len(data) * (16 + 8 * order)
+    free = free_bytes()
+    most = UNKNOWN_MEMORY if free is None else free // 2
+    if len(data) * each > most:
+        fewer = most // each
+        raise DatasetError(
+            f"memory to train on {data.what}",
+            got=f"{len(data):,} samples that take {len(data) * each / 2**30:.1f} GiB",
+            expected=f"at most {most / 2**30:.1f} GiB, half of what is free",
+            fix=f"train on {fewer:,} of them: x[:{fewer}] and y[:{fewer}]"
+            if fewer
+            else "train on shorter samples",
+        )
 
 
 def rate_outputs(model: Model, data: Dataset, batch: int = 100) -> Array:

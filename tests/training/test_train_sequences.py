@@ -1,6 +1,7 @@
 """Training on any sequences: what TensorFlow trained is what the graph computes; it learns."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 import spiking_lmu as sl
 from spiking_lmu.datasets import from_arrays
-from spiking_lmu.errors import SpecError
+from spiking_lmu.errors import DatasetError, SpecError
 from spiking_lmu.graph.lmu import memory_matrices
 from spiking_lmu.graph.task import Scaling
+from spiking_lmu.training import sequences
 from spiking_lmu.training.sequences import (
     SequenceSettings,
     _Cell,
@@ -198,3 +200,18 @@ def test_classes_are_weighed():
     assert (class_weights(data, None) == 1).all()
     f1 = replace(data, task=replace(data.task, metric="f1"))
     assert (class_weights(f1, None) == class_weights(data, True)).all()
+
+
+def test_data_that_do_not_fit_into_memory_are_refused_before_they_are_read(monkeypatch):
+    """With as many samples as the refusal says it trains."""
+    data = from_arrays(ROWS, TASKS["classification last"], test=(ROWS, np.arange(16) % 3))
+    monkeypatch.setattr(sequences, "free_bytes", lambda: 40_000)
+    with pytest.raises(DatasetError, match=r"16 samples that take 0\.0 GiB") as found:
+        fit(data, SequenceSettings(epochs=1, order=6))
+    fewer = int(re.search(r"train on (\d+) of them", found.value.fix)[1])
+    assert 4 < fewer < 16
+    part = from_arrays(ROWS[:fewer], np.arange(fewer) % 3, test=(ROWS, np.arange(16) % 3))
+    sequences._require_room(part.train, 6)
+    monkeypatch.setattr(sequences, "free_bytes", lambda: 100)
+    with pytest.raises(DatasetError, match="shorter samples"):
+        fit(data, SequenceSettings(epochs=1, order=6))
