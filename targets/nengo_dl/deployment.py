@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from time import perf_counter
 
 import numpy as np
@@ -157,7 +160,8 @@ class Minibatch:
         samples = len(x)
         fed = np.zeros((self.size, self._steps, x.shape[2]), np.float32)
         fed[:samples] = x[:, self._model.timing.presented(self._inputs)]
-        data = self._simulator.predict_on_batch({self._built.input: fed})
+        with _no_advice():
+            data = self._simulator.predict_on_batch({self._built.input: fed})
         spikes = {
             name: data[probe][:samples, -1].astype(np.int64) for name, probe in self._counts.items()
         }
@@ -169,6 +173,18 @@ class Minibatch:
                 raster[name] = raster_of(counts)
         outputs = np.asarray(data[self._built.output][:samples], float)
         return Run(outputs, spikes, 0.0, tuple(rasters))
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """TensorFlow counts functions that are traced anew, and advises; one a length is meant here."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(max(level, logging.ERROR))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def bytes_per_sample(model: Model, inputs: int, trains: bool) -> int:

@@ -164,3 +164,12 @@ def test_many_populations_are_planned_without_looking_ahead(monkeypatch):
     x = rng.normal(size=(2, 3, 2))
     expected = run_reference(graph, x)
     np.testing.assert_allclose(run(Model(graph), x, batch_size=2).outputs, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_samples_of_many_lengths_bring_no_advice(caplog):
+    """TensorFlow warns where a function is traced anew five times."""
+    model = Model(build(LmuSpec(order=2, theta=4.0, units=2, output_size=2), seed=1), Timing())
+    for inputs in range(2, 9):
+        run(model, np.zeros((1, inputs, 1)))
+    assert not [line for line in caplog.records if "retracing" in line.getMessage()]
