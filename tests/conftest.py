@@ -48,7 +48,24 @@ settings.register_profile("fast", deadline=None, max_examples=20)
 
 
 def pytest_configure(config):
-    settings.load_profile("fast" if "not slow" in config.option.markexpr else "whole")
+    settings.load_profile("fast" if _fast(config) else "whole")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The fast subset does not even import slow modules, which bring TensorFlow."""
+    if _fast(config) and _name(collection_path) in SLOW:
+        return True
+    return None
+
+
+def _fast(config):
+    return config.option.markexpr == "not slow"
+
+
+def _name(path):
+    """As in SLOW; empty outside the tests."""
+    here = Path(__file__).parent
+    return path.relative_to(here).with_suffix("").as_posix() if path.is_relative_to(here) else ""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -59,12 +76,9 @@ def _no_decoder_cache():
 
 def pytest_collection_modifyitems(items):
     """Mark what is in the modules named above."""
-    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here):
-            module = item.path.relative_to(here).with_suffix("").as_posix()
-            if module in SLOW:
-                item.add_marker(pytest.mark.slow)
+        if _name(item.path) in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -225,6 +225,7 @@ def calibrated(samples=30, **choices):
     return calibrate(rate, walks, "reference", settings=quiet, **choices)
 
 
+@pytest.mark.slow
 def test_steps_and_synapses_are_varied_where_a_layer_reads_itself():
     found = calibrated()
     forms = found.search.forms
@@ -239,6 +240,7 @@ def test_steps_and_synapses_are_varied_where_a_layer_reads_itself():
     assert found.options.code == "rate"
 
 
+@pytest.mark.slow
 def test_levels_are_tried_where_rates_do_not_hold(monkeypatch):
     monkeypatch.setattr(forms_module, "PRESENTATIONS", ())
     monkeypatch.setattr(forms_module, "SYNAPSES", ())

@@ -81,7 +81,20 @@ def _delays() -> tuple[Result, Result]:
 
 
 def _memories(spiking: sl.Model) -> MemoryChoice:
-    host = TriedMemory("host", 0, 0, 0.9, 0.8, 0.95, 0.0, 10.0, 20.0, 30.0, 40.0, 1, 12)
+    host = TriedMemory(
+        "host",
+        0,
+        score=0.9,
+        low=0.8,
+        high=0.95,
+        loss=0.0,
+        spikes=10.0,
+        synops=20.0,
+        macs=30.0,
+        updates=40.0,
+        cores=1,
+        steps=12,
+    )
     line = TriedMemory("line", 1, problem="too many neurons")
     return MemoryChoice(
         spiking, "reference", "made up train", 9, True, "accuracy", 0.9, 0.5, (host, line), host

@@ -123,6 +123,17 @@ def delay_by_line(
     ``delay_by_line("one-second", "loihi", duration=5.0, off=2.0)``: of a spec only the noise,
     the delay and the times matter here.
 
+    Parameters
+    ----------
+    spec
+        What is delayed: a :class:`.delay_spec.DelaySpec`, or the name of a preset.
+    target
+        A target or its name; not given, the one nearest to the definition.
+    bits
+        Of an input on the line, besides its sign.
+    changes
+        Fields of the spec by name.
+
     Raises
     ------
     SpecError

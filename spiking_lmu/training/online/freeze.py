@@ -42,6 +42,11 @@ def freeze(learned: LearnedDelay, provenance: dict[str, Any] | None = None) -> M
         What :func:`.delay.learn_delay` gave.
     provenance
         More for the record, JSON-safe.
+
+    Raises
+    ------
+    SpecError
+        Weights that are not finite, as learning that diverged leaves them.
     """
     spec = learned.spec
     a, b = memory_matrices(spec.order, spec.theta / spec.dt)
