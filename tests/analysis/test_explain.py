@@ -289,7 +289,7 @@ def test_going_on_from_a_layer_is_the_rate_network_with_it_altered(data):
 @pytest.mark.parametrize(("slow", "other"), [("hidden", "second"), ("second", "hidden")])
 def test_the_layer_that_fires_too_little_is_told_from_the_other(slow, other):
     rates = {slow: 20.0, other: 500.0}
-    found = climbed(spiking(two_layers(), rates=rates), images(20))
+    found = climbed(spiking(two_layers(), rates=rates), images(12))
     last = found.steps[-1]
     first, second = last.layers
     added = {first.name: first.onward_error, second.name: second.onward_error - first.onward_error}
