@@ -75,7 +75,7 @@ def _cells(tried: TriedMemory, points: bool) -> tuple[str, ...]:
         *(amount(value or 0.0) for value in (tried.spikes, tried.synops, tried.macs)),
         amount(tried.updates or 0.0),
         str(tried.cores or NONE),
-        f"{tried.steps:,}",
+        NONE if tried.steps is None else f"{tried.steps:,}",
         joules(tried.energy),
     )
 
