@@ -19,7 +19,8 @@ EXTRAS = {
 }
 #: Modules that simulate, train, or start interpreters: ``-m "not slow"`` leaves them out.
 SLOW = {
-    *("analysis/test_choice", "analysis/test_compare_tasks", "analysis/test_explain"),
+    *("analysis/test_calibrate", "analysis/test_choice", "analysis/test_compare_tasks"),
+    *("analysis/test_explain", "analysis/test_explain_line", "backends/test_targets"),
     *("analysis/test_tradeoff", "cli/test_import_options", "cli/test_parameters_command"),
     *("analysis/test_until", "backends/test_host_spikes", "conversion/test_line_levels"),
     *("backends/test_batched_api", "backends/test_batched_exact", "backends/test_batched_host"),
