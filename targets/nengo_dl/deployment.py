@@ -21,7 +21,7 @@ from spiking_lmu.graph.reference import check_input
 #: Populations up to which each operator of NengoDL stands by itself.  NengoDL would merge those of
 #: a kind, and then write each one's result into a part of a common array, which TensorFlow does
 #: element by element: a memory as a line of spikes took 15 times as long.  Beyond, so many
-#: operators take TensorFlow longer to build than they save.  It changes no result.
+#: operators take TensorFlow longer to build than they save.  It changes no decision.
 MOST_UNMERGED = 200
 #: Bytes that a minibatch may take if nothing else is said.
 DEFAULT_MEMORY = 1 << 30
