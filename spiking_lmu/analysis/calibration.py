@@ -55,7 +55,17 @@ from .forms import FAR, Form, affordable, in_words, levels, presentations, run_l
 from .metrics import answers_alone, right
 from .samples import LEAST, held_out, name_of
 from .statistics import relative_error
-from .tradeoff import CHOICES, READOUT_TAUS, SETTLE_STEPS, Grid, Point, grid_for, pick, run_tradeoff
+from .tradeoff import (
+    CHOICES,
+    READOUT_TAUS,
+    SETTLE_STEPS,
+    ByBest,
+    Grid,
+    Point,
+    grid_for,
+    pick,
+    run_tradeoff,
+)
 
 #: Firing rates that are tried, in Hz: half an octave apart.
 RATES = (22.0, 31.0, 44.0, 62.0, 88.0, 125.0, 177.0, 250.0, 354.0, 500.0, 707.0, 1000.0, 1414.0)
@@ -101,7 +111,7 @@ class Screened:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(ByBest):
     """Rates that ran on the target, on so many samples, and all points that this gave."""
 
     rates: Rates
@@ -112,21 +122,6 @@ class Trial:
     def best(self) -> Point:
         """The point that the search goes by."""
         return ranked(self.points)[0]
-
-    @property
-    def lost(self) -> int:
-        """Of the best point."""
-        return self.best.lost
-
-    @property
-    def disagreements(self) -> int:
-        """Of the best point."""
-        return self.best.disagreements
-
-    @property
-    def relative_error(self) -> float:
-        """Of the best point."""
-        return self.best.relative_error
 
 
 class Evaluator(Protocol):

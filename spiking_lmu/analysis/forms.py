@@ -23,7 +23,7 @@ from spiking_lmu.runs.service import RunService
 
 from .choice import PRESENTATIONS, TARGET_BUDGET, choose
 from .samples import LEAST
-from .tradeoff import Point, grid_for, run_tradeoff
+from .tradeoff import ByBest, Point, grid_for, run_tradeoff
 
 #: Time constants that are tried between neurons, as shares of the usual one.
 SYNAPSES = (0.5, 2.0, 4.0)
@@ -32,7 +32,7 @@ FAR = 0.2
 
 
 @dataclass(frozen=True)
-class Form:
+class Form(ByBest):
     """One form of a conversion, and what it gave on the target.
 
     Parameters
@@ -43,29 +43,19 @@ class Form:
         Of the conversion.
     samples
         So many training samples.
-    best
+    point
         The timing that the search goes by.
     """
 
     what: str
     options: Options
     samples: int
-    best: Point
+    point: Point
 
     @property
-    def lost(self) -> int:
-        """Of the best timing."""
-        return self.best.lost
-
-    @property
-    def disagreements(self) -> int:
-        """Of the best timing."""
-        return self.best.disagreements
-
-    @property
-    def relative_error(self) -> float:
-        """Of the best timing."""
-        return self.best.relative_error
+    def best(self) -> Point:
+        """The same."""
+        return self.point
 
 
 def in_words(options: Options) -> str:

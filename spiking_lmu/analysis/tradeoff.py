@@ -156,6 +156,30 @@ class Point:
         return FASTEST_MAY_LOSE_SHARE * abs(1 - rate if self.metric.name == "r2" else rate)
 
 
+class ByBest:
+    """What is ranked by the best of its points."""
+
+    @property
+    def best(self) -> Point:
+        """The point that a search goes by."""
+        raise NotImplementedError
+
+    @property
+    def lost(self) -> int:
+        """Of the best point."""
+        return self.best.lost
+
+    @property
+    def disagreements(self) -> int:
+        """Of the best point."""
+        return self.best.disagreements
+
+    @property
+    def relative_error(self) -> float:
+        """Of the best point."""
+        return self.best.relative_error
+
+
 @dataclass(frozen=True)
 class Tradeoff(Result):
     """All points of one model on one target.
