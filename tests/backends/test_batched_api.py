@@ -245,20 +245,22 @@ def test_engines(net, monkeypatch):
         net.batched(engine="numba")
 
 
-def test_wiring_folds_on_and_off_neurons_and_adds_up(net):
-    """One line for each pair of on and off neurons; the product is every spike's weights."""
-    program = extract(net.sim.model)
-    wiring = program.wiring
-    assert wiring.incidence.shape[0] == 1
-    assert sorted(set(wiring.incidence.data.tolist())) == [-1, 1]
+def added_by_each_spike(program):
+    """(neurons, neurons + inputs) from nengo-loihi's own axons and synapses, one by one."""
     total = np.zeros((program.neurons, program.neurons + program.inputs), np.int64)
-    for spikes, place in program.input_slices.items():
-        for axon in spikes.axons:
-            for source in range(spikes.n_neurons):
-                (spike,) = axon.map_spikes(np.array([source]))
-                weights, index = axon.target.axon_weights_indices(spike.axon_idx)
-                total[index, program.neurons + place.start + source] += weights
-    assert np.array_equal((wiring.weights @ wiring.incidence).toarray(), total)
+    for origin, place in program.origins.items():
+        for axon in origin.axons:
+            (start,) = (p.start for b, p in program.blocks.items() if axon.target in b.synapses)
+            for source in range(origin.n_neurons):
+                for spike in axon.map_spikes(np.array([source])):
+                    weights, index = axon.target.axon_weights_indices(spike.axon_idx)
+                    total[start + index, place.start + source] += weights
+    return total
+
+
+def check_wiring(program):
+    wiring, total = program.wiring, added_by_each_spike(program)
+    assert np.array_equal((wiring.weights @ wiring.incidence).toarray()[wiring.row_of], total)
     tiled = wiring.rest.toarray()
     for tile in wiring.tiles:
         tiled[tile.rows, tile.lines] += tile.weights
@@ -266,3 +268,41 @@ def test_wiring_folds_on_and_off_neurons_and_adds_up(net):
     assert sparse.issparse(wiring.rest)
     assert np.array_equal(wiring.bound, np.abs(total).sum(axis=1))
     assert all(w % wiring.unit == 0 for w in wiring.weights.data)
+
+
+def test_wiring_folds_on_and_off_neurons_and_adds_up(net):
+    """One line for each pair of on and off neurons; the product is every spike's weights."""
+    program = extract(net.sim.model)
+    assert program.wiring.incidence.shape[0] == 1
+    assert sorted(set(program.wiring.incidence.data.tolist())) == [-1, 1]
+    check_wiring(program)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wiring_shares_rows_and_lines_among_blocks(seed):
+    """Compartments of several blocks with the same inputs share a row; a source has one line."""
+    rng = np.random.default_rng(seed)
+    copies, blocks = rng.integers(1, 4, SIZE), 3
+    weights = np.repeat(rng.integers(-9, 9, (SIZE, SIZE)) * 1e-4, copies, axis=0)
+
+    def extend(net):
+        for part in range(blocks):
+            after = nengo.Ensemble(
+                len(weights),
+                1,
+                neuron_type=nengo.SpikingRectifiedLinear(),
+                gain=np.ones(len(weights)),
+                bias=np.full(len(weights), 20.0 * part),
+            )
+            for before in (net.layer, after):
+                matrix = weights if before is net.layer else weights @ weights.T
+                nengo.Connection(
+                    before.neurons, after.neurons, transform=matrix, synapse=nengo.Lowpass(0.01)
+                )
+
+    program = extract(Net(extend).sim.model)
+    distinct, lines = program.wiring.weights.shape
+    assert distinct <= 1 + blocks * SIZE < program.neurons
+    assert lines <= 1 + SIZE + blocks * len(weights)
+    assert len(program.wiring.tiles) <= 1 + SIZE + blocks
+    check_wiring(program)

@@ -3,8 +3,9 @@
 A spike reaches compartments over *slots*: rows of weights of a synapse, chosen by the
 axon's map (``block.py``, ``Axon.map_axon`` and ``Synapse.axon_weights_indices``).  Slots that
 have the same weights up to the sign form one *line*: the on and off neurons that code a
-host value, for example, share one line, with signs +1 and -1.  The input of all
-compartments is then ``weights @ (incidence @ spikes)``.
+host value, for example, share one line, with signs +1 and -1.  Compartments with the same
+inputs, such as the comparators of a level-coded unit, share one *row*.  The input of all
+compartments is then ``(weights @ (incidence @ spikes))[row_of]``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,11 +28,13 @@ Arrival = tuple[Array, Array, Array]
 
 #: A part of the weight matrix with at least this share of non-zeros is multiplied dense.
 DENSE_SHARE = 0.05
+#: Dense parts above each other become one if that has at most so many times their entries.
+STACKED_SHARE = 1.25
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A dense part of the weights: ``rows`` compartments by ``lines``."""
+    """A dense part of the weights: ``rows`` by ``lines``."""
 
     rows: slice
     lines: slice
@@ -46,13 +50,16 @@ class Wiring:
     incidence
         (lines, neurons + inputs): how a spike counts on each line, int32.
     weights
-        (neurons, lines), whole numbers in int32 or real ones in float32.
+        (rows, lines), whole numbers in int32 or real ones in float32.
+    row_of
+        (neurons,) which row of ``weights`` is a neuron's.
     tiles, rest
         ``weights`` split into dense parts and what remains.
     """
 
     incidence: sparse.csr_matrix
     weights: sparse.csr_matrix
+    row_of: Array
     tiles: tuple[Tile, ...]
     rest: sparse.csr_matrix
 
@@ -63,7 +70,7 @@ class Wiring:
         For whole numbers.
         """
         magnitudes = abs(self.weights).astype(np.int64) @ abs(self.incidence).astype(np.int64)
-        return np.asarray(magnitudes.sum(axis=1)).ravel()
+        return np.asarray(magnitudes.sum(axis=1)).ravel()[self.row_of]
 
     @cached_property
     def unit(self) -> int:
@@ -71,6 +78,16 @@ class Wiring:
         used = np.abs(self.weights.data)
         bits = int(np.bitwise_or.reduce(used)) if used.size else 1
         return bits & -bits
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Sources that count together, with their signs, and the weights of each target."""
+
+    group: int
+    sources: Array
+    signs: Array
+    parts: list[tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +116,13 @@ def wire(places: Places, arrivals: dict[Any, list[Arrival]], kind: type) -> Wiri
     """
     slots = list(_slots(places.blocks, arrivals))
     incidence, weights, groups = _lines(slots, places, kind)
-    tiles, rest = _split(weights, list(places.blocks.values()), groups)
-    return Wiring(incidence, weights, tiles, rest)
+    starts = [block.start for block in places.blocks.values()]
+    weights, row_of, first = _distinct_rows(weights)
+    # Rows are in the order in which they first occur, so those of a block stay together.
+    cuts = [*np.searchsorted(first, starts).tolist(), len(first)]
+    blocks = [slice(a, b) for a, b in pairwise(cuts) if a < b]
+    tiles, rest = _split(weights, blocks, groups)
+    return Wiring(incidence, weights, row_of, tiles, rest)
 
 
 def arrivals_at_synapses(origins: dict[Any, slice]) -> dict[Any, list[Arrival]]:
@@ -150,12 +172,13 @@ def _slots(blocks: dict[Any, slice], arrivals: dict[Any, list[Arrival]]) -> Iter
 def _lines(
     slots: list[_Slot], places: Places, kind: type
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Array]:
-    """Merge slots with equal weights; lines are ordered by origin, then by target.
+    """Merge slots with equal weights, then lines of the same sources.
 
-    Also returns where each line comes from: the number of its first source's origin.
+    Lines are ordered by origin, then by target.  Also returns where each line comes from: the
+    number of its first source's origin.
     """
     starts = np.array([origin.start for origin in places.origins.values()])
-    lines: dict[tuple[int, bytes, bytes], list[tuple[int, Array]]] = {}
+    members: dict[tuple[int, bytes, bytes], list[tuple[int, Array]]] = {}
     rows: dict[tuple[int, bytes, bytes], tuple[Array, Array]] = {}
     for slot in slots:
         order = np.argsort(slot.targets)
@@ -164,16 +187,41 @@ def _lines(
         sign = 1 if weights[0] > 0 else -1
         group = int(np.searchsorted(starts, slot.sources[0], side="right")) - 1
         key = (group, targets.tobytes(), (sign * weights).tobytes())
-        lines.setdefault(key, []).append((sign, slot.sources))
+        members.setdefault(key, []).append((sign, slot.sources))
         rows[key] = (targets, sign * weights)
-    keys = sorted(lines, key=lambda key: (key[0], int(rows[key][0][0])))
-    at: list[tuple[int, Array, Array]] = []
-    for line, key in enumerate(keys):
-        at += [(line, members, np.full(len(members), sign)) for sign, members in lines[key]]
-    incidence = _matrix(at, (len(keys), places.neurons + places.inputs), np.int32)
-    by_line = [(i, *rows[key]) for i, key in enumerate(keys)]
-    matrix = _matrix(by_line, (len(keys), places.neurons), kind)
-    return incidence, matrix.T.tocsr(), np.array([key[0] for key in keys], np.int64)
+    lines: dict[tuple[int, bytes, bytes], _Line] = {}
+    for key, (targets, weights) in rows.items():
+        sources = np.concatenate([of for _, of in members[key]])
+        signs = np.concatenate([np.full(len(of), sign) for sign, of in members[key]])
+        order = np.argsort(sources, kind="stable")
+        sources, signs, sign = sources[order], signs[order], signs[order[0]]
+        signs = sign * signs
+        line = (key[0], sources.tobytes(), signs.tobytes())
+        lines.setdefault(line, _Line(key[0], sources, signs, [])).parts.append(
+            (targets, (sign * weights).astype(kind))
+        )
+    ordered = sorted(lines.values(), key=lambda line: (line.group, int(line.parts[0][0][0])))
+    incidence = _matrix(
+        [(i, line.sources, line.signs) for i, line in enumerate(ordered)],
+        (len(ordered), places.neurons + places.inputs),
+        np.int32,
+    )
+    by_line = [(i, *part) for i, line in enumerate(ordered) for part in line.parts]
+    matrix = _matrix(by_line, (len(ordered), places.neurons), kind)
+    return incidence, matrix.T.tocsr(), np.array([line.group for line in ordered], np.int64)
+
+
+def _distinct_rows(weights: sparse.csr_matrix) -> tuple[sparse.csr_matrix, Array, Array]:
+    """The rows that differ, which of them each row was, and where each of them was first."""
+    weights.sort_indices()
+    seen: dict[tuple[bytes, bytes], int] = {}
+    row_of, first = np.empty(weights.shape[0], np.int64), list[int]()
+    for i, (start, stop) in enumerate(pairwise(weights.indptr.tolist())):
+        key = (weights.indices[start:stop].tobytes(), weights.data[start:stop].tobytes())
+        row_of[i] = seen.setdefault(key, len(seen))
+        if len(seen) > len(first):
+            first.append(i)
+    return weights[first], row_of, np.array(first, np.int64)
 
 
 def _matrix(
@@ -192,23 +240,48 @@ def _matrix(
 def _split(
     weights: sparse.csr_matrix, blocks: list[slice], groups: Array
 ) -> tuple[tuple[Tile, ...], sparse.csr_matrix]:
-    """Dense tiles, one for each pair of blocks that is densely connected, and the rest."""
-    tiles, entries = [], weights.tocoo()
+    """Dense tiles of rows that are densely connected to an origin, and the rest."""
+    tiles, entries = list[Tile](), weights.tocoo()
     left = np.ones(entries.nnz, bool)
-    for rows in blocks:
-        in_rows = (entries.row >= rows.start) & (entries.row < rows.stop)
-        for group in np.unique(groups):
-            inside = in_rows & (groups[entries.col] == group)
+    group_of = groups[entries.col] if entries.nnz else np.zeros(0, np.int64)
+    for group in np.unique(group_of):
+        parts: list[tuple[slice, slice]] = []
+        for rows in blocks:
+            inside = (group_of == group) & (entries.row >= rows.start) & (entries.row < rows.stop)
             if not inside.any():
                 continue
             used = entries.col[inside]
-            columns = slice(int(used.min()), int(used.max()) + 1)
-            size = (rows.stop - rows.start) * (columns.stop - columns.start)
-            if inside.sum() >= DENSE_SHARE * size:
-                tiles.append(Tile(rows, columns, weights[rows, columns].toarray()))
+            part = rows, slice(int(used.min()), int(used.max()) + 1)
+            if inside.sum() >= DENSE_SHARE * _entries(*part):
+                parts.append(part)
                 left &= ~inside
+        for rows, columns in _stacked(parts):
+            tile = weights[rows, columns].toarray()
+            tiles.append(Tile(rows, columns, tile))
     values = (entries.data[left], (entries.row[left], entries.col[left]))
     return tuple(tiles), sparse.csr_matrix(values, shape=weights.shape)
+
+
+def _stacked(parts: list[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
+    """Merge parts whose rows follow each other: a few large products cost less than many small."""
+    merged: list[tuple[slice, slice]] = []
+    entries = 0
+    for rows, columns in parts:
+        if merged and merged[-1][0].stop == rows.start:
+            above, beside = merged[-1]
+            low, high = min(beside.start, columns.start), max(beside.stop, columns.stop)
+            both = slice(above.start, rows.stop), slice(low, high)
+            if _entries(*both) <= STACKED_SHARE * (entries + _entries(rows, columns)):
+                entries += _entries(rows, columns)
+                merged[-1] = both
+                continue
+        merged.append((rows, columns))
+        entries = _entries(rows, columns)
+    return merged
+
+
+def _entries(rows: slice, columns: slice) -> int:
+    return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 class InputSums:
@@ -236,18 +309,23 @@ class InputSums:
             (t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles
         ]
         self._rest = wiring.rest.astype(kind) if wiring.rest.nnz else None
+        rows, self._row_of = wiring.weights.shape[0], wiring.row_of
+        all_differ = rows == places.neurons
+        self._by_row = self.sums if all_differ else np.zeros((rows, batch), kind)
 
     def add_up(self, spiked: Array, input_spikes: Array) -> None:
         """Set :attr:`sums` from bool (neurons, batch) and (inputs, batch)."""
         self.spikes[: self._neurons] = spiked
         self.spikes[self._neurons :] = input_spikes
-        lines = self._incidence @ self.spikes
+        lines, by_row = self._incidence @ self.spikes, self._by_row
         if self._rest is None:
-            self.sums[...] = 0
+            by_row[...] = 0
         else:
-            self.sums[...] = self._rest @ lines
+            by_row[...] = self._rest @ lines
         # Many sources are silent most of the time, such as a gate that opens once.
         busy = lines.any(axis=1)
         for rows, columns, weights in self._tiles:
             if busy[columns].any():
-                self.sums[rows] += weights @ lines[columns]
+                by_row[rows] += weights @ lines[columns]
+        if by_row is not self.sums:
+            np.take(by_row, self._row_of, axis=0, out=self.sums, mode="clip")
