@@ -7,11 +7,31 @@ import functools
 import numpy as np
 import pytest
 
+from spiking_lmu.compat import import_nengo, import_nengo_loihi
 from spiking_lmu.errors import ImportNetworkError, SpecError
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.importers import from_nengo_dl
 
 from ..helpers import networks
+
+
+def import_loihi_neurons():
+    pytest.importorskip("nengo_loihi")
+    import_nengo_loihi()
+    import nengo_loihi.neurons
+
+    return nengo_loihi.neurons
+
+
+def chain(neuron_type):
+    """A Node, three neurons, and a probe on them."""
+    nengo = import_nengo()
+    with nengo.Network(seed=0) as network:
+        entry = nengo.Node(np.zeros(3), label="entry")
+        hidden = nengo.Ensemble(3, 1, neuron_type=neuron_type, label="hidden")
+        nengo.Connection(entry, hidden.neurons, synapse=None)
+        nengo.Probe(hidden.neurons)
+    return network
 
 
 def test_everything_without_counterpart_is_named_at_once():
@@ -60,6 +80,25 @@ def test_functions_are_recognised_under_all_their_names():
     for function in (relu, tf.nn.softmax, tf.nn.elu, lambda x: x, functools.partial(tf.tanh)):
         with pytest.raises(NoCounterpart):
             function_of(function, tf)
+
+
+@pytest.mark.parametrize("kind", ["LoihiLIF", "LoihiSpikingRectifiedLinear"])
+def test_neurons_of_the_chip_are_refused_with_what_takes_their_weights(kind):
+    neurons = import_loihi_neurons()
+    with pytest.raises(ImportNetworkError, match=f"{kind} neurons .put {kind[5:]} neurons"):
+        from_nengo_dl(chain(getattr(neurons, kind)()), [])
+
+
+def test_what_nengo_dl_does_not_build_is_an_import_error():
+    neurons = import_loihi_neurons()
+    if "Error" not in neurons.LoihiLIFBuilder.__name__:
+        pytest.skip("nengo-extras is installed, and builds these neurons")
+    network = chain(import_nengo().LIF())
+    with network:
+        # Leads nowhere, so an import would leave it out; NengoDL has to build it all the same.
+        import_nengo().Ensemble(3, 1, neuron_type=neurons.LoihiLIF(), label="aside")
+    with pytest.raises(ImportNetworkError, match=r"NengoDL does not build: .*nengo-extras"):
+        from_nengo_dl(network, [])
 
 
 def test_weights_that_are_not_finite_are_refused():

@@ -166,7 +166,11 @@ def _instead_of(kind: str) -> str:
             "and a lowpass synapse with negative weights for the adaptation"
         )
     if kind.startswith("Loihi"):
-        return "train with LIF or SpikingRectifiedLinear; a chip's target rounds them as the chip"
+        return (
+            f"put {kind.removeprefix('Loihi')} neurons with the same constants in their place, "
+            "which take the same trained weights; the loihi target times their spikes as the "
+            "chip does"
+        )
     return (
         "use RectifiedLinear, LIFRate, SoftLIFRate, Sigmoid, Tanh, LeakyReLU, their spiking "
         "kinds, or Regular-, Poisson- or StochasticSpiking of them"

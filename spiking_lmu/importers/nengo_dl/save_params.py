@@ -140,19 +140,33 @@ def _notes(network: Any, simulator: Any, arrays: Sequence[Any]) -> tuple[str, ..
 def built_simulator(
     network: Any, nengo_dl: Any, *, dt: float = DEFAULT_DT, minibatch_size: int = 1
 ) -> Iterator[Any]:
-    """A simulator of ``network`` with copies of its Keras layers, closed at the end."""
-    with (
-        _copied_layers(network, nengo_dl),
-        _quiet(),
-        nengo_dl.Simulator(
-            network,
-            dt=dt,
-            minibatch_size=minibatch_size,
-            progress_bar=False,
-            seed=network.seed or 0,
-        ) as simulator,
-    ):
-        yield simulator
+    """A simulator of ``network`` with copies of its Keras layers, closed at the end.
+
+    Raises
+    ------
+    ImportNetworkError
+        NengoDL does not build it: a part that leads nowhere, say, which an import leaves out.
+    """
+    from nengo.exceptions import NengoException
+
+    with _copied_layers(network, nengo_dl), _quiet():
+        try:
+            simulator = nengo_dl.Simulator(
+                network,
+                dt=dt,
+                minibatch_size=minibatch_size,
+                progress_bar=False,
+                seed=network.seed or 0,
+            )
+        except NengoException as error:
+            raise ImportNetworkError(
+                "network",
+                got=f"one that NengoDL does not build: {error}",
+                expected="one that nengo_dl.Simulator(network) builds here",
+                fix="do what that says, or leave the part out if it does not lead to the output",
+            ) from error
+        with simulator:
+            yield simulator
 
 
 @contextmanager
