@@ -76,7 +76,7 @@ from spiking_lmu.runs.result import Result
 
 from .fitting import require_fit
 from .memories import choose_memory
-from .metrics import gained, output_error, paired_with, value_of
+from .metrics import gained, output_error, paired_with, signed, value_of
 from .samples import LEAST, held_out, name_of
 from .statistics import accuracy
 
@@ -179,8 +179,8 @@ class Candidate:
         alike = "" if self.agreement is None else f"{100 * self.agreement:.1f} % equal decisions, "
         spikes = "" if self.spikes is None else f", {self.spikes:,.0f} spikes"
         return (
-            f"{self.what} ({self.where}, n = {self.samples}): {alike}loss {self.loss:+.1f} "
-            f"[{self.low:+.1f}, {self.high:+.1f}], output error {100 * self.error:.1f} %, "
+            f"{self.what} ({self.where}, n = {self.samples}): {alike}loss {signed(self.loss)} "
+            f"[{signed(self.low)}, {signed(self.high)}], output error {100 * self.error:.1f} %, "
             f"{self.steps:,} steps{spikes}"
         )
 
@@ -242,13 +242,13 @@ class Choice(Result):
         measured = [t for t in self.tried if t.what == self.expected.what]
         unit = "points" if self.expected.agreement is not None else "% of the rate model's error"
         losses = ", ".join(
-            f"{t.loss:+.1f} [{t.low:+.1f}, {t.high:+.1f}] in the rate loop (n = {t.samples})"
-            if t.where == LOOP
-            else f"{t.loss:+.1f} [{t.low:+.1f}, {t.high:+.1f}] on {t.where} (n = {t.samples})"
+            f"{signed(t.loss)} [{signed(t.low)}, {signed(t.high)}] "
+            f"{'in the rate loop' if t.where == LOOP else f'on {t.where}'} (n = {t.samples})"
             for t in measured
         )
         spikes = self.expected.spikes
-        text = f"{self.expected.what}, {self.expected.steps:,} steps"
+        plural = "" if self.expected.steps == 1 else "s"
+        text = f"{self.expected.what}, {self.expected.steps:,} step{plural}"
         text += "" if spikes is None else f", {spikes:,.0f} spikes"
         text += f"; loss on training samples in {unit}: {losses}"
         if self.recurrence is not None:
@@ -684,7 +684,7 @@ class _Judge:
     def _kept(self, tried: Candidate) -> Candidate:
         """The same, among those that were tried."""
         self.tried.append(tried)
-        self._progress.advance(1, f"{tried.what} ({tried.where}): loss {tried.loss:+.1f}")
+        self._progress.advance(1, f"{tried.what} ({tried.where}): loss {signed(tried.loss)}")
         return tried
 
     def _measured(

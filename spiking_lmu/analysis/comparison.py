@@ -365,14 +365,14 @@ class _Comparing:
         return found
 
 
-def require_spiking(name: str, model: Model) -> None:
-    """Raise a SpecError unless ``model`` spikes."""
+def require_spiking(name: str, model: Model, file: str = "") -> None:
+    """Raise a SpecError unless ``model`` spikes; ``file`` is what a command calls it."""
     if not model.graph.spiking:
         raise SpecError(
             name,
             got="a rate model",
             expected="a spiking model",
-            fix=f"convert it first: spiking-lmu convert {name} -o {name}-spiking.slmu",
+            fix=f"convert it first: spiking-lmu convert {file or name} -o {name}-spiking.slmu",
         )
 
 

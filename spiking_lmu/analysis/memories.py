@@ -36,7 +36,7 @@ from spiking_lmu.runs.shards import one_line
 
 from .comparison import Comparison, compare
 from .fitting import require_fit
-from .metrics import METRIC, answers_alone, output_error, score_of, value_of
+from .metrics import METRIC, answers_alone, output_error, score_of, signed, value_of
 
 if TYPE_CHECKING:
     from spiking_lmu.backends.target import Target
@@ -280,7 +280,7 @@ class MemoryChoice(Result):
         """What was chosen and why, in a sentence."""
         metric, chosen = METRIC[self.metric], self.chosen
         within = chosen.loss is not None and chosen.loss <= self.tolerate
-        loss = f"{chosen.loss:+.1f} {'points' if metric.points else '% of the error'}"
+        loss = f"{signed(chosen.loss or 0.0)} {'points' if metric.points else '% of the error'}"
         why = "least energy of those that lose" if within else "loses least; none loses"
         return (
             f"{chosen.what}: {why} at most {self.tolerate:g} (here {loss}), on {self.samples} "

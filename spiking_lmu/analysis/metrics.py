@@ -406,3 +406,12 @@ def _interval(drawn: Array, error: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.nanquantile(drawn, (error / 2, 1 - error / 2))
     return float(low), float(high)
+
+
+def signed(difference: float) -> str:
+    """A difference to one decimal; what rounds to nothing has no minus.
+
+    >>> signed(-0.04), signed(-0.06), signed(12)
+    ('+0.0', '-0.1', '+12.0')
+    """
+    return f"{round(difference, 1) + 0.0:+.1f}"

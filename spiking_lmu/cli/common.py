@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,11 @@ def run_settings(options: Namespace, journal: Path | None = None) -> RunSettings
     )
 
 
-def preflight(models: dict[str, Model], targets: list[Any]) -> None:
-    """Say on standard error what will go wrong, before long work; warnings are only counted."""
+def preflight(models: dict[str, Model], files: Mapping[str, str], targets: list[Any]) -> None:
+    """Say on standard error what will go wrong, before long work; warnings are only counted.
+
+    ``files`` has what each model was called on the command line.
+    """
     from spiking_lmu.analysis.check import check
     from spiking_lmu.backends.target import blocking
     from spiking_lmu.report.check_table import headline
@@ -63,7 +67,7 @@ def preflight(models: dict[str, Model], targets: list[Any]) -> None:
             for problem in errors:
                 print(f"{name} on {target.name}: {problem}", file=sys.stderr)
             if len(found.problems) > len(errors):
-                more = f"see: spiking-lmu check {name} --target {target.name}"
+                more = f"see: spiking-lmu check {files[name]} --target {target.name}"
                 print(f"{headline(found)}; {more}", file=sys.stderr)
 
 

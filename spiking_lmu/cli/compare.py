@@ -80,14 +80,14 @@ def run(options: Namespace) -> int:
     paths = {name: find_model(path) for name, path in models.items()}
     loaded: dict[str, Model] = {name: load_model(path) for name, path in models.items()}
     for name, model in loaded.items():
-        require_spiking(name, model)
+        require_spiking(name, model, models[name])
     settings = run_settings(options, next(iter(paths.values())).with_suffix(".journal"))
     jobs = _jobs(options)
     data = datasets.load(options.data, folder=options.folder).test
     samples = options.samples
     if samples is None and options.until is None:
         samples = min(SAMPLES, len(data))
-    preflight(loaded, [job.target for job in jobs or ()])
+    preflight(loaded, models, [job.target for job in jobs or ()])
     interrupted = False
     try:
         comparison = compare(

@@ -40,11 +40,11 @@ def run(options: Namespace) -> int:
     require_folder(options.picture, options.json, options.report, options.markdown)
     model, target = load_model(options.model), given_target(options.target)
     name = Path(options.model).stem
-    require_spiking(name, model)
+    require_spiking(name, model, str(options.model))
     (chosen,) = target_options(options, [target])
     settings = run_settings(options, find_model(options.model).with_suffix(".journal"))
     data = datasets.load(options.data, folder=options.folder)[options.split]
-    preflight({name: model}, [target])
+    preflight({name: model}, {name: str(options.model)}, [target])
     found = explain(
         model,
         data,

@@ -97,7 +97,7 @@ def run(options: Namespace) -> int:
 
     from spiking_lmu.files.slmu import save
     from spiking_lmu.report.curve_plot import plot_curve
-    from spiking_lmu.report.text import said
+    from spiking_lmu.report.text import plain, said
     from spiking_lmu.training.train import TrainingSettings, train
 
     from .common import command_line, require_folder
@@ -118,6 +118,8 @@ def run(options: Namespace) -> int:
     neuron = result.model.rate[_hidden(result.model)].neuron.kind
     plot_curve(result.curve, f"{options.data}, {options.cell} cell, {neuron}", picture)
     console = Console(highlight=False, markup=False)
+    if result.shape:  # so that a person sees data that were read as something else
+        console.print(f"trained on {plain(result.data)}: {result.shape}", soft_wrap=True)
     console.print(said(result.score))
     console.print(f"wrote {options.output} and {picture}", soft_wrap=True)
     return 0

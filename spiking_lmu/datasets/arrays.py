@@ -19,6 +19,8 @@ Pair = tuple[Any, Any]
 TEST_SHARE = 0.25
 #: Whole numbers up to here count as classes by their number, without a list of names.
 MOST_CLASSES = 10_000
+#: So many different whole numbers of a floating type, or fewer, are taken for labels.
+MOST_LABELS = 20
 
 
 def from_arrays(
@@ -164,7 +166,9 @@ def _answers(what: str, y: Any, x: Array, lengths: Array, task: Task | None) -> 
         array = array[..., 0]
     if array.ndim < 1 or len(array) != len(x):
         got = f"{len(array) if array.ndim else 'one'} answers for {len(x)} samples"
-        raise _wrong(what, got, "as many answers as samples")
+        turned = array.ndim > 0 and len(array) == x.shape[1]
+        fix = f"put samples first: x has the shape {x.shape}" if turned else "correct the data"
+        raise DatasetError(what, got=got, expected="as many answers as samples", fix=fix)
     if array.dtype.kind not in "fiubUSO":
         raise _wrong(what, f"y of {array.dtype}", "numbers or names of classes")
     if array.dtype.kind == "O":
@@ -201,7 +205,16 @@ def _guess(name: str, y: Array, inputs: tuple[Array, Array]) -> Task:
             f"{name} train",
             got="a single 1 among zeros as the answer of each sample",
             expected="classes (samples,)",
-            fix="pass y.argmax(axis=1), or task='regression last' if these are numbers",
+            fix="pass y.argmax(axis=1), or task='regression last' if these are numbers; after the "
+            "name of a file: '?task=regression last'",
+        )
+    if y.ndim == 1 and _are_few_whole(y):
+        raise DatasetError(
+            f"{name} train",
+            got=f"{len(np.unique(y))} different whole numbers as {y.dtype} as answers",
+            expected="integers or text for classes",
+            fix="pass y.astype(int), or task='regression last' if these are numbers; after the "
+            "name of a file: '?task=classification last' or '?task=regression last'",
         )
     if classes and (y.ndim > 2 or (y.ndim == 2 and when == "last")):
         raise _wrong(
@@ -217,6 +230,13 @@ def _is_one_hot(y: Array) -> bool:
     if y.dtype.kind not in "iubf" or y.shape[1] < 2:
         return False
     return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
+
+
+def _are_few_whole(y: Array) -> bool:
+    """Whether answers (samples,) are labels that were read as floating-point numbers."""
+    if y.dtype.kind != "f" or not (np.isfinite(y).all() and (y == np.round(y)).all()):
+        return False
+    return 2 <= len(np.unique(y)) <= min(MOST_LABELS, len(y) // 2)
 
 
 def _encoded(

@@ -97,12 +97,17 @@ class Dataset:
 
     def __repr__(self) -> str:
         """Its shape and task, without its numbers."""
+        return f"Dataset({self.what!r}: {self.shape_in_words})"
+
+    @property
+    def shape_in_words(self) -> str:
+        """Samples, inputs, channels, task and outputs."""
         shortest, longest = int(self.lengths.min()), int(self.lengths.max())
         inputs = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
-        many = "" if longest == 1 else "s"
         return (
-            f"Dataset({self.what!r}: {len(self):,} samples of {inputs} input{many}, "
-            f"{self.channels:,} channels; {self.task}, {self.outputs:,} outputs)"
+            f"{_several(len(self), 'sample')} of {inputs} input{'' if longest == 1 else 's'}, "
+            f"{_several(self.channels, 'channel')}; {self.task}, "
+            f"{_several(self.outputs, 'output')}"
         )
 
     def __post_init__(self) -> None:
@@ -311,6 +316,10 @@ def choose(what: str, total: int, samples: int, seed: int | None) -> Array:
         return np.arange(samples, dtype=np.int64)
     require_whole("sample seed", seed, 0, 2**63 - 1, DatasetError)
     return np.random.default_rng(seed).permutation(total)[:samples].astype(np.int64)
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _float32(x: Any, what: str) -> Array:

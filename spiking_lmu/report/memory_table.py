@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import asdict
 from typing import Any
 
 from rich import box
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
 from spiking_lmu.analysis.memories import MemoryChoice, TriedMemory
-from spiking_lmu.analysis.metrics import METRIC
+from spiking_lmu.analysis.metrics import METRIC, signed
 
 from .energy_table import amount, joules
 from .text import NONE, plain
@@ -21,13 +24,33 @@ RULE = (
 )
 
 
+#: What the energy is made of; a terminal of 80 columns has no room for it.
+DETAILS = ("Synops", "MACs", "Updates")
+
+
+class Fitting(Table):
+    """A table that leaves `DETAILS` out, and says so, where they do not fit."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
+        unbounded = options.update(max_width=1_000)
+        if self.__rich_measure__(console, unbounded).maximum <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        narrow = copy(self)
+        narrow.columns = [column for column in self.columns if column.header not in DETAILS]
+        left_out = f" {', '.join(DETAILS)}: in a wider terminal."
+        narrow.caption = Text.assemble(self.caption or "", left_out)
+        yield from super(Fitting, narrow).__rich_console__(console, options)
+
+
 def memory_table(choice: MemoryChoice) -> Table:
     """A row for each place; the chosen one is marked."""
     metric = METRIC[choice.metric]
     rate = f"{100 * choice.rate:.1f} %" if metric.points else f"{choice.rate:.4f}"
-    shown = Table(
+    shown = Fitting(
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
+        collapse_padding=True,
         pad_edge=False,
         title=Text(
             f"Where the memory is kept: {choice.samples:,} samples of {plain(choice.data)} on "
@@ -42,10 +65,10 @@ def memory_table(choice: MemoryChoice) -> Table:
         ),
         caption_justify="left",
     )
-    for heading in ("", "Memory"):
-        shown.add_column(heading, no_wrap=True)
+    shown.add_column("", no_wrap=True)
+    shown.add_column("Memory")
     label = metric.label[0].upper() + metric.label[1:]
-    shown.add_column(label, justify="right")
+    shown.add_column(label, justify="right", no_wrap=True)
     for heading in ("Lost", "Spikes", "Synops", "MACs", "Updates", "Cores", "Steps", "Energy"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for tried in choice.tried:
@@ -68,10 +91,10 @@ def _cells(tried: TriedMemory, points: bool) -> tuple[str, ...]:
     if tried.score is None or tried.low is None or tried.high is None or tried.loss is None:
         return (NONE,) * 9
     factor, digits, unit = (100.0, 1, " %") if points else (1.0, 4, "")
-    ends = f"({factor * tried.low:.{digits}f}-{factor * tried.high:.{digits}f})"
+    ends = f"({factor * tried.low:.{digits}f}–{factor * tried.high:.{digits}f})"
     return (
         f"{factor * tried.score:.{digits}f}{unit} {ends}",
-        f"{tried.loss:+.1f}",
+        signed(tried.loss),
         *(amount(value or 0.0) for value in (tried.spikes, tried.synops, tried.macs)),
         amount(tried.updates or 0.0),
         str(tried.cores or NONE),

@@ -316,6 +316,10 @@ def _energy_rows(report: EnergyReport) -> list[dict[str, Any]]:
     ]
 
 
+def _shape(result: TrainingResult) -> str:
+    return f" ({result.shape})" if result.shape else ""
+
+
 def _curve(result: TrainingResult) -> str:
     figure = draw_curve(result.curve, plain(result.data))
     return as_file(to_svg(figure, "curve", said(result.score)))
@@ -377,7 +381,7 @@ VIEWS: dict[type, View] = {
         rows=memory_rows,
     ),
     TrainingResult: View(
-        headline=lambda t: f"Trained on {plain(t.data)}; {said(t.score)}",
+        headline=lambda t: f"Trained on {plain(t.data)}{_shape(t)}; {said(t.score)}",
         parts=lambda t: [training_table(t)],
         numbers=lambda t: t.model.provenance["training"],
         picture=_curve,

@@ -321,6 +321,8 @@ class TrainingResult(Result):
         The task's metric on the test set, with its interval.
     settings
         As in :meth:`TrainingSettings.record`.
+    shape
+        Samples, inputs, channels and task of the training data, in words; empty for images.
     """
 
     model: Model
@@ -328,6 +330,7 @@ class TrainingResult(Result):
     curve: Curve
     score: Accuracy | Score
     settings: dict[str, Any]
+    shape: str = ""
 
     @property
     def metric(self) -> Metric:
@@ -469,7 +472,7 @@ def _on_sequences(
         **environment(),
     }
     model = replace(model, provenance={"training": training})
-    return TrainingResult(model, name, found.curve, score, record)
+    return TrainingResult(model, name, found.curve, score, record, shape=train_part.shape_in_words)
 
 
 def _for_levels(

@@ -169,7 +169,8 @@ def test_a_spiking_model_is_refused():
         choose_memory(spiking, data, "reference")
 
 
-def test_the_command_chooses(tmp_path, capsys):
+def test_the_command_chooses(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     model, data = made()
     source, archive = tmp_path / "rate.slmu", tmp_path / "mine.npz"
     save(model, source)
@@ -183,6 +184,8 @@ def test_the_command_chooses(tmp_path, capsys):
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "Where the memory is kept" in said
+    assert "…" not in said.partition("Where the memory is kept")[2]
+    assert "Synops, MACs, Updates: in a wider terminal" in " ".join(said.split())
     assert "memory: line, " in said
     assert made_file.exists()
     assert main([*command, "--bits", "2"]) == 1

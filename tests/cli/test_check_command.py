@@ -61,11 +61,13 @@ def test_command_for_machines_and_for_other_targets(files, capsys):
 
 def test_preflight_stops_only_where_nothing_can_run(capsys):
     slow, good = two([[1.0]], tau=9.0), small_lmu()[0]
-    preflight({"slow": slow}, [TARGET, REFERENCE])
+    preflight({"slow": slow}, {"slow": "a/slow.slmu"}, [TARGET, REFERENCE])
     require_possible({"slow": slow}, [TARGET, REFERENCE])
     assert "slow on loihi: b: got a synapse of 9 s" in capsys.readouterr().err
-    preflight({"good": good}, [TARGET])
-    assert "good on loihi: can run, " in capsys.readouterr().err
+    preflight({"good": good}, {"good": "good.slmu"}, [TARGET])
+    said = capsys.readouterr().err
+    assert "good on loihi: can run, " in said
+    assert "see: spiking-lmu check good.slmu --target loihi" in said
     with pytest.raises(TargetError, match="synapse of 9 s"):
         require_possible({"slow": slow}, [TARGET])
 

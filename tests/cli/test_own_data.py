@@ -23,6 +23,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_story_of_the_readme(folder, capsys):
     assert main(["train", "mine.npz", "-o", "rate.slmu", "--epochs", "15"]) == 0
+    assert "trained on mine.npz: 45 samples of " in capsys.readouterr().out
     convert = ["convert", "rate.slmu", "-o", "spiking.slmu", "--target", "reference"]
     assert main([*convert, "--data", "mine.npz"]) == 0
     compare = ["compare", "spiking.slmu", "--data", "mine.npz", "--targets", "reference"]

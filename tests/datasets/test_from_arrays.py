@@ -178,6 +178,8 @@ def nan():
         (X, np.where(Y == 1, 1e300, 0.5), {}, r"number 1e\+300 in y"),
         (X, np.eye(3)[Y % 3], {}, r"a single 1 among zeros .* y\.argmax"),
         (X, np.eye(3, dtype=int)[Y % 3], {}, r"y\.argmax"),
+        (X, (Y + 1).astype(float), {}, r"3 different whole numbers as float64 .*y\.astype\(int\)"),
+        (X.swapaxes(0, 1), Y, {}, r"12 answers for 7 .* put samples first: .*\(7, 12, 2\)"),
         (X[:1], [1], {}, "one sample|only the class"),
         (X, np.array([object()] * 12), {}, "kinds"),
     ],
@@ -186,6 +188,16 @@ def test_what_is_no_data_set(x, y, options, word):
     with pytest.raises(DatasetError, match=word) as error:
         from_arrays(x, y, **options)
     assert "\n" not in str(error.value)
+
+
+def test_whole_floats_are_what_the_task_says():
+    y = (Y + 1).astype(float)
+    assert from_arrays(X, y, task="classification last").train.task.names == ("1", "2", "3")
+    numbers = from_arrays(X, y, task="regression last").train
+    assert str(numbers.task) == "regression at the last step"
+    # As many numbers as samples, or with a fraction, are no labels.
+    assert not from_arrays(X, np.arange(12.0)).train.task.classifies
+    assert not from_arrays(X, y + 0.5).train.task.classifies
 
 
 def test_a_dataset_by_hand_is_checked_too():
