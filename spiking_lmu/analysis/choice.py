@@ -468,6 +468,10 @@ def targets_in_order(target: str | Target | Sequence[str | Target]) -> list[Targ
 def coding_of(model: Model) -> str:
     """How the activity of a converted model's neurons becomes spikes, in words."""
     options = model.provenance["conversion"]["options"]
+    if options["code"] == "level" and options["memory"] == "line":
+        often = options.get("every", 1)
+        said = f"{options['levels']} levels, {options['bits']} bit(s) of an input"
+        return said + (f", an answer at every {often} inputs" if often > 1 else "")
     if options["code"] == "level":
         return f"{options['levels']} levels, input in {options['input_bits']} bits and a sign"
     named = ", ".join(f"{name} {rate:g}" for name, rate in options["rates"].items())

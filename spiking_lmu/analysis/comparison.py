@@ -40,7 +40,7 @@ from .energy import EnergyReport, counts_of, energy_report, load_devices
 from .explain import Explanation
 from .explain.explanation import explained
 from .fitting import order_of_classes, out_of_range, require_fit
-from .metrics import METRIC, compared
+from .metrics import METRIC, compared, value_of
 from .samples import Models, draw, named
 from .tradeoff import Tradeoff, run_tradeoff
 
@@ -345,7 +345,7 @@ class _Comparing:
             outcomes=tuple(self._outcomes),
             provenance=self._provenance,
             missing=self._missing,
-            remarks=tuple(self._remarks),
+            remarks=(*self._remarks, *self._at_answers()),
             costs=tuple(self._costs()),
             explanations=tuple(self._explanations),
             tradeoffs=tuple(self._tradeoffs),
@@ -354,6 +354,31 @@ class _Comparing:
             inputs={int(data.indices[row]): data.x[row, : data.lengths[row]] for row in drawn},
             dt=data.dt,
         )
+
+    def _at_answers(self) -> list[str]:
+        """Of networks that answer at every n-th input, what they say at these inputs alone."""
+        task, found = self._data.task, []
+        places = {index: i for i, index in enumerate(self._data.indices.tolist())}
+        for outcome in self._outcomes:
+            n = self._models[outcome.model].graph.answers_every
+            rows = [places[index] for index in outcome.indices.tolist()]
+            ends = self._data.lengths[rows] // n
+            if n == 1 or not task.every or not ends.any():
+                continue
+            rate = self._rate[outcome.model]
+            by_index = dict(zip(rate.indices.tolist(), rate.outputs, strict=True))
+            theirs = np.array([by_index[index] for index in outcome.indices.tolist()])
+            truth, metric = self._data.y[rows, n - 1 :: n], METRIC[task.metric]
+            here, there = (
+                f"{metric.factor * value_of(task, truth, o[:, n - 1 :: n], ends):.4g}"
+                for o in (outcome.outputs, theirs)
+            )
+            found.append(
+                f"{outcome.model} on {outcome.target} answers at every {n} inputs, and each answer "
+                f"stands until the next; at these inputs alone: {metric.label} {here}, rate model "
+                f"{there}"
+            )
+        return found
 
     def _costs(self) -> list[EnergyReport]:
         devices, found = load_devices(None), []

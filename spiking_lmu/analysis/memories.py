@@ -365,7 +365,7 @@ def choose_memory(
     if not coded:
         on_line["reset"] = "subtract"
     # What is given for the line alone is nothing to the host.
-    on_line |= {name: style.pop(name) for name in ("line_code", "reset") if name in style}
+    on_line |= {name: style.pop(name) for name in ("line_code", "reset", "every") if name in style}
     code = on_line.get("line_code", CODES[0])
     candidates = [TriedMemory(MEMORIES[0], 0, levels)]
     candidates += [TriedMemory("line", k, levels, code) for k in bits]

@@ -90,6 +90,12 @@ def add_arguments(parser: Parser) -> None:
         "the default, or keeps it, which takes fewer steps",
     )
     parser.add_argument(
+        "--every",
+        type=int,
+        metavar="N",
+        help="line, level: an answer at every N-th input, which stands until the next (default 1)",
+    )
+    parser.add_argument(
         "--calibrate",
         action="store_true",
         help="search firing rates, readout filter and settle steps that suit the one --target, on "

@@ -49,6 +49,8 @@ SUBTRACT_DEFAULTS: dict[str, Any] = {
     "synapse_tau": 0.05,
 }
 CODES = ("rate", "level")
+#: Inputs from one answer to the next.
+EVERY = range(1, 10**6 + 1)
 #: Hz at which LIF neurons in the place of rectified linear ones fire, by default: half of what
 #: their refractory time of 2 ms allows.  Their curve is the less straight the higher it goes.
 LIF_RATE = 250.0
@@ -99,6 +101,9 @@ class Options:
         Binary digits, besides the sign, in which what does not spike reaches level-coded units.
     per_unit
         Whether each level-coded unit has levels of its own, or all of a layer the same.
+    every
+        Inputs from one answer to the next where level-coded units read a line; an answer stands
+        until the next.
     """
 
     neuron: str = "relu"
@@ -119,6 +124,7 @@ class Options:
     levels: int = 5
     input_bits: int = 6
     per_unit: bool = False
+    every: int = 1
 
     def __post_init__(self) -> None:
         if self.neuron not in NEURONS:
@@ -174,6 +180,20 @@ class Options:
             if isinstance(value, bool) or value not in allowed:
                 expected = f"a whole number from {allowed[0]} to {allowed[-1]}"
                 raise SpecError(name, got=repr(value), expected=expected, fix="try 5")
+        if isinstance(self.every, bool) or self.every not in EVERY:
+            raise SpecError(
+                "every",
+                got=repr(self.every),
+                expected=f"a whole number of inputs from {EVERY[0]} to {EVERY[-1]}",
+                fix="try 10",
+            )
+        if self.every > 1 and (self.memory, self.code) != ("line", "level"):
+            raise SpecError(
+                "every",
+                got=f"{self.every} with memory={self.memory!r} and code={self.code!r}",
+                expected="memory='line' and code='level', whose units read a line through a gate",
+                fix="use both, or leave every out",
+            )
 
 
 #: One answer, after the last input: five time constants of the filter that it is read with.  With
@@ -419,6 +439,13 @@ def _level_coded(
                 expected="samples that the levels are fitted to",
                 fix="name training data with data=",
             )
+        if options.every > 1 and not model.task.every:
+            raise SpecError(
+                "every",
+                got=f"{options.every} for a network with one answer a sequence",
+                expected="one with an answer at every input, of which it takes every n-th",
+                fix="leave every out",
+            )
         code = LineCode(
             options.bits, bool((training_inputs < 0).any()), options.line_code, options.window
         )
@@ -430,6 +457,7 @@ def _level_coded(
             digits=options.input_bits,
             per_unit=options.per_unit,
             lengths=lengths,
+            every=options.every,
         )
         return graph, timing, {}
     graph, timing = code_model(

@@ -53,8 +53,8 @@ class Population:
         chip as they are.  What the population computes is the same either way.
     pulse
         A linear population that reads nothing and is one for a single step, else zero: with 0
-        the first step after the last presentation, with n the first after every n-th
-        presentation (:meth:`spiking_lmu.graph.timing.Timing.pulses`).
+        the first step after the last presentation, with n the first of every n-th presentation
+        (:meth:`spiking_lmu.graph.timing.Timing.pulses`).
 
     >>> Population("hidden", 3, Neuron("relu")).neuron.kind
     'relu'
@@ -304,6 +304,11 @@ class Graph:
             and all(compares(p.neuron, self.dt) for p in self.spiking)
             and not any(p.tau for p in self.projections)
         )
+
+    @property
+    def answers_every(self) -> int:
+        """Inputs from one answer to the next, by the pulses that ask for them; else 1."""
+        return max((p.pulse or 1 for p in self.populations), default=1)
 
     def incoming(self, name: str) -> tuple[Projection, ...]:
         """Projections onto the population ``name``."""

@@ -94,19 +94,22 @@ class Timing:
         return step % self.steps_per_input == 0 and step // self.steps_per_input < inputs
 
     def pulses(self, inputs: int, every: int) -> np.ndarray:
-        """One at each step that follows presentations, else zero, shape (total_steps,).
+        """One at single steps, else zero, shape (total_steps,).
 
-        After every ``every``-th presentation; 0 is after the last one alone.  Where no step
-        follows there is no pulse.
+        At the first step of every ``every``-th presentation; with 0 at the step that follows the
+        last one, if there is any.
 
         >>> Timing(settle_steps=2).pulses(3, every=0).tolist()
         [0.0, 0.0, 0.0, 1.0, 0.0]
         >>> Timing(settle_steps=2).pulses(4, every=2).tolist()
-        [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]
+        [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
         """
-        shown, pulses = every or inputs, np.zeros(self.total_steps(inputs))
-        after = np.arange(shown, inputs + 1, shown) * self.steps_per_input
-        pulses[after[after < len(pulses)]] = 1.0
+        pulses = np.zeros(self.total_steps(inputs))
+        last = inputs * self.steps_per_input
+        if every:
+            pulses[(every - 1) * self.steps_per_input : last : every * self.steps_per_input] = 1.0
+        else:
+            pulses[last : last + 1] = 1.0
         return pulses
 
     def presentation_ends(self, inputs: int) -> np.ndarray:

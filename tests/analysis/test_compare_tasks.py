@@ -391,3 +391,29 @@ def _hidden(model, x):
         model.graph, model.scaled(x.astype(float)), observe=lambda s, v, t: seen.append(v["lmu.h"])
     )
     return np.array(seen)
+
+
+@pytest.mark.parametrize("task", ["regression every", "classification every"])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_a_network_that_answers_at_every_nth_input_is_judged_there_as_well(task, ragged):
+    line = {"memory": "line", "code": "level", "levels": 9, "bits": 2, "every": 3}
+    data, model = random_data(3, task, 2, 3, ragged, "f8", steps=7, **line)
+    result = sl.compare(model, data.test, ["reference"], traces=0, **QUIET)
+    (remark,) = result.remarks
+    label, here = remark.rpartition(": ")[2].split(", rate model ")[0].rsplit(maxsplit=1)
+    (outcome,), (rate,) = result.outcomes, result.rate.values()
+    test, factor = data.test, 100.0 if "class" in task else 1.0
+    for outputs, said in ((outcome.outputs, here), (rate.outputs, remark.split()[-1])):
+        # Of each sample those of its inputs that are a third.
+        kept = [range(2, int(n), 3) for n in test.lengths]
+        most = max(map(len, kept))
+        truth, answers = (
+            np.stack([np.resize(v[i, list(k)], (most, *v.shape[2:])) for i, k in enumerate(kept)])
+            for v in (np.asarray(test.y), outputs)
+        )
+        value = value_of(test.task, truth, answers, np.array([len(k) for k in kept]))
+        assert float(said) == pytest.approx(factor * value, rel=1e-3)
+    assert label in ("NRMSE", "balanced accuracy")
+    # A plain model has nothing to say about it.
+    plain = random_data(3, task, 2, 3, ragged, "f8")[1]
+    assert not sl.compare(plain, test, ["reference"], traces=0, **QUIET).remarks

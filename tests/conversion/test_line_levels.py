@@ -120,6 +120,84 @@ def test_targets_give_the_spikes_of_the_definition(target, cell, layers):
         np.testing.assert_allclose(run.outputs, outputs, atol=1e-5 * size)
 
 
+def answering(cell: str = "feedforward", activation: str = "relu", channels: int = 1) -> Model:
+    """A network with an answer at every input, and units that would spike without a volley."""
+    graph = made(cell, channels)
+    rng = np.random.default_rng(4)
+    hidden = replace(
+        graph["lmu.h"],
+        neuron=Neuron(activation),
+        bias=rng.normal(size=UNITS),
+        gain=np.full(UNITS, -2),
+    )
+    readout = replace(graph["readout"], bias=np.array([0.5, -1.0]))
+    return Model(graph.with_populations([hidden, readout]), task=Task("regression", "every"))
+
+
+def at_gates(model: Model, x: np.ndarray, bits: int, every: int) -> np.ndarray:
+    """What the rate network, rounded, says where the gate opens; from the first time on, held."""
+    graph, rounded = model.graph, LineCode(bits, signed=bool((x < 0).any())).rounded(x)
+    outputs = record(graph, rounded, every=True).outputs["lmu.h"]
+    levels = {"lmu.h": fit_levels(graph["lmu.h"].neuron, outputs, LEVELS)}
+    said = run_rate(graph, rounded, alter=rounding(levels))
+    return np.repeat(said[:, every - 1 :: every], every, axis=1)[:, : INPUTS - every + 1]
+
+
+@pytest.mark.parametrize(
+    ("target", "every", "activation", "channels"),
+    [
+        ("reference", 4, "relu", 2),
+        ("reference", 2, "tanh", 1),
+        ("nengo-dl", 4, "relu", 1),
+        ("loihi", 4, "relu", 1),
+        ("loihi", 7, "tanh", 2),
+    ],
+)
+def test_a_gate_asks_for_an_answer_at_every_nth_input(target, every, activation, channels):
+    adapter = spiking_lmu.get_target(target)
+    if adapter.available():
+        pytest.skip(adapter.available())
+    model, x = answering(activation=activation, channels=channels), signals(channels, samples=6)
+    options = {"memory": "line", "code": "level", "bits": 2, "levels": LEVELS, "window": INPUTS}
+    spiking = convert(model, training_inputs=x, every=every, **options)
+    assert spiking.graph.level_coded
+    assert spiking.graph.answers_every == every
+    wanted = at_gates(model, x, 2, every)
+    outputs = run_reference(spiking.graph, x, spiking.timing)
+    np.testing.assert_allclose(outputs[:, every - 1 :], wanted, atol=1e-9)
+    # Before the first answer all is silent.
+    assert np.ptp(outputs[:, : every - 1], axis=(0, 1)).max() == 0
+    with adapter.deploy(spiking, INPUTS) as deployment:
+        run = deployment.run(x)
+        deployment.verify(x[:2], run.take([0, 1]))
+    if target == "loihi":
+        assert np.median(np.abs(run.outputs - outputs)) < 1e-6 * np.abs(outputs).max()
+    else:
+        np.testing.assert_allclose(run.outputs, outputs, atol=1e-5 * np.abs(outputs).max())
+    # Units are asked as often as the gate opens, and answer then alone.
+    plain = convert(model, training_inputs=x, **options)
+    with adapter.deploy(plain, INPUTS) as deployment:
+        often = deployment.run(x).spikes["lmu.h.spikes"].sum()
+    assert 0 < run.spikes["lmu.h.spikes"].sum() < 1.6 * often * (INPUTS // every) / INPUTS
+
+
+def test_what_a_gate_cannot_ask_every_nth_input_is_refused_with_the_reason():
+    x = signals()
+    options = {"memory": "line", "code": "level", "training_inputs": x, "every": 3}
+    with pytest.raises(SpecError, match=r"every: got lmu\.h, which reads what lmu\.h was"):
+        convert(answering("recurrent"), **options)
+    stacked = Model(made("feedforward", layers=2), task=Task("regression", "every"))
+    with pytest.raises(SpecError, match=r"every: got lmu2\.m, which reads what lmu2\.m was"):
+        convert(stacked, **options)
+    with pytest.raises(SpecError, match="every: got 3 for a network with one answer a sequence"):
+        convert(Model(made("feedforward")), **options)
+    with pytest.raises(SpecError, match="every: got 3 with memory='line' and code='rate'"):
+        convert(answering(), memory="line", every=3)
+    for wrong in (0, True, 2.5, "3"):
+        with pytest.raises(SpecError, match=r"every: got .*expected a whole number"):
+            convert(answering(), memory="line", code="level", every=wrong)
+
+
 def test_without_a_window_it_is_as_long_as_the_memory_and_no_longer_than_the_data():
     graph, x = made(), signals()
     spiking = convert(Model(graph), memory="line", code="level", training_inputs=x)

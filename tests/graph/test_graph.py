@@ -111,7 +111,9 @@ def test_a_pulse_is_one_in_a_single_step():
     )
     out = run_reference(graph, np.zeros((2, 3, 1)), timing)
     assert out[:, :, 1].tolist() == [[0, 0, 0, 0, 0, 0, 1, 0, 0]] * 2
-    assert Timing().pulses(4, every=2).tolist() == [0, 0, 1, 0]
+    assert Timing().pulses(5, every=2).tolist() == [0, 1, 0, 1, 0]
+    assert timing.pulses(3, every=2).tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert not timing.pulses(3, every=4).any()
 
 
 @pytest.mark.parametrize(
