@@ -23,8 +23,8 @@ from .measure import measure_activity
 from .passes import (
     add_synapses,
     clip_weights,
+    first_layers_on_host,
     fold_between_neurons,
-    large_layers_on_host,
     leaky_populations,
     scale_rates,
     swap_neurons,
@@ -424,7 +424,7 @@ def _rate_coded(
         graph = line_memory(graph, code, timing, options.synapse_tau, options.reset)
     else:
         graph = add_synapses(graph, options.synapse_tau, options.steps_per_input, dt=options.dt)
-        graph = large_layers_on_host(graph)
+        graph = first_layers_on_host(graph)
     return graph, timing, known
 
 

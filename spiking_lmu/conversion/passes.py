@@ -256,17 +256,25 @@ def add_synapses(
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
 
 
-def large_layers_on_host(graph: Graph) -> Graph:
-    """Large layers that only numbers drive stay on the host of a target with a chip.
+def first_layers_on_host(graph: Graph) -> Graph:
+    """Layers that only numbers drive stay on the host of a target with a chip.
 
-    On a chip each of their neurons would need an axon pair for the number that drives it, and a
-    place to add up; on the host it sends its spikes.  What is computed is the same.
+    Their currents are computed there in any case.  On the chip each neuron would get its current
+    as the spikes of an on/off pair, one in every step, which add noise and are many times those
+    of the neuron itself; from the host it sends its own.  Where nothing else would be on the
+    chip, or what reads a layer is on the host too, the layer is on the chip, unless it is larger
+    than :data:`MOST_FROM_HOST`.
     """
     numbers = {p.name for p in graph.populations if p.neuron.kind == "linear"}
+
+    def better_there(population: Population) -> bool:
+        driven = {q.pre for q in graph.incoming(population.name)}
+        readers = {q.post for q in graph.outgoing(population.name)}
+        only_neurons_read = bool(readers) and not readers & numbers
+        return driven <= numbers and (only_neurons_read or population.size > MOST_FROM_HOST)
+
     return graph.with_populations(
-        replace(p, on_host=True)
-        for p in graph.spiking
-        if p.size > MOST_FROM_HOST and {q.pre for q in graph.incoming(p.name)} <= numbers
+        replace(p, on_host=True) for p in graph.spiking if better_there(p)
     )
 
 

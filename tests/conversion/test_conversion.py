@@ -12,7 +12,7 @@ from spiking_lmu.conversion.fit import (
 )
 from spiking_lmu.conversion.passes import (
     MOST_FROM_HOST,
-    large_layers_on_host,
+    first_layers_on_host,
     scale_rates,
     swap_neurons,
 )
@@ -220,20 +220,46 @@ def test_a_trained_filter_gets_a_copy_where_an_input_takes_several_steps():
     assert "lmu.h.filtered" in {p.pre for p in graph.incoming("lmu.h.trace")}
 
 
-def test_a_large_layer_that_numbers_drive_stays_on_the_host():
-    def graph(size):
-        names = (
-            ("x", 1, "linear"),
-            ("first", size, "spiking_relu"),
-            ("second", size, "spiking_relu"),
-        )
-        populations = tuple(Population(n, s, Neuron(kind)) for n, s, kind in names)
-        links = (Projection("x", "first", np.ones((size, 1))), Projection("first", "second"))
-        return Graph(populations, links, "x", "second")
+@pytest.mark.parametrize(
+    ("links", "size", "placed"),
+    [
+        ({"x": "first", "first": "second"}, 3, ["first"]),
+        ({"x": "first", "first": "second", "second": "y"}, 3, ["first"]),
+        # Alone, or read by what is on the host too.
+        ({"x": "first", "first": "y"}, 3, []),
+        ({"x": "first"}, 3, []),
+        ({"x": "first", "first": "y", "y": "second"}, 3, []),
+        ({"x": "first", "first": "y"}, MOST_FROM_HOST + 1, ["first"]),
+    ],
+)
+def test_a_first_layer_that_neurons_read_stays_on_the_host(links, size, placed):
+    names = {"x": "linear", "first": "spiking_relu", "y": "linear", "second": "spiking_relu"}
+    used = [name for name in names if name in links or name in links.values()]
+    populations = tuple(
+        Population(n, 1 if names[n] == "linear" else size, Neuron(names[n])) for n in used
+    )
+    sizes = {p.name: p.size for p in populations}
+    projections = tuple(
+        Projection(pre, post, np.ones((sizes[post], sizes[pre]))) for pre, post in links.items()
+    )
+    graph = Graph(populations, projections, "x", list(links.values())[-1])
+    found = first_layers_on_host(graph)
+    assert [p.name for p in found.populations if p.on_host] == placed
 
-    placed = large_layers_on_host(graph(MOST_FROM_HOST + 1))
-    assert [p.on_host for p in placed.populations] == [False, True, False]
-    assert not any(p.on_host for p in large_layers_on_host(graph(MOST_FROM_HOST)).populations)
+
+def test_a_first_layer_that_reads_itself_stays_on_the_chip():
+    populations = (
+        Population("x", 2),
+        Population("h", 3, Neuron("spiking_relu")),
+        Population("out", 2, Neuron("spiking_relu")),
+    )
+    projections = (
+        Projection("x", "h", np.ones((3, 2))),
+        Projection("h", "h", np.ones((3, 3)), delay=1),
+        Projection("h", "out", np.ones((2, 3))),
+    )
+    graph = Graph(populations, projections, "x", "out")
+    assert not any(p.on_host for p in first_layers_on_host(graph).populations)
 
 
 def test_clipping_cuts_off_only_weights_between_spiking_neurons():
