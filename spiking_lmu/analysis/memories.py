@@ -22,7 +22,7 @@ from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.conversion.convert import MEMORIES, rate_model, require_unconverted
 from spiking_lmu.conversion.levels import Levels, fit_levels, record, rounding
-from spiking_lmu.conversion.line import CODES, LineCode
+from spiking_lmu.conversion.line import CODES, LineCode, remembering
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
@@ -431,8 +431,7 @@ def pick(ran: Sequence[tuple[TriedMemory, Model]], tolerate: float) -> tuple[Tri
 
 def has_line(model: Model) -> bool:
     """Whether a network has a memory that only the input drives, and none before it."""
-    front = split(rate_model(model).graph)
-    return front is not None and any(p.delay for p in front.linear.projections)
+    return remembering(split(rate_model(model).graph))
 
 
 def reads_rates(model: Model) -> bool:

@@ -414,10 +414,11 @@ def stage_projections(bit: int, stages: int, channels: int) -> Iterator[Projecti
 def _front_end(graph: Graph) -> FrontEnd:
     """The memory and the rest, or an error that says why there is no line for it."""
     front = split(graph)
-    feeding = _fed_back(graph)
+    feeding, remembers = _fed_back(graph), remembering(front)
     if feeding:
-        raise _refused(feeding, "use memory='host', or train a feedforward cell")
-    if front is None or not any(p.delay for p in front.linear.projections):
+        at_every_step = "use code='level', whose units read the line at every input, or "
+        raise _refused(feeding, f"{at_every_step if remembers else ''}use memory='host'")
+    if front is None or not remembers:
         raise _refused(
             "no memory that only the input drives", "use memory='host'; nothing is remembered"
         )
@@ -432,9 +433,14 @@ def _front_end(graph: Graph) -> FrontEnd:
         if graph[projection.pre].neuron.spiking and graph[projection.post].neuron.spiking:
             raise _refused(
                 f"{projection.post}, which reads the spikes of {projection.pre}",
-                "use memory='host' for networks of several layers of neurons",
+                "use code='level', or memory='host', for networks of several layers of neurons",
             )
     return front
+
+
+def remembering(front: FrontEnd | None) -> bool:
+    """Whether there is a memory that only the input drives."""
+    return front is not None and any(p.delay for p in front.linear.projections)
 
 
 def _fed_back(graph: Graph) -> str:

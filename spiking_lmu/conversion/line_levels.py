@@ -30,7 +30,15 @@ from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import Sparse
 
 from .levels import CLEAR, MOST_COPIES, Levels, comparator, fit_levels, level_code, record, schedule
-from .line import OPEN, LineCode, bit_populations, bit_projections, stage_projections, window_of
+from .line import (
+    OPEN,
+    LineCode,
+    bit_populations,
+    bit_projections,
+    remembering,
+    stage_projections,
+    window_of,
+)
 
 Array = np.ndarray
 
@@ -317,7 +325,7 @@ def _require_one_layer(front: FrontEnd) -> None:
 def _front_end(graph: Graph) -> FrontEnd:
     """The memory and the rest, or an error that says why there is no line for it."""
     front = split(graph)
-    if front is None or not any(p.delay for p in front.linear.projections):
+    if front is None or not remembering(front):
         raise _refused(
             "no memory that only the input drives",
             "use memory='host': what feeds back into a memory is not known before it is computed",

@@ -293,6 +293,12 @@ def recurrent() -> Graph:
     return build(LmuSpec(1, 3, 6, 18.0, 5, cell="recurrent"))
 
 
+def gathering() -> Graph:
+    graph = build(LmuSpec(1, 3, 6, 18.0, 5))
+    back = Projection("readout", "readout", np.full(3, 0.9), delay=1, name="gathers")
+    return replace(graph, projections=(*graph.projections, back))
+
+
 def no_memory() -> Graph:
     return Graph(
         (Population("x", 2), Population("h", 3, Neuron("relu")), Population("y", 2)),
@@ -303,21 +309,27 @@ def no_memory() -> Graph:
 
 
 @pytest.mark.parametrize(
-    ("make", "reason"),
+    ("make", "reason", "levels"),
     [
-        (feeding_back, "lmu.m, which is driven by lmu.h|lmu.h, which feeds back into lmu.u"),
-        (recurrent, "lmu.h, which feeds back into lmu.h"),
-        (stacked, "lmu2.m, which is driven by lmu.h"),
-        (no_memory, "no memory that only the input drives"),
+        (feeding_back, "lmu.m, which is driven by lmu.h|lmu.h, which feeds back into lmu.u", False),
+        (recurrent, "lmu.h, which feeds back into lmu.h", True),
+        (stacked, "lmu2.m, which is driven by lmu.h", True),
+        (gathering, "readout, which is driven by lmu.h", True),
+        (no_memory, "no memory that only the input drives", False),
     ],
 )
-def test_what_a_line_cannot_hold_is_refused_with_the_reason(make, reason):
+def test_what_a_line_cannot_hold_is_refused_with_a_way_out_that_works(make, reason, levels):
     graph = make()
-    size = graph.input_size
-    activity = measure_activity(graph, np.random.default_rng(0).random((3, 18, size)))
-    model = Model(graph, activity=activity)
-    with pytest.raises(SpecError, match=reason):
+    x = np.random.default_rng(0).random((3, 18, graph.input_size))
+    model = Model(graph, activity=measure_activity(graph, x))
+    with pytest.raises(SpecError, match=reason) as refused:
         convert(model, default_options(model, memory="line"))
+    assert ("code='level'" in refused.value.fix) == levels
+    assert "memory='host'" in refused.value.fix
+    if levels:
+        spiking = convert(model, memory="line", code="level", training_inputs=x)
+        assert run_reference(spiking.graph, x, spiking.timing).shape[1] == 18
+    assert convert(model, memory="host", training_inputs=x).graph.spiking
 
 
 def test_lif_neurons_and_short_timings_are_refused():
