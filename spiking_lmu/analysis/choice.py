@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -44,7 +45,7 @@ from spiking_lmu.backends.convert import SAMPLES
 from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.registry import given_target, load_target
-from spiking_lmu.backends.target import Target, blocking
+from spiking_lmu.backends.target import Deployment, Target, blocking
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion.convert import (
     Options,
@@ -564,6 +565,31 @@ def _advice(options: Options, expected: Candidate, judge: _Judge) -> str:
     return ""
 
 
+class _Deployed:
+    """A model on a target; a deployment stays open while samples have the same length.
+
+    To build a large network for a chip can take longer than to run it.
+    """
+
+    def __init__(self, target: Target, model: Model) -> None:
+        self._target, self.model = target, model
+        self._opened, self._inputs = ExitStack(), 0
+        self._deployment: Deployment
+
+    def of(self, inputs: int) -> Deployment:
+        """A deployment for samples of so many inputs."""
+        if inputs != self._inputs:
+            self.close()
+            self._deployment = self._opened.enter_context(self._target.deploy(self.model, inputs))
+            self._inputs = inputs
+        return self._deployment
+
+    def close(self) -> None:
+        """End the deployment that is open."""
+        self._inputs = 0
+        self._opened.close()
+
+
 class _Judge:
     """Runs candidates and keeps what they gave."""
 
@@ -846,15 +872,16 @@ class _Judge:
         timing, longest = spiking.timing, self.x.shape[1]
         outputs = np.zeros((0, longest, spiking.graph.output_size))
         spikes, steps = 0.0, timing.total_steps(longest)
-        for count in self._stages(steps):
-            more, spent = self._run_on(spiking, target, slice(len(outputs), count))
-            outputs, spikes = np.concatenate([outputs, more]), spikes + spent
-            answers = self._last(outputs)
-            tried = self._measured(
-                what, target.name, answers, count, steps, spikes / count, AGREEMENT_ON_TARGET
-            )
-            if self._hopeless(tried, answers, AGREEMENT_ON_TARGET):
-                break
+        with closing(_Deployed(target, spiking)) as deployed:
+            for count in self._stages(steps):
+                more, spent = self._run_on(deployed, slice(len(outputs), count))
+                outputs, spikes = np.concatenate([outputs, more]), spikes + spent
+                answers = self._last(outputs)
+                tried = self._measured(
+                    what, target.name, answers, count, steps, spikes / count, AGREEMENT_ON_TARGET
+                )
+                if self._hopeless(tried, answers, AGREEMENT_ON_TARGET):
+                    break
         return self._kept(tried)
 
     def _stages(self, steps: int) -> Iterator[int]:
@@ -877,22 +904,22 @@ class _Judge:
         answers: Array = outputs[self.held.mask[:count] if self.every else last]
         return answers
 
-    def _run_on(self, spiking: Model, target: Target, samples: slice) -> tuple[Array, float]:
+    def _run_on(self, deployed: _Deployed, samples: slice) -> tuple[Array, float]:
         """Outputs at the end of each input, and all spikes, of some samples."""
-        x, timing = self.x[samples], spiking.timing
+        x, timing = self.x[samples], deployed.model.timing
         lengths, longest = self.lengths[samples], x.shape[1]
-        outputs = np.zeros((len(x), longest, spiking.graph.output_size))
+        outputs = np.zeros((len(x), longest, deployed.model.graph.output_size))
         spikes = 0.0
         # The last input stays while the readout settles, and padding would take its place.
         apart = timing.settle_steps and not self.every
         for last in np.unique(lengths).tolist() if apart else [longest]:
             rows = np.flatnonzero(lengths == last) if apart else np.arange(len(x))
-            with target.deploy(spiking, last) as deployment:
-                for start in range(0, len(rows), deployment.batch_size):
-                    part = rows[start : start + deployment.batch_size]
-                    run = deployment.run(np.asarray(x[part, :last], float))
-                    outputs[part, :last] = run.outputs[:, timing.presentation_ends(last)]
-                    spikes += sum(float(counts.sum()) for counts in run.spikes.values())
+            deployment = deployed.of(last)
+            for start in range(0, len(rows), deployment.batch_size):
+                part = rows[start : start + deployment.batch_size]
+                run = deployment.run(np.asarray(x[part, :last], float))
+                outputs[part, :last] = run.outputs[:, timing.presentation_ends(last)]
+                spikes += sum(float(counts.sum()) for counts in run.spikes.values())
         return outputs, spikes
 
     # -- rate coding

@@ -1,5 +1,6 @@
 """The default conversion, chosen on training samples."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import spiking_lmu
 from spiking_lmu.analysis.choice import AGREEMENT, FEEDS_BACK, LEVELS, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
+from spiking_lmu.analysis.metrics import signed
 from spiking_lmu.backends.target import Problem
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.conversion.levels import schedule
@@ -76,7 +78,7 @@ def test_the_fewest_levels_that_decide_alike(recurrent):
     assert loop[-1].agreement >= AGREEMENT
     assert choice.expected.where == "reference"
     assert choice.expected.steps == INPUTS
-    assert told.steps == [f"{t.what} ({t.where}): loss {t.loss:+.1f}" for t in choice.tried]
+    assert told.steps == [f"{t.what} ({t.where}): loss {signed(t.loss)}" for t in choice.tried]
     assert str(choice.options.levels) in choice.summary
 
 
@@ -135,6 +137,32 @@ def test_a_target_runs_more_samples_only_of_what_may_pass():
     poor = choose(rate, samples, "reference", code="rate", max_rate=20.0, settle_steps=1)
     assert [t.samples for t in poor.tried] == [100]
     assert not poor.reached
+
+
+class Counting(ReferenceTarget):
+    """Knows for how many inputs it was built, and how many are open."""
+
+    def __init__(self):
+        self.built, self.open = [], 0
+
+    def deploy(self, model, inputs, **options):
+        @contextmanager
+        def opened():
+            self.open += 1
+            with super(Counting, self).deploy(model, inputs, **options) as deployment:
+                yield deployment
+            self.open -= 1
+
+        self.built.append(inputs)
+        return opened()
+
+
+def test_a_target_is_built_once_for_all_samples_of_a_length():
+    """The first hundred samples and those that follow run in one deployment."""
+    rate, place = model("relu", "feedforward"), Counting()
+    chosen = choose(rate, data(rate, 700), place, levels=17, confirm=130)
+    assert chosen.expected.samples == 130
+    assert (place.built, place.open) == ([INPUTS], 0)
 
 
 def test_few_samples_are_enough_to_see_that_nothing_comes_of_it(recurrent):
