@@ -189,6 +189,48 @@ def test_wrong_values_are_value_errors_that_name_the_parameter(dense, choices, s
         sl.compare(spiking, data, "reference", progress=False, **choices)
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (lambda: sl.datasets.load("mnist"), "all parts of mnist.*pass one: data.train"),
+        (lambda: sl.datasets.load("mnist").test.x, "ndarray.*from_arrays"),
+        (lambda: "mnist", "text.*load.'mnist'..train"),
+        (lambda: None, "NoneType"),
+    ],
+)
+def test_what_is_no_dataset_is_a_value_error_everywhere(dense, data, says):
+    rate, spiking, _ = dense
+    wrong, quiet = data(), {"progress": False}
+    calls = {
+        "choose": lambda: sl.choose(rate, wrong, "reference", **quiet),
+        "compare": lambda: sl.compare(spiking, wrong, "reference", **QUIET),
+        "explain": lambda: sl.explain(spiking, wrong, target="reference", **QUIET),
+        "calibrate": lambda: sl.calibrate(rate, wrong, target="reference", **QUIET),
+        "tradeoff": lambda: sl.tradeoff(spiking, wrong, target="reference", **QUIET),
+        "fine_tune": lambda: sl.fine_tune(rate, wrong, **quiet),
+    }
+    if wrong is not None:
+        calls["convert"] = lambda: sl.convert(rate, "reference", wrong, **quiet)
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match=f"^data: got {says}"):
+            pytest.fail(f"{name} took it: {call()}")
+
+
+def test_training_and_energy_say_what_they_take(dense):
+    _, spiking, data = dense
+    with pytest.raises(ValueError, match=r"^data: got Dataset, expected all parts"):
+        sl.train(data)
+    with pytest.raises(ValueError, match=r"^runs: got Dataset, expected a comparison"):
+        sl.energy(spiking, data)
+
+
+def test_data_of_a_network_that_reads_at_once_are_told_how_to_lie(dense):
+    rate, _, data = dense
+    turned = sl.Dataset("mine", "train", data.x[:40].reshape(40, 784, 1), data.y[:40], data.task)
+    with pytest.raises(sl.errors.DatasetError, match=r"x.reshape\(len\(x\), 1, 784\)"):
+        sl.choose(rate, turned, "reference", progress=False)
+
+
 SCRIPT = """
 import spiking_lmu as sl
 model = sl.convert(sl.load("mnist-dense"), target="reference", settle_steps=5)

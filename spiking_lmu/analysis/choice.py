@@ -67,7 +67,7 @@ from spiking_lmu.conversion.levels import (
     through_numbers,
 )
 from spiking_lmu.conversion.measure import run_rate
-from spiking_lmu.datasets import own_data
+from spiking_lmu.datasets import own_data, require_dataset
 from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
@@ -310,6 +310,7 @@ def choose(
     """
     started = perf_counter()
     require_unconverted(model)
+    require_dataset(data)
     if len(data) < LEAST:
         got, least = f"{len(data)} samples", f"at least {LEAST}"
         raise SpecError("data", got=got, expected=least, fix="give more of them")

@@ -15,7 +15,7 @@ import numpy as np
 from spiking_lmu.backends.registry import find_targets
 from spiking_lmu.backends.target import Target
 from spiking_lmu.compat import environment
-from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import CLASSIFICATION, Model
@@ -198,6 +198,7 @@ def compare(
     by_name = named(models)
     for name, model in by_name.items():
         require_spiking(name, model)
+    require_dataset(data)
     points = None if until is None else parse_points(until, data.task.metric)
     require_at_least("explain", explain, 0)
     jobs, missing = _jobs(targets, settings)

@@ -7,7 +7,8 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets import Dataset, require_dataset
+from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.model import Model
 
 from .comparison import Comparison
@@ -55,7 +56,7 @@ def energy(
     Raises
     ------
     SpecError
-        The model does not spike, or did not run.
+        The model does not spike, or did not run; or what is no run.
     FileError
         A file that cannot be read, or is something else.
     """
@@ -67,10 +68,18 @@ def energy(
     elif isinstance(runs, Comparison):
         mine = (o for o in runs.outcomes if o.model_digest == model.digest and len(o.indices))
         counts = [counts_of(outcome) for outcome in mine]
-    else:
+    elif isinstance(runs, list | tuple):
         counts = runs
+    else:
+        raise SpecError(
+            "runs",
+            got=type(runs).__name__,
+            expected="a comparison in which the model ran, or its JSON file",
+            fix="pass compare(model, data.test), and data, if any, after it",
+        )
     shares: dict[str, float] = {}
     if data is not None:
+        require_dataset(data)
         drawn = draw(data, min(samples, len(data)), 0)
         shares = active_shares(model.rate, model.scaled(drawn.x), lengths=drawn.lengths)
     return replace(energy_report(model, counts, known, shares), model=name or name_of(model))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.errors import DatasetError
 from spiking_lmu.graph.model import Model
 
@@ -16,8 +16,9 @@ def require_fit(name: str, model: Model, data: Dataset) -> None:
     """Raise a DatasetError unless ``data`` are what ``model`` takes and answers.
 
     The size of an input, the task, the number of outputs, and the names of the classes where
-    both say them.
+    both say them.  What is no `Dataset` is a SpecError.
     """
+    require_dataset(data)
     outputs = model.graph.output_size
     trained = ", ".join(model.task.names[:5])
     for got, expected, fits in (
@@ -43,9 +44,17 @@ def require_fit(name: str, model: Model, data: Dataset) -> None:
         ),
     ):
         if not fits:
-            raise DatasetError(
-                data.what, got=got, expected=expected, fix="choose the data of this model"
-            )
+            raise DatasetError(data.what, got=got, expected=expected, fix=_fix(model, data))
+
+
+def _fix(model: Model, data: Dataset) -> str:
+    """What to do about data that do not fit."""
+    if data.channels != model.graph.input_size == data.channels * data.x.shape[1]:
+        return (
+            f"if this model reads a sample at once, make the data of x.reshape(len(x), 1, "
+            f"{model.graph.input_size})"
+        )
+    return "choose the data of this model"
 
 
 def order_of_classes(model: Model, data: Dataset) -> str:

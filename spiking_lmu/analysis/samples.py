@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.model import Model
@@ -21,8 +21,9 @@ def draw(data: Dataset, samples: int | None, seed: int) -> Dataset:
     Raises
     ------
     SpecError
-        Not a whole number from 1 to as many as there are.
+        Not a whole number from 1 to as many as there are, or no `Dataset`.
     """
+    require_dataset(data)
     if samples is None:
         return data
     require_at_least("samples", samples, 1)

@@ -22,7 +22,7 @@ import numpy as np
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Run, Target
 from spiking_lmu.conversion.convert import gathers
-from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
@@ -268,6 +268,7 @@ def tradeoff(
     (options,) = settings.options_for([place])
     _check(model)
     require_possible({"": model}, [place])
+    require_dataset(data)
     drawn = draw(data, min(SAMPLES, len(data)) if samples is None else samples, settings.seed)
     devices = load_devices(None) if devices is None else devices
     with open_service(settings) as service:

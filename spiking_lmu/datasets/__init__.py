@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import overload
 
 from .arrays import from_arrays
-from .dataset import SPLITS, Dataset, Picture, Splits
+from .dataset import SPLITS, Dataset, Picture, Splits, require_dataset
 from .mnist import DATASETS, load_mnist, permutation
 from .request import Request
 from .sources import open_data, own_data, source_names
@@ -25,6 +25,7 @@ __all__ = [
     "open_data",
     "own_data",
     "permutation",
+    "require_dataset",
     "source_names",
 ]
 

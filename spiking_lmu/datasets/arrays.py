@@ -127,7 +127,14 @@ def _inputs(what: str, x: Any) -> tuple[Array, Array]:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or 0 in array.shape:
-        raise _wrong(what, f"x of shape {array.shape}", "(samples, steps, channels)")
+        raise DatasetError(
+            what,
+            got=f"x of shape {array.shape}",
+            expected="(samples, steps, channels)",
+            fix="samples that a network reads at once, such as images, are x.reshape(len(x), 1, -1)"
+            if array.ndim > 3
+            else "correct the data",
+        )
     if array.dtype.kind not in "fiub":
         raise _wrong(what, f"x of {array.dtype}", "real numbers")
     return array, np.full(len(array), array.shape[1])

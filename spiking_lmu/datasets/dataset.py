@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spiking_lmu.errors import DatasetError, require_whole
+from spiking_lmu.errors import DatasetError, SpecError, require_whole
 from spiking_lmu.graph.task import Task
 
 Array = np.ndarray
@@ -404,3 +404,20 @@ def padded(sequences: Sequence[Array]) -> tuple[Array, Array]:
     for row, one in zip(whole, sequences, strict=True):
         row[: len(one)] = one
     return whole, lengths
+
+
+def require_dataset(data: object, name: str = "data") -> None:
+    """Raise a SpecError unless ``data`` is a `Dataset`: not splits, arrays or a name.
+
+    >>> require_dataset("mnist")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    spiking_lmu.errors.SpecError: data: got text, ...; pass datasets.load('mnist').train, or .test
+    """
+    if isinstance(data, Dataset):
+        return
+    got, fix = type(data).__name__, "pass datasets.from_arrays(x, y).train"
+    if isinstance(data, Splits):
+        got, fix = f"all parts of {data.name}", f"pass one: {name}.train, or {name}.test"
+    elif isinstance(data, str):
+        got, fix = "text", f"pass datasets.load({data!r}).train, or .test"
+    raise SpecError(name, got=got, expected="a Dataset", fix=fix)

@@ -2,7 +2,7 @@
 
 A model with a recurrent layer reads a sequence: each step of its time axis is one presentation,
 and Conv1D along time must be causal.  Any other model reads its whole input in one presentation,
-flattened with the channels last, as Keras flattens it.
+flattened as it is: with the channels first where the model takes them first.
 
 Layers that compute something linear become linear populations and are folded into their
 neighbours where that leaves no more connections (:mod:`spiking_lmu.graph.fold`).

@@ -380,6 +380,13 @@ def train(
         TensorFlow or NengoDL is not installed.
     """
     settings = with_choices(settings or TrainingSettings(), choices)
+    if not isinstance(data, Splits | str | PathLike):
+        raise SpecError(
+            "data",
+            got=type(data).__name__,
+            expected="all parts of a data set, or its name",
+            fix="pass datasets.from_arrays(x, y), or what datasets.load gives",
+        )
     if isinstance(data, Splits) or data not in (*IMAGES, *SEQUENCES):
         splits = data if isinstance(data, Splits) else datasets.load(data, folder=folder)
         name = data.name if isinstance(data, Splits) else data

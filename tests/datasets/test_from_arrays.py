@@ -161,6 +161,7 @@ def nan():
         (X, Y, {"names": ("a", "b")}, "label 2"),
         (X, Y, {"test": (X, Y + 5)}, "'5'|label 5"),
         (X, Y, {"test": (X[:, :, :1], Y)}, "1 channels"),
+        (X[..., None], Y, {}, r"x.reshape\(len\(x\), 1, -1\)"),
         (X, Y, {"test_share": 0.0}, "test_share"),
         (X, Y, {"dt": -1.0}, "dt"),
         (X, Y, {"seed": -1}, "seed"),

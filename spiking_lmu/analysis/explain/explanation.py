@@ -7,7 +7,7 @@ from typing import Any
 
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Target
-from spiking_lmu.datasets import Dataset
+from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.graph.model import Model
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
@@ -80,6 +80,7 @@ def explain(
     place = given_target(target)
     (options,) = settings.options_for([place])
     require_possible({"": model}, [place])
+    require_dataset(data)
     drawn = draw(data, min(SAMPLES, len(data)) if samples is None else samples, settings.seed)
     with open_service(settings) as service:
         job = Job(place, options=options, verify=settings.verify)
