@@ -282,8 +282,9 @@ def test_wiring_folds_on_and_off_neurons_and_adds_up(net):
 def test_wiring_shares_rows_and_lines_among_blocks(seed):
     """Compartments of several blocks with the same inputs share a row; a source has one line."""
     rng = np.random.default_rng(seed)
-    copies, blocks = rng.integers(1, 4, SIZE), 3
-    weights = np.repeat(rng.integers(-9, 9, (SIZE, SIZE)) * 1e-4, copies, axis=0)
+    units, blocks = 24, 3
+    distinct = rng.choice([-1, 1], (units, SIZE)) * rng.integers(1, 9, (units, SIZE)) * 1e-4
+    weights = np.repeat(distinct, rng.integers(1, 4, units), axis=0)
 
     def extend(net):
         for part in range(blocks):
@@ -301,8 +302,9 @@ def test_wiring_shares_rows_and_lines_among_blocks(seed):
                 )
 
     program = extract(Net(extend).sim.model)
-    distinct, lines = program.wiring.weights.shape
-    assert distinct <= 1 + blocks * SIZE < program.neurons
-    assert lines <= 1 + SIZE + blocks * len(weights)
-    assert len(program.wiring.tiles) <= 1 + SIZE + blocks
+    rows, lines = program.wiring.weights.shape
+    assert rows <= 1 + blocks * units < program.neurons
+    assert lines <= 1 + SIZE + blocks * units
+    # What the first layer sends to all blocks is one product, what each sends to itself another.
+    assert len(program.wiring.tiles) == 1 + blocks
     check_wiring(program)

@@ -28,6 +28,8 @@ Arrival = tuple[Array, Array, Array]
 
 #: A part of the weight matrix with at least this share of non-zeros is multiplied dense.
 DENSE_SHARE = 0.05
+#: With fewer, what a product of its own costs is more than it saves.
+LEAST_NONZEROS = 100
 #: Dense parts above each other become one if that has at most so many times their entries.
 STACKED_SHARE = 1.25
 
@@ -78,16 +80,6 @@ class Wiring:
         used = np.abs(self.weights.data)
         bits = int(np.bitwise_or.reduce(used)) if used.size else 1
         return bits & -bits
-
-
-@dataclass(frozen=True, eq=False)
-class _Line:
-    """Sources that count together, with their signs, and the weights of each target."""
-
-    group: int
-    sources: Array
-    signs: Array
-    parts: list[tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,43 +164,39 @@ def _slots(blocks: dict[Any, slice], arrivals: dict[Any, list[Arrival]]) -> Iter
 def _lines(
     slots: list[_Slot], places: Places, kind: type
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, Array]:
-    """Merge slots with equal weights, then lines of the same sources.
+    """Merge slots of the same sources, then those whose weights are equal up to the sign.
 
+    In this order: sources whose weights are rounded alike in one block differ in another.
     Lines are ordered by origin, then by target.  Also returns where each line comes from: the
     number of its first source's origin.
     """
     starts = np.array([origin.start for origin in places.origins.values()])
-    members: dict[tuple[int, bytes, bytes], list[tuple[int, Array]]] = {}
-    rows: dict[tuple[int, bytes, bytes], tuple[Array, Array]] = {}
+    of_sources: dict[bytes, list[_Slot]] = {}
     for slot in slots:
-        order = np.argsort(slot.targets)
-        targets: Array = slot.targets[order].astype(np.int64)
-        weights: Array = slot.weights[order].astype(kind)
+        of_sources.setdefault(slot.sources.tobytes(), []).append(slot)
+    members: dict[tuple[int, bytes, bytes], list[tuple[int, Array]]] = {}
+    weights_of: dict[tuple[int, bytes, bytes], tuple[Array, Array]] = {}
+    for alike in of_sources.values():
+        sources = alike[0].sources
+        targets = np.concatenate([slot.targets for slot in alike]).astype(np.int64)
+        order = np.argsort(targets, kind="stable")
+        weights = np.concatenate([slot.weights for slot in alike]).astype(kind)[order]
+        targets = targets[order]
         sign = 1 if weights[0] > 0 else -1
-        group = int(np.searchsorted(starts, slot.sources[0], side="right")) - 1
+        group = int(np.searchsorted(starts, sources[0], side="right")) - 1
         key = (group, targets.tobytes(), (sign * weights).tobytes())
-        members.setdefault(key, []).append((sign, slot.sources))
-        rows[key] = (targets, sign * weights)
-    lines: dict[tuple[int, bytes, bytes], _Line] = {}
-    for key, (targets, weights) in rows.items():
-        sources = np.concatenate([of for _, of in members[key]])
-        signs = np.concatenate([np.full(len(of), sign) for sign, of in members[key]])
-        order = np.argsort(sources, kind="stable")
-        sources, signs, sign = sources[order], signs[order], signs[order[0]]
-        signs = sign * signs
-        line = (key[0], sources.tobytes(), signs.tobytes())
-        lines.setdefault(line, _Line(key[0], sources, signs, [])).parts.append(
-            (targets, (sign * weights).astype(kind))
-        )
-    ordered = sorted(lines.values(), key=lambda line: (line.group, int(line.parts[0][0][0])))
-    incidence = _matrix(
-        [(i, line.sources, line.signs) for i, line in enumerate(ordered)],
-        (len(ordered), places.neurons + places.inputs),
-        np.int32,
-    )
-    by_line = [(i, *part) for i, line in enumerate(ordered) for part in line.parts]
-    matrix = _matrix(by_line, (len(ordered), places.neurons), kind)
-    return incidence, matrix.T.tocsr(), np.array([line.group for line in ordered], np.int64)
+        members.setdefault(key, []).append((sign, sources))
+        weights_of[key] = (targets, sign * weights)
+    keys = sorted(members, key=lambda key: (key[0], int(weights_of[key][0][0])))
+    at = [
+        (line, sources, np.full(len(sources), sign))
+        for line, key in enumerate(keys)
+        for sign, sources in members[key]
+    ]
+    incidence = _matrix(at, (len(keys), places.neurons + places.inputs), np.int32)
+    by_line = [(line, *weights_of[key]) for line, key in enumerate(keys)]
+    matrix = _matrix(by_line, (len(keys), places.neurons), kind)
+    return incidence, matrix.T.tocsr(), np.array([key[0] for key in keys], np.int64)
 
 
 def _distinct_rows(weights: sparse.csr_matrix) -> tuple[sparse.csr_matrix, Array, Array]:
@@ -252,7 +240,7 @@ def _split(
                 continue
             used = entries.col[inside]
             part = rows, slice(int(used.min()), int(used.max()) + 1)
-            if inside.sum() >= DENSE_SHARE * _entries(*part):
+            if inside.sum() >= max(LEAST_NONZEROS, DENSE_SHARE * _entries(*part)):
                 parts.append(part)
                 left &= ~inside
         for rows, columns in _stacked(parts):
