@@ -983,7 +983,7 @@ class _Judge:
     def _rate_candidates(
         self, target: Target, fixed: Mapping[str, Any], idle: bool
     ) -> Iterator[tuple[str, Options]]:
-        suggested = target.defaults.chosen()
+        suggested, on_chip = target.defaults.chosen(), target.capabilities.on_chip
         given = {k: v for k, v in fixed.items() if v is not None}
         if self.every or gathers(self.graph):
             # An answer forms while its input is shown; the usual times, shorter and longer.
@@ -1000,15 +1000,20 @@ class _Judge:
                 yield f"rates, {options.steps_per_input} step(s) an input", options
             return
         one = idle or not feeds_back(rate_model(self.model))
+        # Without memory the times between layers follow from those to settle.
+        remembers = any(p.delay for p in self.graph.projections)
         for steps in (1,) if one else PRESENTATIONS:
             for settle in SETTLING if one else (max(20, 5 * steps),):
                 own = {
                     "steps_per_input": steps,
                     "settle_steps": settle,
                     "readout_tau": settle / 5 * self.model.timing.dt,
-                    "synapse_tau": max(0.005, steps / 5 * self.model.timing.dt),
                 }
-                options = default_options(self.model, {**suggested, **own}, **given)
+                if remembers:
+                    own["synapse_tau"] = max(0.005, steps / 5 * self.model.timing.dt)
+                options = default_options(
+                    self.model, {**suggested, **own}, on_chip=on_chip, **given
+                )
                 words = f"rates, {options.steps_per_input} step(s) an input"
                 yield f"{words}, {options.settle_steps} to settle", options
 

@@ -110,4 +110,5 @@ def choose_options(model: Model, targets: Sequence[Target], choices: Mapping[str
                 expected="an option of the conversion: " + ", ".join(known),
                 fix="leave it out",
             )
-    return default_options(model, common_defaults(targets).chosen(), **choices)
+    on_chip = any(target.capabilities.on_chip for target in targets)
+    return default_options(model, common_defaults(targets).chosen(), on_chip=on_chip, **choices)

@@ -199,6 +199,11 @@ class Options:
 #: One answer, after the last input: five time constants of the filter that it is read with.  With
 #: half of both a dense network on MNIST loses 1.8 points on Loihi, with these 0.1.
 SETTLED = {"settle_steps": 100, "readout_tau": 0.020}
+#: Lowpass between spiking layers as a share of the steps to settle, where nothing is remembered;
+#: 5 ms at least.  A rectified linear neuron of Nengo takes the negative part of a noisy current for
+#: zero in each step, so it fires too much, and no number of steps makes up for that; a current that
+#: is averaged for longer is less noisy.  Neurons on a chip add negative currents too.
+SETTLED_SHARE, LEAST_SYNAPSE = 0.1, 0.005
 #: With an answer at every input, a filter must not reach over to the answers before: 5 ms of
 #: a presentation of 20 leaves 2 % of them, where 10 ms at one step an input would average ten.
 #: There is nothing to wait for after the last.
@@ -209,7 +214,11 @@ GATHERED = {"steps_per_input": 20, "settle_steps": 0, "readout_tau": 0.0, "synap
 
 
 def default_options(
-    model: Model, suggested: Mapping[str, Any] | None = None, **chosen: Any
+    model: Model,
+    suggested: Mapping[str, Any] | None = None,
+    *,
+    on_chip: bool = False,
+    **chosen: Any,
 ) -> Options:
     """Options that suit ``model``, unless ``suggested`` or ``chosen`` say otherwise.
 
@@ -218,8 +227,9 @@ def default_options(
     target can do.  A network whose hidden layer feeds back on itself needs several steps an
     input, since one step cannot carry a rate; unless it was trained with a lowpass there, which
     can.  One with an answer at every input (:data:`EVERY_STEP`), or whose output gathers what
-    every input says (:data:`GATHERED`), must have settled by the end of each presentation.  A
-    value of None in ``chosen`` is none.
+    every input says (:data:`GATHERED`), must have settled by the end of each presentation.  Where
+    nothing is remembered, spikes between layers are averaged for a part of the time to settle,
+    unless they are ``on_chip`` (:func:`settled_synapse`).  A value of None in ``chosen`` is none.
     """
     rate = rate_model(model)
     options: dict[str, Any] = {"neuron": _natural_neuron(rate), **SETTLED}
@@ -237,6 +247,13 @@ def default_options(
         tau = SYNAPSE_SHARE * steps * (chosen.get("dt") or DEFAULT_DT) if steps > 1 else 0.005
         settle = max(steps, int(SETTLED["settle_steps"]))
         options |= {"steps_per_input": steps, "settle_steps": settle, "synapse_tau": tau}
+    elif not on_chip and not any(p.delay for p in rate.graph.projections):
+        options["synapse_tau"] = settled_synapse(
+            chosen.get("settle_steps")
+            or (suggested or {}).get("settle_steps")
+            or int(SETTLED["settle_steps"]),
+            chosen.get("dt") or DEFAULT_DT,
+        )
     options |= suggested or {}
     given = {key: value for key, value in chosen.items() if value is not None}
     if (options | given)["neuron"] == "lif" and any(
@@ -245,6 +262,15 @@ def default_options(
         # Where a target suggests more than such a neuron can fire.
         options["max_rate"] = min(options.get("max_rate", LIF_RATE), LIF_RATE)
     return Options(**(options | given))
+
+
+def settled_synapse(settle_steps: int, dt: float = DEFAULT_DT) -> float:
+    """Seconds of the lowpass between spiking layers that settle for so many steps.
+
+    >>> settled_synapse(200), settled_synapse(20)
+    (0.02, 0.005)
+    """
+    return max(LEAST_SYNAPSE, SETTLED_SHARE * settle_steps * dt)
 
 
 def _natural_neuron(model: Model) -> str:

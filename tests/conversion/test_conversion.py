@@ -180,6 +180,33 @@ def test_defaults_follow_the_targets():
     assert [o.settle_steps >= o.steps_per_input for o in longer] == [True] * 3
 
 
+def test_spikes_between_layers_are_averaged_for_longer_where_there_is_time():
+    """Nengo's neurons rectify a noisy current in each step, and fire too much."""
+    rng, names, width = np.random.default_rng(2), ["a", "b", "c", "d"], 60
+    populations = (
+        Population("x", width),
+        *(Population(name, width, Neuron("relu")) for name in names),
+        Population("y", width),
+    )
+    projections = tuple(
+        Projection(pre, post, rng.normal(scale=1.4 * width**-0.5, size=(width, width)))
+        for pre, post in zip(["x", *names], [*names, "y"], strict=True)
+    )
+    graph = Graph(populations, projections, "x", "y")
+    x = rng.uniform(0, 1, (12, 1, width))
+    rate = Model(graph, activity=measure_activity(graph, x))
+    chosen = [default_options(rate, settle_steps=n, on_chip=n == 300) for n in (20, 200, 300)]
+    assert [o.synapse_tau for o in chosen] == pytest.approx([0.005, 0.02, 0.005])
+    times = {"settle_steps": 200, "readout_tau": 0.04}
+    usual, short = (
+        error(convert(rate, default_options(rate, **times, **tau)), x)
+        for tau in ({}, {"synapse_tau": 0.005})
+    )
+    assert usual < 0.7 * short
+    recurrent, _ = model("relu", "recurrent")
+    assert default_options(recurrent, settle_steps=400).synapse_tau == pytest.approx(0.004)
+
+
 def filtered_model():
     spec = LmuSpec(
         order=6,
