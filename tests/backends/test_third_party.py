@@ -20,9 +20,12 @@ from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 
 from ..helpers import sharded
-from ..helpers.third_party import example_files, install, quantised
+from ..helpers.third_party import example_files, install, quantised, tutorials_contract
 
 __all__ = ["quantised"]
+
+#: The contract over the target of the tutorial, as the tutorial writes it.
+TestCoarse = tutorials_contract()
 
 
 class TestQuantised(TargetContract):

@@ -1,6 +1,6 @@
 """Compare batched execution with nengo-loihi's own simulator, step by step.
 
-Used by ``tests/test_batched_*.py`` and ``scripts/check-exactness``.
+Used by ``tests/backends/test_batched_*.py`` and ``scripts/check-exactness``.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,22 @@ def example_files() -> dict[str, str]:
     ):
         files[path] = block
     return files
+
+
+def tutorials_contract() -> Any:
+    """The last block of docs/tutorials/target.md, over the two cells that it calls coarse.py."""
+    text = (ROOT / "docs/tutorials/target.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^```{code-cell} python\n(.*?)^```", text, re.S | re.M)
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+    coarse = ModuleType("coarse")
+    exec("".join(cells[:2]) + "TARGET = Coarse()\n", vars(coarse))
+    sys.modules["coarse"] = coarse
+    try:
+        space: dict[str, Any] = {"__name__": "coarse_test"}
+        exec(block, space)
+    finally:
+        del sys.modules["coarse"]
+    return space["TestCoarse"]
 
 
 def install(folder: Path, name: str, files: dict[str, str], entries: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """What the documents say is what stands."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spiking_lmu.cli.main import complete_parser, main
+from spiking_lmu.errors import SpecError
 
 from ..helpers.fresh_python import needs
 
@@ -34,8 +36,30 @@ def test_links_and_files_exist(document):
 def test_commands_in_the_documents_parse(document):
     text = document.read_text(encoding="utf-8")
     for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in re.findall(r"^spiking-lmu (.+)$", block, re.MULTILINE):
+        joined = re.sub(r"\\\n\s*", "", block)
+        for line in re.findall(r"^spiking-lmu (.+)$", joined, re.MULTILINE):
             complete_parser().parse_args(line.partition("#")[0].split())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_in_sentences_have_their_options(document):
+    text = re.sub(
+        r"^( *)```.*?^\1```$", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    for command in re.findall(r"`spiking-lmu ([^`]+)`", text):
+        # A sentence need not name the files; an option that does not exist is an error before.
+        filled = [*command.split(), "FILE", "-o", "FILE"]
+        for words in (
+            command.split(),
+            [*command.split(), "FILE"],
+            filled,
+            [*command.split(), "-o", "FILE"],
+        ):
+            with contextlib.suppress(SpecError):
+                complete_parser().parse_args(words)
+                break
+        else:
+            pytest.fail(f"no such command: spiking-lmu {command}")
 
 
 def first_blocks():

@@ -56,6 +56,7 @@ ELSEWHERE = {
     "scripts/demo": "tests/report/test_docs.py",
     "scripts/test": "what runs this",
     "scripts/check": "scripts/test",
+    "scripts/check-exactness": "tests/backends/test_batched_exact.py, on networks of the same kind",
     ".venv/bin/python -m pytest": "scripts/test",
     "scripts/setup_env": "scripts/test",
     "scripts/docs": "scripts/test",
@@ -96,13 +97,14 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 
 def commands(body: str) -> list[str]:
-    """Its lines without prompts and comments; ``a && b`` is two."""
-    lines = [re.sub(r"\s+#.*", "", line.removeprefix("$ ")) for line in body.splitlines()]
+    """Its lines without prompts and comments; ``a && b`` is two, and a backslash joins two."""
+    joined = re.sub(r"\\\n\s*", "", body)
+    lines = [re.sub(r"\s+#.*", "", line.removeprefix("$ ")) for line in joined.splitlines()]
     return [part.strip() for line in lines for part in line.split("&&") if part.strip()]
 
 
 def runs_elsewhere(line: str) -> bool:
-    return line.startswith(tuple(ELSEWHERE)) or line.startswith("source ")
+    return f"{line} ".startswith((*(f"{known} " for known in ELSEWHERE), "source "))
 
 
 def unknown(text: str) -> list[str]:
@@ -129,6 +131,9 @@ def test_a_block_that_nobody_runs_is_found():
     text = "* x\n\n  ```\n  spiking-lmu models  # all\n  $ rm -r models && scripts/test\n  ```\n"
     assert unknown(text) == ["rm -r models"]
     assert unknown("```toml\na = 1\n```\n") == ["a = 1"]
+    assert unknown("```\nscripts/check-all\nscripts/check a \\\n  --b\n```\n") == [
+        "scripts/check-all"
+    ]
 
 
 def smaller(text: str) -> str:
@@ -265,6 +270,8 @@ OWN = {
         (r"(--levels 5 --data psmnist)", r"\1 --training-samples 20"),
     ],
     "docs/recurrence.md": [
+        (r"tune psmnist-recurrent", "tune trained.slmu --data mine.npz --batches 2"),
+        (r"train psmnist", "train mine.npz --epochs 1"),
         (r"--data psmnist", "--data mine.npz"),
         (r"(convert trained\.slmu --target loihi)", r"\1 --data mine.npz"),
     ],
@@ -288,6 +295,7 @@ def test_a_documents_blocks_run(name, tmp_path, monkeypatch):
     prepare(space, monkeypatch)
     if name in TRAINED:
         stand_in(monkeypatch)
+    monkeypatch.setattr("spiking_lmu.training.train.LEVEL_BATCHES", 2)
     BEFORE.get(name, lambda space: None)(space)
     ran = 0
     document = (ROOT / name).read_text("utf-8")
