@@ -1,6 +1,7 @@
 """What the documents say is what stands."""
 
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -39,6 +40,39 @@ def test_commands_in_the_documents_parse(document):
         joined = re.sub(r"\\\n\s*", "", block)
         for line in re.findall(r"^spiking-lmu (.+)$", joined, re.MULTILINE):
             complete_parser().parse_args(line.partition("#")[0].split())
+
+
+def test_figures_in_the_readmes_sentences_are_measured():
+    results = ROOT / "docs/results"
+
+    def read(name):
+        return json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+
+    def spiking(name):
+        rate, row = read(name)["rows"]
+        lost = 100 * (rate["accuracy"]["value"] - row["accuracy"]["value"])
+        return f"{100 * row['accuracy']['value']:.2f} %", row["n"], row["steps"], f"{lost:.1f}"
+
+    zero, subtract = spiking("line/ff-relu-1-loihi"), spiking("line/ff-relu-1-subtract-loihi")
+    exact, parts = read("exactness"), read("exactness")["networks with"]
+    assert exact["networks that differ"] == []
+    loihi, reference, published = (
+        f"{read(f'delay-{name}')['nrmse']:.3f}"
+        for name in ("tuned-loihi", "tuned-reference", "published-reference")
+    )
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for sentence in (
+        f"keeps {zero[0]} of {zero[1]:,} images on the emulator",
+        f"{subtract[0]} in {subtract[2]} steps instead of {zero[2]}",
+        f"loses {spiking('accuracy/dense-default')[3]} points on the emulator",
+        f"and {spiking('accuracy/dense-calibrated')[3]} calibrated",
+        f"{exact['networks']} random networks ({parts['learning']} that learn, "
+        f"{parts['convolution']} with convolutions, {parts['noise']} with noise, "
+        f"{exact['networks whose numbers wrapped around']} with overflow)",
+        f"normalised RMSE {loihi} on the emulator and {reference} on the reference",
+        f"the published settings give {published} on the reference",
+    ):
+        assert sentence in text
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
