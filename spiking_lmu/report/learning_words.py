@@ -22,8 +22,12 @@ from .text import duration
 DELAY_SCHEMA, DELAY_SCHEMA_VERSION = "spiking-lmu learned delay", 1
 
 
+#: Rows of a learning curve; a network that is trained on all samples at the end has as many again.
+EPOCHS = 10
+
+
 def training_table(result: TrainingResult) -> Table:
-    """The learning curve, an epoch a row."""
+    """The learning curve, a row for each of some epochs."""
     table = _table(f"Learning curve on {result.data}")
     columns = {
         "loss": "Loss",
@@ -37,8 +41,18 @@ def training_table(result: TrainingResult) -> Table:
     table.add_column("Epoch")
     for key in shown:
         table.add_column(columns[key], justify="right")
-    for number, entry in enumerate(result.curve, 1):
-        table.add_row(str(number), *(_number(key, entry.get(key)) for key in shown))
+    rows = 0
+    for again, name in ((False, ""), (True, "on all, ")):
+        part = [entry for entry in result.curve if ("refit" in entry) is again]
+        chosen = np.unique(np.linspace(1, len(part), min(EPOCHS, len(part))).round().astype(int))
+        for number in chosen:
+            values = (_number(key, part[number - 1].get(key)) for key in shown)
+            table.add_row(f"{name}{number}", *values)
+        rows += len(chosen)
+    if rows < len(result.curve):
+        many = len(result.curve)
+        table.caption = f"{rows} of {many} epochs; the data frame and the JSON file have all."
+        table.caption_justify = "left"
     return table
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import pkgutil
 import typing
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 import spiking_lmu as sl
 from spiking_lmu.backends.target import Target
 from spiking_lmu.errors import SpecError
+from spiking_lmu.report.learning_words import training_table
 from spiking_lmu.report.views import VIEWS
 from spiking_lmu.runs.result import Result
 
@@ -68,6 +70,18 @@ def test_a_regression_is_no_accuracy(results):
     trained = next(r for r in results.values() if type(r).__name__ == "TrainingResult")
     assert "NRMSE on 40 test samples: 0.1 (0.08–0.12)" in trained.to_html()
     assert "Validation" in str(trained)
+
+
+def test_a_long_curve_is_shown_in_a_few_rows(results):
+    trained = next(r for r in results.values() if type(r).__name__ == "TrainingResult")
+    curve = [{"loss": 1.0, "validation_loss": 2.0}] * 40 + [{"loss": 1.0, "refit": 1.0}] * 30
+    table = training_table(replace(trained, curve=curve))
+    epochs = list(table.columns[0].cells)
+    assert epochs[:2] == ["1", "5"]
+    assert [epochs[i] for i in (9, 10, -1)] == ["40", "on all, 1", "on all, 30"]
+    assert "20 of 70 epochs" in str(table.caption)
+    short = training_table(replace(trained, curve=curve[:3]))
+    assert (short.row_count, short.caption) == (3, None)
 
 
 @pytest.mark.parametrize("name", sl.__all__)
