@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from os import PathLike
@@ -444,7 +444,12 @@ def _on_sequences(
     """Any data but images: see :mod:`.sequences`."""
     from .sequences import SequenceSettings, fit, rate_outputs
 
-    _require_usual(settings, ONLY_IMAGES, "data that are no images")
+    _require_usual(
+        settings,
+        ONLY_IMAGES,
+        "data that are no images",
+        {"memory": "leave it out: convert and fine_tune take memory='line' afterwards"},
+    )
     if settings.trainer != "fast":
         _choice("trainer for data that are no images", settings.trainer, ("fast",))
     shared = [f.name for f in fields(SequenceSettings) if hasattr(settings, f.name)]
@@ -496,8 +501,16 @@ def _for_levels(
     return fine_tune(model, data, tuning, checkpoint=checkpoint, progress=progress).model.graph
 
 
-def _require_usual(settings: TrainingSettings, names: Sequence[str], what: str) -> None:
-    """Raise a SpecError for a setting that training on ``what`` does not have."""
+def _require_usual(
+    settings: TrainingSettings,
+    names: Sequence[str],
+    what: str,
+    ways: Mapping[str, str] | None = None,
+) -> None:
+    """Raise a SpecError for a setting that training on ``what`` does not have.
+
+    ``ways`` are other ways to the same, by setting.
+    """
     usual = TrainingSettings()
     chosen = [name for name in names if getattr(settings, name) != getattr(usual, name)]
     if chosen:
@@ -505,7 +518,7 @@ def _require_usual(settings: TrainingSettings, names: Sequence[str], what: str) 
             chosen[0],
             got=f"{getattr(settings, chosen[0])!r} for {what}",
             expected="none",
-            fix="leave it out",
+            fix=(ways or {}).get(chosen[0], "leave it out"),
         )
 
 
