@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spiking_lmu.conversion.line import code_of
 from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.errors import DatasetError
 from spiking_lmu.graph.model import Model
@@ -78,21 +79,29 @@ def order_of_classes(model: Model, data: Dataset) -> str:
 def out_of_range(model: Model, data: Dataset) -> str:
     """What to say if data leave the range that the model was trained on; empty if they do not.
 
-    Read in parts.  Without a scaling nothing is known of a range.
+    Read in parts.  Without a scaling nothing is known of a range, but that of a memory as a line
+    of spikes.
     """
-    if model.scaling is None:
+    code = code_of(model.graph)
+    if model.scaling is None and code is None:
         return ""
     outside, most, channels = 0, 0.0, np.zeros(data.channels, dtype=bool)
     for start in range(0, len(data), 256):
         rows = slice(start, start + 256)
-        size = np.abs(model.scaled(data.x[rows]))[data.mask[rows]]
-        far = size > 1 + SLACK
+        x = model.scaled(data.x[rows])[data.mask[rows]]
+        size = np.abs(x)
+        far = size > 1 + SLACK if model.scaling is not None or code is None else code.beyond(x)
         outside += int(far.any(axis=1).sum())
         channels |= far.any(axis=0)
         most = max(most, float(size.max()))
     if not outside:
         return ""
     share = 100 * outside / int(data.lengths.sum())
+    if model.scaling is None:
+        return (
+            f"{share:.2g} % of the inputs of {data.what} are beyond what the line of spikes holds, "
+            f"in {int(channels.sum())} of {data.channels} channels, and are cut off"
+        )
     return (
         f"{share:.2g} % of the inputs of {data.what} are outside the range of training, in "
         f"{int(channels.sum())} of {data.channels} channels, up to {most:.3g} times"

@@ -22,7 +22,7 @@ from spiking_lmu.backends.convert import convert as convert_for
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.conversion.convert import MEMORIES, rate_model, require_unconverted
 from spiking_lmu.conversion.levels import Levels, fit_levels, record, rounding
-from spiking_lmu.conversion.line import CODES, LineCode, remembering
+from spiking_lmu.conversion.line import CODES, MOST_BITS, LineCode, remembering
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 #: Numbers of bits of an input that are tried, about the fewest that may do.
 TRIED_BITS = 3
-#: Most bits, and levels that are tried where a rate cannot be read: of neurons that feed back, or
-#: that answer at every input.
-MOST_BITS, LEVELS = 8, (5, 9, 17, 33, 65)
+#: Levels that are tried where a rate cannot be read: of neurons that feed back, or that answer at
+#: every input.
+LEVELS = (5, 9, 17, 33, 65)
 #: Shares of what may be lost that rounding of inputs, and of inputs and activations, may take: a
 #: chip's weights take theirs.
 OF_INPUTS, OF_BOTH = 0.5, 0.75
@@ -130,7 +130,6 @@ def line_coding(
     fitted = seen if fitted is None else fitted
     fitted = fitted.subset(np.arange(min(len(fitted), FITTED_TO)))
     x, fit = model.scaled(seen.x), model.scaled(fitted.x)
-    signed = bool((fit < 0).any() or (x < 0).any())
     exact = _answers(model, seen, x)
     tried: list[tuple[int, str, int, float, float]] = []
 
@@ -156,7 +155,9 @@ def line_coding(
         sure = not seen.task.classifies or len(seen) >= MANY or changed <= most
         return bool(lost <= share * tolerate and sure)
 
-    codes = [LineCode(k, signed, code) for k in range(1, MOST_BITS + 1) for code in CODES]
+    both = np.concatenate([inputs.reshape(-1, inputs.shape[-1]) for inputs in (fit, x)])
+    first = LineCode.fitting(1, both)
+    codes = [replace(first, bits=k, code=c) for k in range(1, MOST_BITS + 1) for c in CODES]
     code = next((c for c in codes if bears(OF_INPUTS, c)), None)
     within, code = code is not None, code or codes[-2]
     if not reads_rates(model) if levels is None else levels:

@@ -422,12 +422,11 @@ def require_same_rates(trained: Model, rate: Graph, timing: Timing) -> None:
 
 
 def _line_code(options: Options, training_inputs: Any) -> LineCode:
-    """With signs if training inputs have any; no longer than they are."""
-    window, signed = options.window, False
-    if training_inputs is not None:
-        window = window or training_inputs.shape[1]
-        signed = bool((training_inputs < 0).any())
-    return LineCode(options.bits, signed, options.line_code, window)
+    """With signs and spans as training inputs have them; no longer than they are."""
+    if training_inputs is None:
+        return LineCode(options.bits, code=options.line_code, window=options.window)
+    window = options.window or training_inputs.shape[1]
+    return LineCode.fitting(options.bits, training_inputs, options.line_code, window)
 
 
 def _rate_coded(
@@ -472,9 +471,7 @@ def _level_coded(
                 expected="one with an answer at every input, of which it takes every n-th",
                 fix="leave every out",
             )
-        code = LineCode(
-            options.bits, bool((training_inputs < 0).any()), options.line_code, options.window
-        )
+        code = LineCode.fitting(options.bits, training_inputs, options.line_code, options.window)
         graph, timing = level_line(
             model,
             options.levels,

@@ -45,6 +45,10 @@ KEPT = 4096
 #: Share of the energy of the memory's impulse response that may lie beyond the window.
 BEYOND = 1e-3
 LONGEST = 8192
+#: Bits of an input.
+MOST_BITS = 8
+#: Inputs as far beyond a span as this share of it are rounding.
+SLACK = 1e-5
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,7 @@ class LineCode:
     bits
         Neurons for each stage and channel (and sign), 1 to 8.
     signed
-        Whether inputs are from -1 to 1, else from 0 to 1; what is beyond counts as the end of
-        the range.  Each sign has neurons of its own.
+        Whether inputs may be negative.  Each sign has neurons of its own.
     code
         ``magnitude``: each input rounded to ``bits`` bits.  ``sigma-delta``: what is rounded off
         is added to the next input, so that a memory of low order, which averages over many
@@ -65,6 +68,9 @@ class LineCode:
         Converters*).
     window
         Stages, in inputs; as many as the impulse response of the memory has if not given.
+    span
+        The largest input of each channel, which has all bits 1; 1 if not given.  What is beyond
+        is cut off.
 
     Raises
     ------
@@ -76,12 +82,13 @@ class LineCode:
     signed: bool = False
     code: str = "magnitude"
     window: int | None = None
+    span: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
-            raise SpecError(
-                "bits", got=repr(self.bits), expected="a whole number from 1 to 8", fix="try 1"
-            )
+        whole = isinstance(self.bits, int) and not isinstance(self.bits, bool)
+        if not whole or not 1 <= self.bits <= MOST_BITS:
+            expected = f"a whole number from 1 to {MOST_BITS}"
+            raise SpecError("bits", got=repr(self.bits), expected=expected, fix="try 1")
         if self.code not in CODES:
             raise SpecError(
                 "line_code", got=repr(self.code), expected=" or ".join(CODES), fix="choose one"
@@ -93,6 +100,41 @@ class LineCode:
                 expected=f"1 to {LONGEST} inputs",
                 fix="use the length of the sequence",
             )
+        if not all(np.isfinite(s) and s > 0 for s in self.span):
+            raise SpecError(
+                "span of a line",
+                got=repr(self.span),
+                expected="a positive number for each channel",
+                fix="take the largest inputs of training data",
+            )
+
+    @classmethod
+    def fitting(
+        cls, bits: int, x: Array, code: str = "magnitude", window: int | None = None
+    ) -> LineCode:
+        """A code for inputs like ``x`` (…, channels): signs and spans are those that they need.
+
+        Inputs from -1 to 1 have the span 1, as have those that were scaled to that range.
+
+        >>> LineCode.fitting(2, np.array([[0.5, -3.0], [0.2, 2.0]])).span
+        (0.5, 3.0)
+        """
+        sizes = np.abs(x).reshape(-1, x.shape[-1]).max(axis=0, initial=0.0)
+        span: tuple[float, ...] = ()
+        if sizes.max(initial=0.0) > 1.0 + SLACK:
+            span = tuple(float(size) if size > 0 else 1.0 for size in sizes)
+        return cls(bits, bool((x < 0).any()), code, window, span)
+
+    @property
+    def spans(self) -> Array:
+        """Of each channel, (channels,), or (1,) if they are all 1."""
+        return np.asarray(self.span or (1.0,))
+
+    def beyond(self, x: Array) -> Array:
+        """Whether each input of ``x`` (…, channels) is beyond what the line can hold."""
+        least = -self.spans if self.signed else np.zeros(1)
+        wide = SLACK * self.spans
+        return np.asarray((x > self.spans + wide) | (x < least - wide))
 
     def values(self) -> Array:
         """What each bit is worth, least first, (bits,)."""
@@ -104,9 +146,10 @@ class LineCode:
         >>> LineCode(2, signed=True).rounded(np.array([[[0.3], [-0.9], [1.2]]])).ravel().tolist()
         [0.333..., -1.0, 1.0]
         """
-        positive = np.clip(x, 0.0, 1.0)
-        negative = np.clip(-np.asarray(x), 0.0, 1.0) if self.signed else np.zeros_like(positive)
-        return self._round(positive) - self._round(negative)
+        shares = np.asarray(x) / self.spans
+        positive = np.clip(shares, 0.0, 1.0)
+        negative = np.clip(-shares, 0.0, 1.0) if self.signed else np.zeros_like(positive)
+        return self.spans * (self._round(positive) - self._round(negative))
 
     def _round(self, x: Array) -> Array:
         steps = 2**self.bits - 1
@@ -266,7 +309,7 @@ class _Parts:
         for boundary in self.front.boundaries:
             post = boundary.first.post
             # (stages, post, channels) → (post, stages · channels)
-            window = np.moveaxis(response[:, boundary.place], 1, 0)
+            window = self.code.spans * np.moveaxis(response[:, boundary.place], 1, 0)
             if self.code.signed:
                 window = np.concatenate([window, -window], axis=2)
             window = window.reshape(len(window), -1) / self._rise
@@ -385,7 +428,7 @@ def bit_projections(graph: Graph, code: LineCode, over: str = "") -> Iterator[Pr
     """From the input to its bits, the highest first; none once ``over`` spikes."""
     size, steps = graph.input_size, 2.0**code.bits - 1.0
     signs = np.concatenate([np.eye(size), -np.eye(size)])[: size * (2 if code.signed else 1)]
-    source, weights = graph.input, steps * signs
+    source, weights = graph.input, steps * signs / code.spans
     if code.code == "sigma-delta":
         yield Projection(source, "line.whole", weights, name="line.whole.x")
         source, weights = "line.whole", np.ones(len(signs))
@@ -398,6 +441,24 @@ def bit_projections(graph: Graph, code: LineCode, over: str = "") -> Iterator[Pr
         for higher in range(bit + 1, code.bits):
             taken = np.full(len(signs), -(2.0**higher))
             yield Projection(f"line.bit{higher}", name, taken, name=f"{name}.without{higher}")
+
+
+def code_of(graph: Graph) -> LineCode | None:
+    """How the line of a converted graph holds inputs, but for its window; None without a line."""
+    sizes = {p.name: p.size for p in graph.populations}
+    bits = sum(f"line.bit{bit}" in sizes for bit in range(MOST_BITS))
+    first = "line.whole" if "line.whole" in sizes else f"line.bit{bits - 1}"
+    weights = next((p.weights for p in graph.projections if p.name == f"{first}.x"), None)
+    size = graph.input_size
+    if weights is None or weights.shape not in ((size, size), (2 * size, size)):
+        return None
+    shares = np.diagonal(weights[:size])
+    if not (shares > 0).all():
+        return None
+    spans = (2.0**bits - 1.0) / shares
+    code = CODES[first == "line.whole"]
+    span = tuple(map(float, spans)) if (spans != 1).any() else ()
+    return LineCode(bits, len(weights) == 2 * size, code, span=span)
 
 
 def stage_projections(bit: int, stages: int, channels: int) -> Iterator[Projection]:

@@ -192,7 +192,7 @@ class _Parts:
         """Current of each comparator from each input of the window, (comparators, inputs)."""
         unit = self.graph[post]
         # (stages, units, channels) → (units, stages, channels)
-        window = np.moveaxis(self.response[:, place], 1, 0)
+        window = self.code.spans * np.moveaxis(self.response[:, place], 1, 0)
         if self.code.signed:
             window = np.concatenate([window, -window], axis=2)
         gained = unit.gain[:, None] * window.reshape(len(window), -1)

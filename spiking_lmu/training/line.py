@@ -22,6 +22,7 @@ import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.registry import load_target
+from spiking_lmu.conversion.line import LineCode
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.front_end import Boundary, FrontEnd, split
@@ -265,12 +266,17 @@ def tune_line(
     behind = replace(front, boundaries=(Boundary((_plain(into, model.graph),), slice(0, None)),))
     behind = replace(behind, rest=_delivering(front.rest, model.graph[into.pre].size))
     response = np.moveaxis(behind.impulse_response(length)[0][::-1], 1, 2)
-    network = Network(settings.bits, schedule, response.reshape(length * channels, -1), x[:5000])
+    # Bits are of inputs from -1 to 1.
+    spans = LineCode.fitting(settings.bits, x).spans.astype(np.float32)
+    coded, response = x / spans, response * spans[:, None]
+    network = Network(
+        settings.bits, schedule, response.reshape(length * channels, -1), coded[:5000]
+    )
     layers = Layers.of(model.graph, into.name, out.name)
     network.begin(len(layers.bias), len(layers.offset), layers)
     exact = [_exact(model, x[-held:], y[-held:])]
     network.quantised = on_chip
-    before = float((network.decide(x[-held:]) == y[-held:]).mean())
+    before = float((network.decide(coded[-held:]) == y[-held:]).mean())
 
     with shown(progress) as told:
         told.start(f"training on {data.name}", 0, epochs, "epochs")
@@ -278,7 +284,7 @@ def tune_line(
         def report(epoch: int, entry: dict[str, float]) -> None:
             told.advance(1, f"loss {entry['loss']:.4f}")
 
-        curve = network.fit(x, y, held, None, report)
+        curve = network.fit(coded, y, held, None, report)
     graph = network.layers().put_into(model.graph, into.name, out.name)
     short, fed = last_step_alone(graph, length)
     tuned = replace(

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import spiking_lmu
+from spiking_lmu.analysis.fitting import out_of_range
 from spiking_lmu.conversion import convert
 from spiking_lmu.conversion.convert import Options, default_options
-from spiking_lmu.conversion.line import CODES, RESETS, LineCode, line_memory
+from spiking_lmu.conversion.line import CODES, RESETS, LineCode, code_of, line_memory
 from spiking_lmu.conversion.measure import measure_activity
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.front_end import split
@@ -81,6 +82,44 @@ def test_it_computes_the_memory_of_rounded_inputs(bits, channels, low):
         errors.append(np.abs(got - wanted).max() / np.abs(wanted).max())
     assert errors[0] < 0.12
     assert errors[1] < errors[0] / 4
+
+
+@pytest.mark.parametrize("options", [{}, {"reset": "subtract"}, {"code": "level", "levels": 17}])
+@pytest.mark.parametrize("line_code", CODES)
+def test_inputs_of_any_size_are_held_as_those_from_minus_one_to_one(options, line_code):
+    rate, x = rate_model(2, low=-1.0)
+    sizes = np.array([30.0, 0.25]) / np.abs(x).max(axis=(0, 1))
+    into = next(p for p in rate.graph.projections if p.pre == "x")
+    smaller = into.with_weights(into.transform.matrix(2) * np.abs(x).max(axis=(0, 1)))
+    larger = into.with_weights(into.transform.matrix(2) / sizes)
+    answers = []
+    for scaled, projection in ((x / np.abs(x).max(axis=(0, 1)), smaller), (sizes * x, larger)):
+        others = (p for p in rate.graph.projections if p is not into)
+        graph = replace(rate.graph, projections=(projection, *others))
+        model = Model(graph, activity=measure_activity(graph, scaled))
+        spiking = convert(
+            model, memory="line", bits=3, line_code=line_code, training_inputs=scaled, **options
+        )
+        answers.append(run_reference(spiking.graph, scaled, spiking.timing)[:, -1])
+        code = code_of(spiking.graph)
+        assert (code.bits, code.signed, code.code) == (3, True, line_code)
+    np.testing.assert_allclose(code.spans, [30.0, 0.25])
+    np.testing.assert_allclose(*answers, rtol=1e-6, atol=1e-6 * np.abs(answers[0]).max())
+    held = code.rounded(sizes * x) if line_code == "magnitude" else sizes * x
+    assert np.abs(held - sizes * x).max() <= 30.0 / 14 + 1e-9
+    assert not code.beyond(sizes * x).any()
+    assert code.beyond(np.array([[31.0, 0.1], [0.0, -0.3]])).tolist() == [[1, 0], [0, 1]]
+
+
+def test_what_a_line_cannot_hold_of_other_data_is_told():
+    rate, x = rate_model()
+    spiking = convert(rate, memory="line", training_inputs=x)
+    labels = np.arange(len(x)) % 3
+    for data, told in ((x, ""), (x - 0.5, "beyond what the line of spikes holds, in 1 of 1")):
+        splits = spiking_lmu.datasets.from_arrays(data, labels, test=(data, labels))
+        assert told in out_of_range(spiking, splits.test)
+        assert bool(told) == bool(out_of_range(spiking, splits.test))
+    assert code_of(rate.graph) is None
 
 
 def test_the_whole_window_leaves_at_once_and_the_line_is_empty_afterwards():

@@ -249,6 +249,25 @@ def test_fine_tuning_for_a_line_repairs_what_one_bit_costs():
     assert (outputs.argmax(axis=1) == y[-100:]).mean() > 0.95
 
 
+def test_fine_tuning_for_a_line_takes_inputs_of_any_size():
+    x, y = ramps(200)
+    plain = build(LmuSpec(1, 3, 10, float(LENGTH), 8), seed=1)
+    into = next(p for p in plain.projections if p.pre == "x")
+    fifty = into.with_weights(into.transform.matrix(1) / 50)
+    found = []
+    for graph, inputs in (
+        (plain, x / x.max()),
+        (replace(plain, projections=(fifty, *plain.projections[1:])), 50 * (x / x.max())),
+    ):
+        model = Model(graph, activity=measure_activity(graph, inputs[:100]))
+        data = from_arrays(inputs, y, test=(inputs, y)).train
+        options = {"memory": "line", "bits": 2, "batches": 60, "progress": False}
+        found.append(fine_tune(model, data, **options))
+    assert plain.projections[0] is into
+    assert found[1].after == found[0].after > found[0].before
+    np.testing.assert_allclose(found[1].losses, found[0].losses, rtol=1e-3)
+
+
 def test_fine_tuning_for_a_line_says_what_it_does_not_train():
     x, y = ramps(60)
     data = from_arrays(x, y).train

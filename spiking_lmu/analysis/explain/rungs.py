@@ -20,7 +20,7 @@ import numpy as np
 
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.target import Deployment, Run, Rung, Target
-from spiking_lmu.conversion.line import LineCode
+from spiking_lmu.conversion.line import LineCode, code_of
 from spiking_lmu.conversion.measure import run_rate
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.cells import Cells
@@ -75,14 +75,9 @@ def changes(model: Model) -> dict[str, str]:
 
 def line_code(model: Model) -> LineCode | None:
     """How the line of a converted model holds inputs; None if its record does not say."""
-    options = model.recorded("conversion", "options")
-    first = [p for p in model.graph.populations if p.name == "line.bit0"]
-    if not isinstance(options, dict) or options.get("memory") != "line" or not first:
+    if model.recorded("conversion", "options", "memory") != "line":
         return None
-    bits, kind = options.get("bits"), options.get("line_code")
-    if not isinstance(bits, int) or not isinstance(kind, str):
-        return None
-    return LineCode(bits, first[0].size == 2 * model.graph.input_size, kind)
+    return code_of(model.graph)
 
 
 @dataclass(frozen=True)
