@@ -294,7 +294,8 @@ class _Gated(_Parts):
             name = f"{boundary.first.post}.spikes"
             above = float(self.coded[name].bias.max()) - FIRES_ABOVE
             away = max(0.0, above + CLEAR)
-            largest = np.abs(self._window(boundary.first.post, boundary.place)).max()
+            window = self._window(boundary.first.post, boundary.place)
+            largest = self.code.values()[-1] * np.abs(window).max()
             parts = int(np.clip(np.ceil(away / max(largest, 1e-12)), 1, MOST_COPIES))
             found[name] = np.full(parts, away / parts)
         return found
