@@ -364,7 +364,13 @@ class _Comparing:
             n = self._models[outcome.model].graph.answers_every
             rows = [places[index] for index in outcome.indices.tolist()]
             ends = self._data.lengths[rows] // n
-            if n == 1 or not task.every or not ends.any():
+            if n == 1 or not task.every:
+                continue
+            if not ends.any():
+                found.append(
+                    f"{outcome.model} on {outcome.target} answers at every {n} inputs, and no "
+                    "sample has so many: what it puts out is no answer"
+                )
                 continue
             rate = self._rate[outcome.model]
             by_index = dict(zip(rate.indices.tolist(), rate.outputs, strict=True))

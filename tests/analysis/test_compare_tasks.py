@@ -414,6 +414,9 @@ def test_a_network_that_answers_at_every_nth_input_is_judged_there_as_well(task,
         value = value_of(test.task, truth, answers, np.array([len(k) for k in kept]))
         assert float(said) == pytest.approx(factor * value, rel=1e-3)
     assert label in ("NRMSE", "balanced accuracy")
+    seldom = random_data(3, task, 2, 3, ragged, "f8", steps=7, **(line | {"every": 9}))[1]
+    (never,) = sl.compare(seldom, test, ["reference"], traces=0, **QUIET).remarks
+    assert "no sample has so many" in never
     # A plain model has nothing to say about it.
     plain = random_data(3, task, 2, 3, ragged, "f8")[1]
     assert not sl.compare(plain, test, ["reference"], traces=0, **QUIET).remarks
