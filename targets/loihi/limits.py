@@ -294,9 +294,16 @@ def host_waits_for_chip(model: Model) -> bool:
 
 
 def _rates(model: Model) -> Iterator[Problem]:
-    """A neuron on the chip spikes once a step at most and forgets what is left over."""
-    most = 1.0 / model.timing.dt
-    for p in model.graph.on_chip:
+    """A neuron on the chip spikes once a step at most and forgets what is left over.
+
+    One on the host may spike several times, and counts what is left over; but of its spikes in one
+    step a single one reaches the chip (nengo-loihi 1.1.0, ``builder/inputs.py``).
+    """
+    most, on_chip = 1.0 / model.timing.dt, {p.name for p in model.graph.on_chip}
+    for p in model.graph.spiking:
+        sends = any(q.post in on_chip for q in model.graph.outgoing(p.name))
+        if p.on_host and not sends:
+            continue
         measured = model.activity.get(p.name)
         # Neurons that subtract their threshold count, and have no rate.
         if measured is None or compares(p.neuron, model.timing.dt):
@@ -310,7 +317,8 @@ def _rates(model: Model) -> Iterator[Problem]:
             got = f"{largest:,.0f} Hz at most, {usual:,.0f} Hz at the 99.9th percentile"
             fix = f"max_rate={usual * most / largest:.0f} keeps all below"
             limit = f"{most:,.0f} Hz, one spike a step"
-            yield Problem(p.name, got, limit, fix, "warning", "response curve")
+            rung = DYNAMICS if p.on_host else "response curve"
+            yield Problem(p.name, got, limit, fix, "warning", rung)
 
 
 def _ranges(model: Model) -> Iterator[Problem]:

@@ -185,6 +185,35 @@ def test_rates_above_one_a_step():
     assert "Hz" not in " ".join(found(driven(10.0, scale=50.0), "warning"))
 
 
+def test_of_spikes_of_the_host_in_one_step_one_arrives():
+    """Which is said: half of them are lost without it."""
+
+    def sending(hertz, reader_on_host=False):
+        populations = (
+            Population("x", 1),
+            Population("a", 1, RELU, on_host=True, scale=hertz),
+            Population("b", 1, RELU, on_host=reader_on_host, scale=100.0),
+            Population("c", 1, RELU, scale=100.0),
+            Population("y", 1),
+        )
+        pairs = zip("xabc", "abcy", strict=True)
+        links = tuple(Projection(pre, post, np.ones((1, 1))) for pre, post in pairs)
+        one = Activity(1.0, 1.0, 1.0, 1.0)
+        timing = Timing(settle_steps=50)
+        graph = Graph(populations, links, "x", "y")
+        return Model(graph, timing=timing, activity=dict.fromkeys("abc", one))
+
+    def received(model):
+        with TARGET.deploy(model, 1) as deployment:
+            return int(deployment.run(np.ones((1, 1, 1))).spikes["b"].sum())
+
+    assert received(sending(2000.0)) < 0.6 * received(sending(1000.0))
+    said = found(sending(2000.0), "warning")
+    assert any("a: got 2,000 Hz at most" in line and "one spike a step" in line for line in said)
+    assert "Hz" not in " ".join(found(sending(500.0), "warning"))
+    assert "Hz" not in " ".join(found(sending(2000.0, reader_on_host=True), "warning"))
+
+
 def test_current_that_the_host_cannot_code():
     (said,) = (w for w in found(driven(1.0, 2.0), "warning") if "from the host" in w)
     assert "a current of 2 from the host, limit 1.1" in said
