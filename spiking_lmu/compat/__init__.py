@@ -129,6 +129,7 @@ def import_nengo_loihi() -> ModuleType:
         # Where it was imported before the hook was there.
         patches.mend_nengo_loihi()
         patches.mend_decode_neurons()
+        patches.mend_splitting()
         patches.tell_nengo_loihi()
     return nengo_loihi
 

@@ -37,4 +37,5 @@ def nengo_loihi(execute: Execute) -> None:
             execute()
         patches.mend_nengo_loihi()
         patches.mend_decode_neurons()
+        patches.mend_splitting()
         patches.tell_nengo_loihi()

@@ -5,8 +5,11 @@ interpreter, with warnings as errors.
 """
 
 import textwrap
+import warnings
 
+import numpy as np
 import pytest
+from scipy import sparse
 
 from spiking_lmu import compat
 from spiking_lmu.compat import patches
@@ -94,6 +97,60 @@ def test_neurons_on_the_way_to_the_chip_are_built_without_a_decomposition(tmp_pa
     assert before.startswith("True ")
     assert after.startswith("False ")
     assert before.split(" ", 1)[1] == after.split(" ", 1)[1]
+
+
+def split_network():
+    """Two populations in blocks of 5 and 7 neurons, dense, sparse and from the host."""
+    nengo, loihi = compat.import_nengo(), compat.import_nengo_loihi()
+    rng = np.random.default_rng(0)
+    with nengo.Network(seed=0) as net:
+        loihi.add_params(net)
+        stimulus = nengo.Node([0.5, -0.5])
+        first, second = (
+            nengo.Ensemble(n, 1, gain=np.ones(n), bias=np.arange(float(n))) for n in (17, 23)
+        )
+        for ensemble, size in ((first, 5), (second, 7)):
+            net.config[ensemble].block_shape = loihi.BlockShape((size,), (ensemble.n_neurons,))
+        few = rng.normal(size=(23, 17)) * (rng.random((23, 17)) < 0.2)
+        nengo.Connection(stimulus, first.neurons, transform=rng.normal(size=(17, 2)))
+        nengo.Connection(first.neurons, second.neurons, transform=rng.normal(size=(23, 17)))
+        nengo.Connection(
+            first.neurons,
+            second.neurons,
+            transform=nengo.Sparse((23, 17), init=sparse.csr_matrix(few)),
+        )
+        # Rows that are alike share their place in the memory of a block.
+        nengo.Connection(second.neurons, second.neurons, transform=np.ones((23, 23)))
+    return net
+
+
+@LOIHI
+def test_dense_synapses_are_split_as_upstream_splits_them(monkeypatch):
+    loihi = compat.import_nengo_loihi()
+    from nengo_loihi.builder import split_blocks
+
+    mended, network = split_blocks.set_new_synapse_weights, split_network()
+
+    def synapses():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with loihi.Simulator(network, target="sim", progress_bar=False) as sim:
+                return [synapse for block in sim.model.blocks for synapse in block.synapses]
+
+    found = synapses()
+    monkeypatch.setattr(split_blocks, "set_new_synapse_weights", mended.mended)
+    upstream = synapses()
+    assert split_blocks.set_new_synapse_weights is mended.mended
+    assert len(found) == len(upstream) > 10
+    for ours, theirs in zip(found, upstream, strict=True):
+        assert (ours.label, ours.n_axons) == (theirs.label, theirs.n_axons)
+        assert np.array_equal(ours.axon_to_weight_map, theirs.axon_to_weight_map)
+        assert np.array_equal(ours.axon_compartment_bases, theirs.axon_compartment_bases)
+        for name in ("weights", "indices"):
+            pairs = zip(getattr(ours, name), getattr(theirs, name), strict=True)
+            assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
+    patches.mend_splitting()
+    assert split_blocks.set_new_synapse_weights.mended is mended.mended
 
 
 @needs("nengo-loihi", "nengo-dl", "tensorflow")
