@@ -44,6 +44,17 @@ def folders() -> list[Path]:
     return found
 
 
+_KERAS = (
+    "read it with spiking_lmu.from_keras, or: spiking-lmu convert {} -o spiking.slmu --data DATA"
+)
+#: What other files are by their endings, and what reads them.
+OTHER_KINDS = {
+    ".keras": ("Keras", _KERAS),
+    ".h5": ("Keras", _KERAS),
+    ".nir": ("NIR", "read it with spiking_lmu.from_nir"),
+}
+
+
 def find_model(name: str) -> Path:
     """The file that ``name`` stands for: a path, or the name of a shipped model.
 
@@ -89,6 +100,18 @@ def load_model(source: str | PathLike[str] | BinaryIO) -> Model:
     >>> load_model("mnist-dense").graph.output_size
     10
     """
-    if isinstance(source, str | PathLike):
-        return load(find_model(os.fspath(source)))
-    return load(source)
+    if not isinstance(source, str | PathLike):
+        return load(source)
+    path = find_model(os.fspath(source))
+    try:
+        return load(path)
+    except FileError as error:
+        kind, fix = OTHER_KINDS.get(path.suffix.lower(), ("", ""))
+        if not kind:
+            raise
+        raise FileError(
+            str(path),
+            got=f"a {kind} file",
+            expected="a .slmu file",
+            fix=fix.format(path),
+        ) from error
