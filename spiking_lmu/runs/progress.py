@@ -129,7 +129,8 @@ def _console() -> Console:
 
     console = Console(stderr=True)
     if console.is_jupyter and find_spec("ipywidgets") is None:
-        return Console(stderr=True, force_jupyter=False)
+        # Or FORCE_COLOR, which ipykernel sets, makes it a terminal: four outputs a second.
+        return Console(stderr=True, force_jupyter=False, force_terminal=False)
     return console
 
 

@@ -62,11 +62,13 @@ def test_a_notebook_without_ipywidgets_gets_bars_on_standard_error(monkeypatch, 
 
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
     with shown(True) as progress:
         progress.start("something", 0, 1)
         progress.advance(1)
     out, err = capsys.readouterr()
     assert "something" in err
+    assert "\x1b" not in err
     assert "ipywidgets" not in out + err
     monkeypatch.setattr(module, "find_spec", lambda name: name)
     assert module._console().is_jupyter
