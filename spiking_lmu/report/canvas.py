@@ -55,6 +55,13 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+LONG_NUMBER = re.compile(r"scale\([^)]*\)|(\d+\.\d\d)\d+")
+
+
+def _cut(found: re.Match[str]) -> str:
+    return found[1] or found[0]
+
+
 def to_svg(figure: Figure, name: str, label: str) -> str:
     """The figure as an element that can stand beside others in one page."""
     file = io.StringIO()
@@ -66,8 +73,8 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
     # Coordinates, in points, are exact enough with two decimals.  What is read is left as it is,
-    # and so is the scale of an image, which hundreds of pixels multiply.
-    text = re.sub(r"<(?!image)[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)
+    # and so is a scale: of an image, which hundreds of pixels multiply, and of a letter (1/64).
+    text = re.sub(r"<(?!image)[^>]+>", lambda tag: LONG_NUMBER.sub(_cut, tag[0]), text)
     # Matplotlib uses the same ids in every figure.
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", text)

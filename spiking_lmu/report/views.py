@@ -188,17 +188,19 @@ def as_fragment(result: Result) -> str:
     parts = _plain_parts(result)
     said = parts and not isinstance(parts[0], str) and parts[0]["title"] == view.headline(result)
     head = "" if said else Markup("<p><strong>{}</strong></p>").format(view.headline(result))
-    figures = "".join(_image(svg) for svg in view.figures(result))
+    figures = "".join(_image(svg, view.headline(result)) for svg in view.figures(result))
     return f'<div class="spiking-lmu">{head}{_tables(result)}{figures}</div>'
 
 
-def _image(svg: str) -> str:
+def _image(svg: str, name: str) -> str:
     """A picture in an element of its own: nothing in it meets the page's names or colours."""
+    from markupsafe import escape
+
     code = base64.b64encode(svg.encode()).decode()
     label = re.search(r'aria-label="([^"]*)"', svg)
     style = "background: white; max-width: 100%; margin: 0.5em 0.5em 0 0; padding: 0.3em"
     return (
-        f'<img style="{style}" alt="{label[1] if label else ""}"'
+        f'<img style="{style}" alt="{label[1] if label else escape(name)}"'
         f' src="data:image/svg+xml;base64,{code}">'
     )
 

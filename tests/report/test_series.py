@@ -56,5 +56,8 @@ def test_numbers_in_a_figure_are_not_cut():
         axes.set_xticks([0.025, 0.075])
         axes.annotate("residual 0.00512", (0.05, 0.5))
         drawn = to_svg(figure, "one", "a figure")
+    figure.axes[0].set_title("letters that are paths")
+    letters = to_svg(figure, "two", "a figure")
+    assert set(re.findall(r"scale\((0\.01[^)]*)\)", letters)) == {"0.015625"}
     assert all(text in drawn for text in (">0.025<", ">0.075<", ">residual 0.00512<"))
     assert not re.search(r'[ML] \d+\.\d{3}|x="\d+\.\d{3}', drawn)
