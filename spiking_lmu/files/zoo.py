@@ -44,9 +44,7 @@ def folders() -> list[Path]:
     return found
 
 
-_KERAS = (
-    "read it with spiking_lmu.from_keras, or: spiking-lmu convert {} -o spiking.slmu --data DATA"
-)
+_KERAS = "read it with spiking_lmu.from_keras, or make a .slmu file of it with spiking-lmu convert"
 #: What other files are by their endings, and what reads them.
 OTHER_KINDS = {
     ".keras": ("Keras", _KERAS),
@@ -113,5 +111,5 @@ def load_model(source: str | PathLike[str] | BinaryIO) -> Model:
             str(path),
             got=f"a {kind} file",
             expected="a .slmu file",
-            fix=fix.format(path),
+            fix=fix,
         ) from error

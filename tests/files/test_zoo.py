@@ -50,9 +50,7 @@ def test_a_model_that_is_not_installed_says_what_to_install(monkeypatch):
 def test_a_file_of_another_kind_says_what_reads_it(tmp_path):
     made = tmp_path / "model.keras"
     made.write_bytes((ROOT / "tests/importers/fixtures/keras/lmu-dense.keras").read_bytes())
-    with pytest.raises(
-        FileError, match=r"a Keras file.*from_keras, or: spiking-lmu convert .*keras -o"
-    ):
+    with pytest.raises(FileError, match=r"a Keras file.*from_keras, or .*with spiking-lmu convert"):
         zoo.load_model(made)
     (tmp_path / "model.slmu").write_bytes(made.read_bytes())
     with pytest.raises(FileError, match=r"no entry 'manifest.json'"):
