@@ -168,8 +168,7 @@ def _instead_of(kind: str) -> str:
     if kind.startswith("Loihi"):
         return (
             f"put {kind.removeprefix('Loihi')} neurons with the same constants in their place, "
-            "which take the same trained weights; the loihi target times their spikes as the "
-            "chip does"
+            "which take the same trained weights; on a chip their spikes come as its own do"
         )
     return (
         "use RectifiedLinear, LIFRate, SoftLIFRate, Sigmoid, Tanh, LeakyReLU, their spiking "
