@@ -183,8 +183,6 @@ def test_the_library_names_no_flag():
     """It names parameters, which the command line translates; other programs' options are theirs."""
     others = (
         "pip install",
-        "dask worker",
-        "--nthreads",
         "--ignore-scripts",
         "--loglevel",
         "--fetch",

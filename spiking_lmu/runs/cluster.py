@@ -90,7 +90,7 @@ class Cluster:
                 OPTION,
                 got=f"no worker at {self.address}",
                 expected="at least one",
-                fix=f"start some: dask worker {self.address} --nthreads 1",
+                fix=f"start some of one thread each: dask worker {self.address}",
             )
         here = versions_of(())["spiking-lmu"]
         for worker, theirs in found.items():

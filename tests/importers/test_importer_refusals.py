@@ -16,7 +16,7 @@ from ..helpers import networks
 
 
 def import_loihi_neurons():
-    pytest.importorskip("nengo_loihi")
+    pytest.importorskip("nengo_loihi", reason="needs: pip install 'spiking-lmu[loihi]'")
     import_nengo_loihi()
     import nengo_loihi.neurons
 
