@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spiking_lmu.analysis.comparison import Comparison, Interrupted, compare
     from spiking_lmu.analysis.costs import energy
     from spiking_lmu.analysis.explain import explain
+    from spiking_lmu.analysis.free_run import free_run
     from spiking_lmu.analysis.memories import choose_memory
     from spiking_lmu.analysis.tradeoff import Grid, tradeoff
     from spiking_lmu.backends.registry import find_targets, get_target
@@ -86,6 +87,7 @@ _HOME = {
     "explain": "analysis.explain",
     "find_targets": "backends.registry",
     "fine_tune": "training.fine_tune",
+    "free_run": "analysis.free_run",
     "freeze": "training.online.freeze",
     "from_keras": "importers",
     "from_nengo_dl": "importers",
@@ -136,6 +138,7 @@ __all__ = [
     "explain",
     "find_targets",
     "fine_tune",
+    "free_run",
     "freeze",
     "from_keras",
     "from_nengo_dl",

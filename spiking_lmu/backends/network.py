@@ -23,8 +23,9 @@ Array = np.ndarray
 #: After a population's name: the connection that brings it what does not spike.
 CURRENT = ".current"
 #: Makes an object of the given size that passes on, from each presentation's first step,
-#: what its source had one step earlier; and connects the source to it.
-HoldFactory = Callable[[Any, int, Timing, int, str], Any]
+#: what its source had one step earlier; and connects the source to it.  Before the presentation
+#: of the given number it passes on zeros.
+HoldFactory = Callable[[Any, int, Timing, int, int, str], Any]
 
 
 class Presenter:
@@ -62,7 +63,9 @@ class BuiltNetwork:
     spikes: dict[str, Any] = field(default_factory=dict)
 
 
-def process_hold(source: Any, size: int, timing: Timing, inputs: int, label: str) -> Any:
+def process_hold(
+    source: Any, size: int, timing: Timing, inputs: int, begins: int, label: str
+) -> Any:
     """A hold as a Nengo process, one state a simulation; for simulators that run on NumPy."""
     nengo = import_nengo()
 
@@ -77,10 +80,11 @@ def process_hold(source: Any, size: int, timing: Timing, inputs: int, label: str
             return {"held": np.zeros(shape_out)}
 
         def make_step(self, shape_in: Any, shape_out: Any, dt: Any, rng: Any, state: dict) -> Any:
-            held = state["held"]
+            held, first = state["held"], begins * timing.steps_per_input
 
             def step(t: float, x: Array) -> Array:
-                if timing.starts_presentation(round(t / dt) - 1, inputs):
+                at = round(t / dt) - 1
+                if at >= first and timing.starts_presentation(at, inputs):
                     held[...] = x
                 return held
 
@@ -266,10 +270,11 @@ def _add_projection(
         target = built.ensembles[post.name].neurons
     if not projection.delay:
         synapse = None if projection.tau is None else nengo.Lowpass(projection.tau)
-    elif timing.steps_per_input == 1 and timing.settle_steps == 0:
+    elif timing.steps_per_input == 1 and timing.settle_steps == 0 and not projection.begins:
         synapse = 0
     else:
-        source = hold(source, pre.size, timing, inputs, f"{projection.name}.hold")
+        name, begins = f"{projection.name}.hold", projection.begins
+        source = hold(source, pre.size, timing, inputs, begins, name)
         synapse = None
     scaled = projection.transform.scaled(gain)
     held = bool(projection.delay) and synapse is None

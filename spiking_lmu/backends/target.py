@@ -330,6 +330,13 @@ class Target(ABC):
         """What each core of the target's chip would hold; nothing without cores."""
         return ()
 
+    def latency(self, model: Model) -> int:
+        """Steps after an input's first at which the answer to it leaves the network.
+
+        A run's outputs do not show it (`Run`); what is to go back into the network has to wait.
+        """
+        return 0
+
     @abstractmethod
     def deploy(
         self, model: Model, inputs: int, *, seed: int = 0, memory_limit: int | None = None

@@ -96,6 +96,12 @@ def add_arguments(parser: Parser) -> None:
         help="line, level: an answer at every N-th input, which stands until the next (default 1)",
     )
     parser.add_argument(
+        "--free-running",
+        action="store_true",
+        default=None,
+        help="level: as many steps an input as its answer takes to be the next input, for free-run",
+    )
+    parser.add_argument(
         "--calibrate",
         action="store_true",
         help="search firing rates, readout filter and settle steps that suit the one --target, on "

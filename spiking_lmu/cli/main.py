@@ -36,6 +36,7 @@ COMMANDS = {
     "check": "List what a target cannot do with a model, before running it.",
     "run": "Run a spiking model on one target.",
     "compare": "Run spiking models on several targets and report the differences.",
+    "free-run": "Have a network that predicts its next input go on by itself.",
     "explain": "Find where between the rate model and a target accuracy is lost.",
     "energy": "Estimate operations and energy from the spikes that compare counted.",
 }
@@ -84,8 +85,13 @@ def _run(arguments: list[str], flags: dict[str, str]) -> int:
     options = _parser().parse_args(arguments)
     options.arguments, options.flags = arguments, {**options.flags, **flags_of(options.parser)}
     flags.update(options.flags)
-    command = import_module(f".{options.command}", __package__)
+    command = import_module(_module(options.command), __package__)
     return int(command.run(options) or 0)
+
+
+def _module(command: str) -> str:
+    """The module of a command, relative to this package."""
+    return "." + command.replace("-", "_")
 
 
 def _in_words(error: Exception) -> str:
@@ -152,7 +158,7 @@ def _parser(complete: bool = False) -> argparse.ArgumentParser:
     every: dict[str, str] = {}
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, parents=[common])
-        import_module(f".{name}", __package__).add_arguments(command)
+        import_module(_module(name), __package__).add_arguments(command)
         if complete:
             command.complete()
         # Advice of one command can be about the options of another.

@@ -104,6 +104,10 @@ class Options:
     every
         Inputs from one answer to the next where level-coded units read a line; an answer stands
         until the next.
+    free_running
+        Whether the answer to an input is to be the next input, on a chip too
+        (:func:`spiking_lmu.free_run`): level-coded units then take as many steps an input as it
+        takes to the chip and back, and not one.  Rates have steps enough.
     """
 
     neuron: str = "relu"
@@ -125,6 +129,7 @@ class Options:
     input_bits: int = 6
     per_unit: bool = False
     every: int = 1
+    free_running: bool = False
 
     def __post_init__(self) -> None:
         if self.neuron not in NEURONS:
@@ -193,6 +198,13 @@ class Options:
                 got=f"{self.every} with memory={self.memory!r} and code={self.code!r}",
                 expected="memory='line' and code='level', whose units read a line through a gate",
                 fix="use both, or leave every out",
+            )
+        if self.free_running and self.memory == "line":
+            raise SpecError(
+                "free_running",
+                got="True with memory='line'",
+                expected="memory='host', where an answer can be an input",
+                fix="leave one of the two out",
             )
 
 
@@ -490,6 +502,7 @@ def _level_coded(
         per_unit=options.per_unit,
         training_inputs=training_inputs,
         lengths=lengths,
+        free_running=options.free_running,
     )
     return graph, timing, {}
 

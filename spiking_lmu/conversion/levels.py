@@ -239,11 +239,14 @@ class LevelSchedule:
     staying: frozenset[str]
 
 
-def schedule(graph: Graph) -> LevelSchedule:
-    """The fastest schedule of a rate graph whose nonlinear populations become level-coded."""
+def schedule(graph: Graph, free_running: bool = False) -> LevelSchedule:
+    """The fastest schedule of a rate graph whose nonlinear populations become level-coded.
+
+    If it is to run freely its answer has to be there when the next input begins, which it is.
+    """
     coded = {p.name for p in graph.populations if p.neuron.kind != "linear"}
     lags: dict[str, int] = {}
-    together = True
+    together = not free_running
     for name in graph.order:
         ways = {
             lags[p.pre] + bool({p.pre, name} & coded) for p in graph.incoming(name) if p.immediate
@@ -405,6 +408,7 @@ def code_model(
     per_unit: bool = False,
     training_inputs: Array | None = None,
     lengths: Array | None = None,
+    free_running: bool = False,
 ) -> tuple[Graph, Timing]:
     """Level-code a rate model with ``count`` levels for each unit.
 
@@ -412,6 +416,8 @@ def code_model(
     ----------
     digits, per_unit
         See :func:`level_code` and :func:`fit_levels`.
+    free_running
+        See :func:`schedule`.
     training_inputs
         Inputs (samples, inputs, input size) that the levels are fitted to.  Without them levels
         are evenly spaced over the activity that the model brings, which costs accuracy.
@@ -425,8 +431,9 @@ def code_model(
     """
     graph = model.graph
     names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
+    plan = schedule(graph, free_running)
     if training_inputs is not None:
-        recording = record(graph, training_inputs, every=model.task.every, lengths=lengths)
+        recording = record(graph, training_inputs, plan, every=model.task.every, lengths=lengths)
         levels = {
             name: fit_levels(graph[name].neuron, recording.outputs[name], count, per_unit=per_unit)
             for name in names
@@ -445,7 +452,7 @@ def code_model(
                 )
             levels[name] = levels_at(population.neuron, even_levels(population, activity, count))
             drives[name] = float(np.abs(population.gain).max()) * activity.largest_current
-    return level_code(graph, levels, drives, digits=digits, dt=model.timing.dt)
+    return level_code(graph, levels, drives, digits=digits, dt=model.timing.dt, plan=plan)
 
 
 def even_levels(population: Population, activity: Activity, count: int) -> Array:

@@ -141,6 +141,7 @@ class ProjectionPart(Strict, tag_field="part", tag="projection"):
     trainable: bool
     arrays: dict[str, Reference] = {}
     transform: SparseEntry | ConvolutionEntry | AveragePoolEntry | None = None
+    begins: int = 0
 
     def __post_init__(self) -> None:
         _require_printable(self.name)

@@ -282,6 +282,7 @@ def _graph(parts: list[Part], arrays: Mapping[str, np.ndarray]) -> Graph:
                     part.delay,
                     part.name,
                     part.trainable,
+                    part.begins,
                 )
             )
     return Graph(tuple(populations), tuple(projections), head.input, head.output, head.dt)

@@ -122,10 +122,11 @@ def split(graph: Graph, keep: Collection[str] = ()) -> FrontEnd | None:
     """Divide ``graph`` behind its largest linear part that only the input drives.
 
     The output population and those named in ``keep`` always stay in the rest.  None if there is
-    no more than the input to take out.
+    no more than the input to take out, or if what it delivers begins some time.
     """
     inside = _linear_part(graph, keep)
-    if graph.input not in inside or len(inside) == 1:
+    begin = any(p.begins and p.pre in inside for p in graph.projections)
+    if graph.input not in inside or len(inside) == 1 or begin:
         return None
     populations = tuple(p for p in graph.populations if p.name in inside)
     among = tuple(p for p in graph.projections if p.pre in inside and p.post in inside)
@@ -160,7 +161,9 @@ def _largest_linear_part(graph: Graph, keep: Collection[str]) -> set[str]:
     inside -= {graph.output} | (set(keep) - {graph.input})
     while True:
         driven_else = {
-            p.post for p in graph.projections if p.pre not in inside or p.tau is not None
+            p.post
+            for p in graph.projections
+            if p.pre not in inside or p.tau is not None or p.begins
         }
         if not inside & driven_else:
             return inside

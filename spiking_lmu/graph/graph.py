@@ -127,6 +127,9 @@ class Projection:
         For people; ``pre_to_post`` if not given.
     trainable
         Whether training may change the weights (the memory's are fixed).
+    begins
+        With a delay: the presentation, counted from 0, from which on it reads its source; before,
+        it reads zeros.
 
     >>> Projection("x", "y", np.ones((1, 2)), tau=0.005).apply(np.array([[1.0, 2.0]])).tolist()
     [[3.0]]
@@ -140,6 +143,7 @@ class Projection:
     delay: int = 0
     name: str = ""
     trainable: bool = True
+    begins: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -148,6 +152,10 @@ class Projection:
         object.__setattr__(self, "transform", transform)
         if self.delay not in (0, 1):
             raise _spec(f"delay of {self.name}", repr(self.delay), "0 or 1 presentations")
+        if isinstance(self.begins, bool) or not isinstance(self.begins, int) or self.begins < 0:
+            raise _spec(f"begins of {self.name}", repr(self.begins), "a whole number from 0")
+        if self.begins and not self.delay:
+            raise _spec(f"begins of {self.name}", f"{self.begins} without a delay", "delay=1 too")
         if self.tau is not None:
             if not (np.isfinite(self.tau) and self.tau >= 0):
                 raise _spec(f"synapse of {self.name}", f"tau {self.tau!r}", "seconds ≥ 0")

@@ -192,6 +192,8 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
             "delay": projection.delay,
             "trainable": projection.trainable,
         }
+        if projection.begins:
+            header["begins"] = projection.begins
         if transform:
             header["transform"] = transform
         parts.append((header, arrays))

@@ -83,7 +83,8 @@ def run_reference(
             name: np.full((batch, graph[name].size), each[step]) for name, each in pulses.items()
         }
         given[graph.input] = x[:, index]
-        values = state.step(given, timing.starts_presentation(step, inputs))
+        starts = timing.starts_presentation(step, inputs)
+        values = state.step(given, int(index) if starts else None)
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
         if observe is not None:
@@ -156,12 +157,14 @@ class _State:
         self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
         self.incoming = {name: graph.incoming(name) for name in sizes}
 
-    def step(self, given: dict[str, Array], starts_presentation: bool) -> dict[str, Array]:
-        """One step, with what the input and pulses show in it."""
+    def step(self, given: dict[str, Array], begun: int | None) -> dict[str, Array]:
+        """One step, with what the input and pulses show in it; ``begun`` is the presentation that
+        starts with it, if one does.
+        """
         graph = self.graph
-        if starts_presentation:
+        if begun is not None:
             for projection in graph.projections:
-                if projection.delay:
+                if projection.delay and begun >= projection.begins:
                     self.held[projection.name] = self.values[projection.pre]
         values: dict[str, Array] = {}
         self.totals: dict[str, Array] = {}

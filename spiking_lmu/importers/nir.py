@@ -545,6 +545,13 @@ class _Writer:
         name, ones = _word(q.name), np.ones(pre.size)
         if q.tau:
             chain.append((f"{name}_lowpass", nir.LI(ones * q.tau, ones, 0 * ones)))
+        if q.begins:
+            raise SpecError(
+                f"projection {q.name}",
+                got=f"a delay that begins with input {q.begins}",
+                expected="one that is there from the first: NIR has no other",
+                fix="export the network without its closed loop",
+            )
         if q.delay:
             timing = self.model.timing
             if timing.steps_per_input != 1 or timing.settle_steps:

@@ -23,6 +23,7 @@ from spiking_lmu.analysis.choice import Choice
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.analysis.energy import EnergyReport
 from spiking_lmu.analysis.explain import Explanation
+from spiking_lmu.analysis.free_run import FreeRun
 from spiking_lmu.analysis.memories import MemoryChoice
 from spiking_lmu.analysis.tradeoff import Tradeoff
 from spiking_lmu.errors import SpecError
@@ -33,7 +34,16 @@ from spiking_lmu.training.online.delay_line import LineDelay
 from spiking_lmu.training.train import TrainingResult
 from spiking_lmu.training.tuned import FineTuningResult
 
-from . import check_table, energy_table, html, json_report, ladder_words, markdown, table
+from . import (
+    check_table,
+    energy_table,
+    free_run_table,
+    html,
+    json_report,
+    ladder_words,
+    markdown,
+    table,
+)
 from .calibration_table import calibration_table
 from .canvas import as_file, to_svg
 from .choice_table import choice_table
@@ -350,6 +360,13 @@ VIEWS: dict[type, View] = {
         rows=tradeoff_rows,
         page=lambda t: as_sections((), [t]),
         picture=lambda t: as_file(tradeoff_plot(t, "tradeoff", device=chip_of(t))),
+    ),
+    FreeRun: View(
+        headline=free_run_table.headline,
+        parts=lambda f: [free_run_table.free_run_table(f), free_run_table.headline(f)],
+        numbers=free_run_table.as_json,
+        rows=free_run_table.free_run_rows,
+        picture=free_run_table.draw_free_run,
     ),
     EnergyReport: View(
         headline=lambda e: f"What a sample of {plain(e.model)} costs",

@@ -274,8 +274,9 @@ def _require_trainable(model: Model) -> None:
                 fix="train it with the framework that it comes from",
             )
     for q in model.graph.projections:
-        if not isinstance(q.transform, Dense | OneToOne) or q.tau is not None:
+        if not isinstance(q.transform, Dense | OneToOne) or q.tau is not None or q.begins:
             got = "a synapse" if q.tau is not None else str(q.transform)
+            got = f"a delay that begins with input {q.begins}" if q.begins else got
             raise SpecError(
                 f"projection {q.name}",
                 got=got,

@@ -119,7 +119,8 @@ def current_ranges(model: Model) -> dict[str, float]:
 def held_on_host(model: Model, projection: Projection) -> bool:
     """Whether the host holds what ``projection`` reads, from one presentation to the next."""
     timing = model.timing
-    return bool(projection.delay) and timing.steps_per_input + timing.settle_steps > 1
+    several = timing.steps_per_input + timing.settle_steps > 1
+    return bool(projection.delay) and (several or projection.begins > 0)
 
 
 def lay_out(model: Model, limits: Limits | None = None) -> ChipUse:

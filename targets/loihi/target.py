@@ -69,6 +69,12 @@ class LoihiTarget(Target):
 
         return lay_out(model).cores()
 
+    def latency(self, model: Model) -> int:
+        """A step for each way onto the chip, on it and off it."""
+        from .deployment import latency
+
+        return latency(model.graph)
+
     def deploy(
         self,
         model: Model,

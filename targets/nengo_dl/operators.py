@@ -33,11 +33,13 @@ class Hold(nengo.Process):  # type: ignore[name-defined]
         Numbers that are held.
     timing, inputs
         Layout of one sample.
+    begins
+        The first presentation that shows anything.
     """
 
-    def __init__(self, size: int, timing: Timing, inputs: int) -> None:
+    def __init__(self, size: int, timing: Timing, inputs: int, begins: int) -> None:
         super().__init__(default_size_in=size, default_size_out=size)
-        self.timing, self.inputs = timing, inputs
+        self.timing, self.inputs, self.begins = timing, inputs, begins
 
 
 class Count(nengo.Process):  # type: ignore[name-defined]
@@ -56,9 +58,9 @@ class Count(nengo.Process):  # type: ignore[name-defined]
         self.spike = spike
 
 
-def hold(source: Any, size: int, timing: Timing, inputs: int, label: str) -> Any:
+def hold(source: Any, size: int, timing: Timing, inputs: int, begins: int, label: str) -> Any:
     """A Node that holds ``source``; a ``HoldFactory`` of :mod:`spiking_lmu.backends.network`."""
-    node = nengo.Node(Hold(size, timing, inputs), label=label)
+    node = nengo.Node(Hold(size, timing, inputs, begins), label=label)
     nengo.Connection(source, node, synapse=None)
     return node
 
@@ -109,12 +111,12 @@ class HoldBuilder(UpdateBuilder):
     def build_step(self, signals: Any) -> None:
         """One step; either branch is passed on as it is, without a copy."""
         upcoming = tf.reshape(signals.gather(self.step), ())
-        timing, inputs = self.process.timing, self.process.inputs
-        begins = tf.logical_and(
-            upcoming % timing.steps_per_input == 0, upcoming // timing.steps_per_input < inputs
-        )
+        process, steps = self.process, self.process.timing.steps_per_input
+        starts = tf.logical_and(upcoming % steps == 0, upcoming // steps < process.inputs)
+        if process.begins:
+            starts = tf.logical_and(starts, upcoming >= process.begins * steps)
         value, held = signals.gather(self.value), signals.gather(self.output)
-        signals.scatter(self.output, tf.cond(begins, lambda: value, lambda: held))
+        signals.scatter(self.output, tf.cond(starts, lambda: value, lambda: held))
 
 
 @Builder.register(SimCount)

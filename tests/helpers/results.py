@@ -7,6 +7,7 @@ import numpy as np
 import spiking_lmu as sl
 from spiking_lmu.analysis.calibration import Calibration, CalibrationResult, Screened, Trial
 from spiking_lmu.analysis.choice import Candidate, Choice
+from spiking_lmu.analysis.free_run import FORCED, PERSISTENCE, FreeRun
 from spiking_lmu.analysis.memories import MemoryChoice, TriedMemory
 from spiking_lmu.analysis.metrics import Score
 from spiking_lmu.analysis.statistics import mcnemar
@@ -42,6 +43,7 @@ def one_of_each() -> list[Result]:
         _choice(data),
         *_delays(),
         _memories(spiking),
+        _free_run(),
     ]
 
 
@@ -78,6 +80,15 @@ def _delays() -> tuple[Result, Result]:
     ensemble = np.ones((4, spec.order)), np.ones(4), np.ones(4), np.ones(4)
     learned = LearnedDelay(spec, "reference", wave, late, 0.9 * late, *ensemble, 1.0)
     return learned, LineDelay(spec, "reference", 6, wave, late, 0.9 * late, 100, 1000, 1.0)
+
+
+def _free_run() -> FreeRun:
+    truth = np.sin(np.arange(12.0)).reshape(1, 12, 1).repeat(2, axis=0)
+    names = (PERSISTENCE, FORCED, "rate", "reference")
+    predictions = {name: truth + 0.1 * place for place, name in enumerate(names)}
+    return FreeRun(
+        "lmu", "made up test", "reference", 5, truth, np.ones(1), predictions, {}, 40.0, None, 1, 1
+    )
 
 
 def _memories(spiking: sl.Model) -> MemoryChoice:
