@@ -20,7 +20,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from spiking_lmu.compat.hook import install as _install
+from spiking_lmu.compat.checkout import install as _find_targets
+from spiking_lmu.compat.hook import install as _mend
 
 if TYPE_CHECKING:
     from spiking_lmu import datasets as datasets
@@ -154,7 +155,8 @@ __all__ = [
     "train",
 ]
 
-_install()
+_find_targets()
+_mend()
 
 
 def __getattr__(name: str) -> Any:

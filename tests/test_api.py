@@ -81,8 +81,8 @@ def test_a_comparison_is_a_table_everywhere(compared, tmp_path):
     assert "rate model" in str(compared)
     assert "<table>" in compared._repr_html_()
     assert "<script" not in compared._repr_html_()
-    page = compared.to_html(tmp_path / "report.html")
-    assert (tmp_path / "report.html").read_text() == page
+    compared.to_html(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
     assert 'id="h-ladder"' in page
     assert 'id="h-energy"' in page
     assert json.loads(compared.to_json())["rows"][1]["n"] == 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from spiking_lmu.errors import missing_extra
 
@@ -35,20 +35,39 @@ class Result:
         found: dict[str, Any] = import_module(VIEWS).as_dict(self)
         return found
 
-    def to_json(self, path: str | PathLike[str] | None = None) -> str:
-        """All numbers as strict JSON; written to ``path`` if it is given."""
+    @overload
+    def to_json(self, path: None = None) -> str: ...
+    @overload
+    def to_json(self, path: str | PathLike[str]) -> None: ...
+    def to_json(self, path: str | PathLike[str] | None = None) -> str | None:
+        """All numbers as strict JSON; with ``path`` written there, and nothing comes back."""
         return self._written(import_module(VIEWS).as_json(self), path)
 
-    def to_markdown(self, path: str | PathLike[str] | None = None) -> str:
-        """The tables as Markdown; written to ``path`` if it is given."""
+    @overload
+    def to_markdown(self, path: None = None) -> str: ...
+    @overload
+    def to_markdown(self, path: str | PathLike[str]) -> None: ...
+    def to_markdown(self, path: str | PathLike[str] | None = None) -> str | None:
+        """The tables as Markdown; with ``path`` written there, and nothing comes back."""
         return self._written(import_module(VIEWS).as_markdown(self), path)
 
-    def to_html(self, path: str | PathLike[str] | None = None) -> str:
-        """A page of its own, without scripts; written to ``path`` if it is given."""
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+    @overload
+    def to_html(self, path: str | PathLike[str]) -> None: ...
+    def to_html(self, path: str | PathLike[str] | None = None) -> str | None:
+        """A page of its own, without scripts; with ``path`` written there, and nothing comes back.
+
+        So the last line of a notebook's cell may write a page and show none of its source.
+        """
         return self._written(import_module(VIEWS).as_html(self), path)
 
-    def to_svg(self, path: str | PathLike[str] | None = None) -> str:
-        """Its picture, where it has one; written to ``path`` if it is given.
+    @overload
+    def to_svg(self, path: None = None) -> str: ...
+    @overload
+    def to_svg(self, path: str | PathLike[str]) -> None: ...
+    def to_svg(self, path: str | PathLike[str] | None = None) -> str | None:
+        """Its picture, where it has one; with ``path`` written there, and nothing comes back.
 
         Raises
         ------
@@ -71,13 +90,15 @@ class Result:
             raise missing_extra("to_dataframe", "pandas", "pandas") from error
         return pandas.DataFrame(import_module(VIEWS).as_rows(self))
 
-    def _written(self, text: str, path: str | PathLike[str] | None) -> str:
-        if path is not None:
-            from spiking_lmu.files.writing import write_atomically
+    def _written(self, text: str, path: str | PathLike[str] | None) -> str | None:
+        """The text; or nothing once it is in the file at ``path``."""
+        if path is None:
+            return text
+        from spiking_lmu.files.writing import write_atomically
 
-            with write_atomically(Path(path)) as file:
-                file.write(text.encode("utf-8", "replace"))
-        return text
+        with write_atomically(Path(path)) as file:
+            file.write(text.encode("utf-8", "replace"))
+        return None
 
     def _repr_html_(self) -> str:
         found: str = import_module(VIEWS).as_fragment(self)

@@ -1,6 +1,8 @@
 """What pyproject.toml says about the package is so."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,9 +25,20 @@ def test_every_package_is_installed():
 
 
 def test_targets_are_found_from_the_source_folder():
-    # the source folder spiking_lmu/ has no targets/ in it: the installed package says where
+    # the source folder spiking_lmu/ has no targets/ in it
     targets = pytest.importorskip("spiking_lmu.targets", reason="needs: pip install -e .")
     assert Path(targets.__file__).parent == ROOT / "targets"
+
+
+def test_a_python_started_in_a_checkout_finds_the_targets_of_the_checkout():
+    # -S: nothing that is installed; -E: no PYTHONPATH. Only the folder itself is there.
+    told = (
+        "import importlib.util as u, spiking_lmu; print(u.find_spec('spiking_lmu.targets').origin)"
+    )
+    command = [sys.executable, "-S", "-E", "-c", told]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).resolve() == ROOT / "targets/__init__.py"
 
 
 def test_the_version_stands_in_one_place_and_in_the_citation():
