@@ -26,18 +26,20 @@ def mackey_glass(request: Request) -> Splits:
     """Predict a chaotic series some steps ahead, at every step.
 
     Options: ``ahead`` (15), ``tau`` (17), ``length`` (1000 steps), ``samples`` (64 for training,
-    a fourth of that each for validation and test), ``seed`` (0).
+    a fourth of that each for validation and test), ``seed`` (0), and ``step`` (1), the units of
+    time from one input to the next, in which ``tau`` is.
 
     Source: M. C. Mackey and L. Glass, "Oscillation and chaos in physiological control systems",
     Science 197 (1977) 287-289; the task, 15 steps ahead at tau = 17, is that of A. R. Voelker,
     I. Kajić, C. Eliasmith, "Legendre Memory Units", NeurIPS 2019, section 3.3.
     """
-    request.require({"ahead", "tau", "length", "samples", "seed", "dt"}, argument=False)
+    request.require({"ahead", "tau", "length", "samples", "seed", "step", "dt"}, argument=False)
     ahead = _within(request, "ahead", 15, 1, 10_000)
     tau = _within(request, "tau", 17, 1, 1000)
+    step = _within(request, "step", 1, 1, 1000)
 
     def draw(rng: np.random.Generator, samples: int, length: int) -> tuple[Array, Array]:
-        series = mackey_glass_series(rng, samples, length + ahead, tau)
+        series = mackey_glass_series(rng, samples, (length + ahead) * step, tau)[:, ::step]
         return series[:, :length, None], series[:, ahead:, None]
 
     return _generated(request, "mackey-glass", 1000, (f"in {ahead} steps",), draw)

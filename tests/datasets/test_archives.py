@@ -85,7 +85,11 @@ def test_what_a_seed_decides():
     other = load("mackey-glass?ahead=3&length=50&samples=8&seed=3")
     assert same.train.digest == data.train.digest != other.train.digest
     assert not np.allclose(data.train.x[:2], data.test.x)
-    for wrong in ("ahead=0", "length=1", "samples=two", "seed=-1"):
+    coarse = load("mackey-glass?ahead=1&step=6&length=20&samples=4").train
+    fine = load("mackey-glass?ahead=6&length=115&samples=4").train
+    np.testing.assert_array_equal(coarse.x, fine.x[:, ::6])
+    np.testing.assert_array_equal(coarse.y, fine.y[:, ::6])
+    for wrong in ("step=0", "ahead=0", "length=1", "samples=two", "seed=-1"):
         with pytest.raises(DatasetError):
             load(f"mackey-glass?{wrong}")
 
