@@ -130,6 +130,7 @@ def import_nengo_loihi() -> ModuleType:
         patches.mend_nengo_loihi()
         patches.mend_decode_neurons()
         patches.mend_splitting()
+        patches.mend_discretising()
         patches.tell_nengo_loihi()
     return nengo_loihi
 

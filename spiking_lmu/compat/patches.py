@@ -339,23 +339,27 @@ def mend_splitting() -> None:
             )
             return
         new_index = {old: new for new, old in enumerate(block_comp_ids)}
-        chosen: dict[bytes, tuple[Any, Any]] = {}
-        place: dict[tuple[int, int], int] = {}
+        chosen: dict[bytes, tuple[Any, Any, bytes]] = {}
+        place: dict[tuple[bytes, bytes], int] = {}
         weights, indices, places = list[Any](), list[Any](), list[int]()
         for axon in axon_ids:
             weight, _, targets, _ = old_input_axons[axon]
             key = targets.tobytes()
             if key not in chosen:
-                inside = np.array([target in new_index for target in targets.flat], bool)
-                chosen[key] = inside, np.array([new_index[target] for target in targets[inside]])
-            inside, new = chosen[key]
-            part = old_synapse.weights[weight][:, inside]
-            index = np.tile(new, (len(part), 1))
-            known = split_blocks.array_hash(part), split_blocks.array_hash(index)
+                inside = np.flatnonzero([target in new_index for target in targets.flat])
+                new = np.array([new_index[target] for target in targets[inside]])
+                # Neighbours are copied at once.
+                near = len(inside) == inside[-1] - inside[0] + 1
+                among = slice(inside[0], inside[-1] + 1) if near else inside
+                chosen[key] = among, new[None], new.tobytes()
+            among, index, of_index = chosen[key]
+            old = old_synapse.weights[weight]
+            part = old[:, among].copy()
+            known = part.tobytes(), of_index
             if known not in place:
                 place[known] = len(weights)
                 weights.append(part)
-                indices.append(index)
+                indices.append(index if len(old) == 1 else np.tile(index, (len(old), 1)))
             places.append(place[known])
         new_synapse._set_weights_indices(
             weights,
@@ -369,6 +373,41 @@ def mend_splitting() -> None:
 
     by_targets.mended = stock  # type: ignore[attr-defined]
     split_blocks.set_new_synapse_weights = by_targets
+
+
+def mend_discretising() -> None:
+    """Let nengo-loihi round all weights of a synapse at once.
+
+    Upstream: nengo-loihi 1.1.0, ``nengo_loihi/builder/discretize.py``, ``discretize_synapse``
+    calls ``discretize_weights`` for each axon: ten seconds for 150,000 axons, of which each step
+    of the arithmetic is one number after the other.  What it makes is the same.
+
+    Can go when nengo-loihi rounds weights at once.
+    """
+    from nengo_loihi.builder import discretize
+
+    stock = discretize.discretize_synapse
+    if getattr(stock, "mended", False):
+        return
+
+    def at_once(synapse: Any, w_max: Any, w_scale: Any, w_exp: Any) -> None:
+        import numpy as np
+
+        weights = synapse.weights
+        if synapse.learning or len(weights) < 2 or any(not w.flags.writeable for w in weights):
+            stock(synapse, w_max, w_scale, w_exp)
+            return
+        together = np.concatenate([w.ravel() for w in weights])[None]
+        index = np.concatenate([np.ravel(i) for i in synapse.indices])[None]
+        # Its format is the synapse's own, which this sets.
+        stock(_View(synapse, weights=[together], indices=[index]), w_max, w_scale, w_exp)
+        parts = np.split(together[0], np.cumsum([w.size for w in weights])[:-1])
+        for weight, part in zip(weights, parts, strict=True):
+            weight.dtype = np.int32
+            weight[...] = part.reshape(weight.shape)
+
+    at_once.mended = stock  # type: ignore[attr-defined]
+    discretize.discretize_synapse = at_once
 
 
 class _View:

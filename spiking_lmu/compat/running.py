@@ -38,4 +38,5 @@ def nengo_loihi(execute: Execute) -> None:
         patches.mend_nengo_loihi()
         patches.mend_decode_neurons()
         patches.mend_splitting()
+        patches.mend_discretising()
         patches.tell_nengo_loihi()

@@ -1,5 +1,7 @@
 """What batched execution records, what it refuses, and how it reads weights."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -7,6 +9,8 @@ from scipy import sparse
 from spiking_lmu.backends.batched import BatchedSimulator, Record, Unsupported, extract
 from spiking_lmu.backends.batched import simulator as simulator_module
 from spiking_lmu.backends.batched.chip.engine import NumpyEngine
+from spiking_lmu.backends.batched.chip.probes import ChipReader
+from spiking_lmu.backends.batched.chip.wiring import InputSums
 from spiking_lmu.backends.batched.host import BatchedHost
 from spiking_lmu.compat import import_nengo, import_nengo_loihi
 from spiking_lmu.errors import MissingExtraError, TargetError
@@ -260,7 +264,8 @@ def added_by_each_spike(program):
 
 def check_wiring(program):
     wiring, total = program.wiring, added_by_each_spike(program)
-    assert np.array_equal((wiring.weights @ wiring.incidence).toarray()[wiring.row_of], total)
+    by_row = (wiring.weights @ wiring.incidence).toarray()
+    assert np.array_equal(wiring.sign_of[:, None] * by_row[wiring.row_of], total)
     tiled = wiring.rest.toarray()
     for tile in wiring.tiles:
         tiled[tile.rows, tile.lines] += tile.weights
@@ -268,6 +273,19 @@ def check_wiring(program):
     assert sparse.issparse(wiring.rest)
     assert np.array_equal(wiring.bound, np.abs(total).sum(axis=1))
     assert all(w % wiring.unit == 0 for w in wiring.weights.data)
+
+
+def check_sums(program, rng):
+    """Any spikes, also where most blocks are silent, add up to their weights."""
+    total, batch = added_by_each_spike(program), 5
+    sums = InputSums(program, program.wiring, batch, np.float32)
+    starts = sorted(place.start for place in program.origins.values())
+    block = np.searchsorted(starts, np.arange(total.shape[1]), side="right")
+    for _ in range(6):
+        active = rng.random(len(starts) + 1)[block] < 0.5
+        spikes = (rng.random((total.shape[1], batch)) < 0.3) & active[:, None]
+        sums.add_up(spikes[: program.neurons], spikes[program.neurons :])
+        assert np.array_equal(sums.sums, total @ spikes)
 
 
 def test_wiring_folds_on_and_off_neurons_and_adds_up(net):
@@ -280,11 +298,13 @@ def test_wiring_folds_on_and_off_neurons_and_adds_up(net):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_wiring_shares_rows_and_lines_among_blocks(seed):
-    """Compartments of several blocks with the same inputs share a row; a source has one line."""
+    """Compartments with the same inputs but for the sign share a row; a source has one line."""
     rng = np.random.default_rng(seed)
     units, blocks = 24, 3
-    distinct = rng.choice([-1, 1], (units, SIZE)) * rng.integers(1, 9, (units, SIZE)) * 1e-4
-    weights = np.repeat(distinct, rng.integers(1, 4, units), axis=0)
+    distinct = rng.choice([-1, 1], (units, SIZE)) * rng.uniform(1, 9, (units, SIZE)) * 1e-4
+    unit = np.repeat(np.arange(units), rng.integers(1, 4, units))
+    signs = rng.choice([-1, 1], (len(unit), 1))
+    weights, among = signs * distinct[unit], signs * (distinct @ distinct.T)[np.ix_(unit, unit)]
 
     def extend(net):
         for part in range(blocks):
@@ -296,15 +316,38 @@ def test_wiring_shares_rows_and_lines_among_blocks(seed):
                 bias=np.full(len(weights), 20.0 * part),
             )
             for before in (net.layer, after):
-                matrix = weights if before is net.layer else weights @ weights.T
+                matrix = weights if before is net.layer else among
                 nengo.Connection(
                     before.neurons, after.neurons, transform=matrix, synapse=nengo.Lowpass(0.01)
                 )
 
     program = extract(Net(extend).sim.model)
     rows, lines = program.wiring.weights.shape
-    assert rows <= 1 + blocks * units < program.neurons
+    # The largest weights become 255 or -256, which are not equal but for the sign.
+    assert rows <= 1 + 1.4 * blocks * units < program.neurons
     assert lines <= 1 + SIZE + blocks * units
     # What the first layer sends to all blocks is one product, what each sends to itself another.
     assert len(program.wiring.tiles) == 1 + blocks
     check_wiring(program)
+    check_sums(program, rng)
+
+
+@pytest.mark.parametrize("density", [0.04, 1.0])
+def test_spikes_are_weighed_where_most_weights_are_0_and_elsewhere(density):
+    rng = np.random.default_rng(3)
+    sizes = 30, 20
+    weights = [rng.normal(size=(n, 8)) * (rng.random((n, 8)) < density) for n in sizes]
+    places = {"first": slice(0, 30), "second": slice(30, 50)}
+    probe = SimpleNamespace(
+        key="spiked",
+        target=list(places),
+        slice=[slice(None)] * 2,
+        weights=weights,
+        is_transformed=True,
+        weight_outputs=lambda values: sum(v @ w for v, w in zip(values, weights, strict=True)),
+    )
+    reader = ChipReader(probe, SimpleNamespace(blocks=places))
+    engine = SimpleNamespace(spiked=rng.random((50, 6)) < 0.4)
+    assert (reader._sparse is None) == (density == 1.0)
+    expected = engine.spiked.T @ np.concatenate(weights)
+    np.testing.assert_allclose(reader.weighed(engine), expected.T, rtol=1e-12, atol=1e-12)

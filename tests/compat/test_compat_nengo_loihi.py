@@ -153,6 +153,33 @@ def test_dense_synapses_are_split_as_upstream_splits_them(monkeypatch):
     assert split_blocks.set_new_synapse_weights.mended is mended.mended
 
 
+@LOIHI
+def test_weights_are_rounded_as_upstream_rounds_them(monkeypatch):
+    loihi = compat.import_nengo_loihi()
+    from nengo_loihi.builder import discretize
+
+    mended, network = discretize.discretize_synapse, split_network()
+
+    def synapses():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with loihi.Simulator(network, target="sim", progress_bar=False) as sim:
+                return [synapse for block in sim.model.blocks for synapse in block.synapses]
+
+    found = synapses()
+    monkeypatch.setattr(discretize, "discretize_synapse", mended.mended)
+    upstream = synapses()
+    assert len(found) == len(upstream) > 10
+    for ours, theirs in zip(found, upstream, strict=True):
+        assert vars(ours.synapse_cfg) == vars(theirs.synapse_cfg)
+        pairs = list(zip(ours.weights, theirs.weights, strict=True))
+        assert all(a.dtype == b.dtype == np.int32 for a, b in pairs)
+        assert all(np.array_equal(a, b) for a, b in pairs)
+        assert any(a.any() for a, _ in pairs)
+    patches.mend_discretising()
+    assert discretize.discretize_synapse.mended is mended.mended
+
+
 @needs("nengo-loihi", "nengo-dl", "tensorflow")
 def test_nengo_dl_that_comes_later_knows_loihis_neurons():
     ok(

@@ -26,12 +26,14 @@ class Receiver:
     def __init__(self, reader: ChipReader, buffer: Array, strict: bool) -> None:
         if reader.probe.synapse is not None:
             raise unsupported("chip to host connection", "a filter on the chip side", "none")
-        self.reader, self._buffer = reader, buffer
-        self._weigh = reader.weigh_one_by_one if strict else reader.weigh
+        self.reader, self._buffer, self._strict = reader, buffer, strict
 
     def pass_on(self, engine: ChipEngine) -> None:
         """Read the chip and set what the process outputs in the host's next step."""
-        self.set(self._weigh(self.reader.read(engine)))
+        if self._strict:
+            self.set(self.reader.weigh_one_by_one(self.reader.read(engine)))
+        else:
+            self._buffer[...] = self.reader.weighed(engine)
 
     def set(self, values: Array) -> None:
         """Set what the process outputs: (batch, size)."""

@@ -43,7 +43,7 @@ class CompiledLearningState(LearningState):
         )
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", nogil=True)
 def _add_weights(sums, arrived, weights):
     for a in range(weights.shape[0]):
         if arrived[a].any():
@@ -57,7 +57,7 @@ def _add_where(sums, arrived, weights):
         sums[b] += weights[b] if arrived[b] else np.int32(0)
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", nogil=True)
 def _change_weights(weights, trace, error, above, shifts, rate, limit):
     for a in range(weights.shape[0]):
         for c in range(weights.shape[1]):
@@ -164,7 +164,7 @@ def _start_waiting(wait, spiked, steps):
         wait[b] = max(now - np.int32(1), np.int32(0))
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", nogil=True)
 def _update_all(
     sums, current, voltage, wait, spiked, keep_u, keep_v, bias, vth, vmin, vmax, refractory, over
 ):

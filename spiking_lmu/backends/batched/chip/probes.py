@@ -6,9 +6,11 @@ Source: nengo-loihi 1.1.0, ``probe.py`` (``LoihiProbe.weight_outputs``, ``ProbeF
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from ..unsupported import unsupported
 from .engine import ChipEngine
@@ -16,6 +18,8 @@ from .places import Places
 
 Array = np.ndarray
 
+#: Weights of which a smaller share than this is not 0 are multiplied one by one.
+SPARSE_SHARE = 0.1
 #: State that a probe can read.
 KEYS = ("spiked", "voltage", "current")
 
@@ -52,6 +56,28 @@ class ChipReader:
     def weigh(self, values: list[Array]) -> Array:
         """(batch, size) of each block → (batch, outputs) with the probe's weights."""
         return self.probe.weight_outputs(values)
+
+    @cached_property
+    def _sparse(self) -> sparse.csr_matrix | None:
+        """The weights of all blocks beside each other, (outputs, size), if most of them are 0."""
+        if not self.probe.is_transformed:
+            return None
+        weights = [np.asarray(part) for part in self.probe.weights]
+        entries = sum(part.size for part in weights)
+        if sum(np.count_nonzero(part) for part in weights) >= SPARSE_SHARE * entries:
+            return None
+        return sparse.csr_matrix(np.concatenate(weights).T)
+
+    def weighed(self, engine: ChipEngine) -> Array:
+        """(outputs, batch): :meth:`weigh` of what :meth:`read` reads, but for the order of sums.
+
+        Spikes of comparators are decoded unit by unit, and of the weights from hundreds of units
+        nearly all are 0.
+        """
+        if self._sparse is None:
+            return self.weigh(self.read(engine)).T
+        product: Array = self._sparse @ np.concatenate(self.look(engine)).astype(self._sparse.dtype)
+        return product
 
     def weigh_one_by_one(self, values: list[Array]) -> Array:
         """As :meth:`weigh`, with the shapes of a stock simulator that runs step by step."""

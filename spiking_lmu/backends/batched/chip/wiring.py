@@ -4,8 +4,8 @@ A spike reaches compartments over *slots*: rows of weights of a synapse, chosen 
 axon's map (``block.py``, ``Axon.map_axon`` and ``Synapse.axon_weights_indices``).  Slots that
 have the same weights up to the sign form one *line*: the on and off neurons that code a
 host value, for example, share one line, with signs +1 and -1.  Compartments with the same
-inputs, such as the comparators of a level-coded unit, share one *row*.  The input of all
-compartments is then ``(weights @ (incidence @ spikes))[row_of]``.
+inputs up to the sign, such as the comparators of a level-coded unit, share one *row*.  The input
+of all compartments is then ``sign_of * (weights @ (incidence @ spikes))[row_of]``.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Wiring:
         (lines, neurons + inputs): how a spike counts on each line, int32.
     weights
         (rows, lines), whole numbers in int32 or real ones in float32.
-    row_of
-        (neurons,) which row of ``weights`` is a neuron's.
+    row_of, sign_of
+        (neurons,) which row of ``weights`` is a neuron's, and with which sign.
     tiles, rest
         ``weights`` split into dense parts and what remains.
     """
@@ -62,6 +62,7 @@ class Wiring:
     incidence: sparse.csr_matrix
     weights: sparse.csr_matrix
     row_of: Array
+    sign_of: Array
     tiles: tuple[Tile, ...]
     rest: sparse.csr_matrix
 
@@ -109,12 +110,12 @@ def wire(places: Places, arrivals: dict[Any, list[Arrival]], kind: type) -> Wiri
     slots = list(_slots(places.blocks, arrivals))
     incidence, weights, groups = _lines(slots, places, kind)
     starts = [block.start for block in places.blocks.values()]
-    weights, row_of, first = _distinct_rows(weights)
+    weights, row_of, sign_of, first = _distinct_rows(weights)
     # Rows are in the order in which they first occur, so those of a block stay together.
     cuts = [*np.searchsorted(first, starts).tolist(), len(first)]
     blocks = [slice(a, b) for a, b in pairwise(cuts) if a < b]
     tiles, rest = _split(weights, blocks, groups)
-    return Wiring(incidence, weights, row_of, tiles, rest)
+    return Wiring(incidence, weights, row_of, sign_of, tiles, rest)
 
 
 def arrivals_at_synapses(origins: dict[Any, slice]) -> dict[Any, list[Arrival]]:
@@ -150,7 +151,7 @@ def _slots(blocks: dict[Any, slice], arrivals: dict[Any, list[Arrival]]) -> Iter
                 if base is None:
                     continue
                 weights, index = synapse.axon_weights_indices(axon, atom=atom)
-                if len(np.unique(index)) != len(index):
+                if not (index[1:] > index[:-1]).all() and len(np.unique(index)) != len(index):
                     raise unsupported(
                         f"synapse {synapse.label} of {block}",
                         "a compartment named twice in one row of weights",
@@ -199,17 +200,29 @@ def _lines(
     return incidence, matrix.T.tocsr(), np.array([key[0] for key in keys], np.int64)
 
 
-def _distinct_rows(weights: sparse.csr_matrix) -> tuple[sparse.csr_matrix, Array, Array]:
-    """The rows that differ, which of them each row was, and where each of them was first."""
+def _distinct_rows(
+    weights: sparse.csr_matrix,
+) -> tuple[sparse.csr_matrix, Array, Array, Array]:
+    """The rows that differ by more than the sign.
+
+    Also which of them each row was, with which sign, and where each of them was first.  The first
+    weight of each is positive.
+    """
     weights.sort_indices()
     seen: dict[tuple[bytes, bytes], int] = {}
     row_of, first = np.empty(weights.shape[0], np.int64), list[int]()
+    sign_of = np.ones(weights.shape[0], np.int8)
     for i, (start, stop) in enumerate(pairwise(weights.indptr.tolist())):
-        key = (weights.indices[start:stop].tobytes(), weights.data[start:stop].tobytes())
+        values = weights.data[start:stop]
+        if values.size and values[0] < 0:
+            sign_of[i], values = -1, -values
+        key = (weights.indices[start:stop].tobytes(), values.tobytes())
         row_of[i] = seen.setdefault(key, len(seen))
         if len(seen) > len(first):
             first.append(i)
-    return weights[first], row_of, np.array(first, np.int64)
+    distinct = weights[first]
+    distinct.data *= np.repeat(sign_of[first], np.diff(distinct.indptr))
+    return distinct, row_of, sign_of, np.array(first, np.int64)
 
 
 def _matrix(
@@ -230,22 +243,28 @@ def _split(
 ) -> tuple[tuple[Tile, ...], sparse.csr_matrix]:
     """Dense tiles of rows that are densely connected to an origin, and the rest."""
     tiles, entries = list[Tile](), weights.tocoo()
-    left = np.ones(entries.nnz, bool)
-    group_of = groups[entries.col] if entries.nnz else np.zeros(0, np.int64)
-    for group in np.unique(group_of):
+    # Which block and group an entry is in, as one number; how many are, and in which columns.
+    starts = np.array([block.start for block in blocks], np.int64)
+    origins, group_of = np.unique(groups, return_inverse=True)
+    within = (np.searchsorted(starts, entries.row, side="right") - 1).astype(np.int64)
+    within += group_of[entries.col] * len(blocks)
+    counts = np.bincount(within, minlength=len(origins) * len(blocks))
+    columns = entries.col[np.argsort(within, kind="stable")]
+    ends = np.cumsum(counts)
+    dense = np.zeros(len(counts), bool)
+    for group in range(len(origins)):
         parts: list[tuple[slice, slice]] = []
-        for rows in blocks:
-            inside = (group_of == group) & (entries.row >= rows.start) & (entries.row < rows.stop)
-            if not inside.any():
+        for place, rows in enumerate(blocks, group * len(blocks)):
+            used = columns[ends[place] - counts[place] : ends[place]]
+            if not used.size:
                 continue
-            used = entries.col[inside]
             part = rows, slice(int(used.min()), int(used.max()) + 1)
-            if inside.sum() >= max(LEAST_NONZEROS, DENSE_SHARE * _entries(*part)):
+            if used.size >= max(LEAST_NONZEROS, DENSE_SHARE * _entries(*part)):
                 parts.append(part)
-                left &= ~inside
-        for rows, columns in _stacked(parts):
-            tile = weights[rows, columns].toarray()
-            tiles.append(Tile(rows, columns, tile))
+                dense[place] = True
+        for rows, among in _stacked(parts):
+            tiles.append(Tile(rows, among, weights[rows, among].toarray()))
+    left = ~dense[within]
     values = (entries.data[left], (entries.row[left], entries.col[left]))
     return tuple(tiles), sparse.csr_matrix(values, shape=weights.shape)
 
@@ -293,27 +312,74 @@ class InputSums:
         self.spikes: Array = np.zeros((places.neurons + places.inputs, batch), kind)
         self.sums: Array = np.zeros((places.neurons, batch), kind)
         self._incidence = wiring.incidence.astype(kind)
-        self._tiles: list[tuple[slice, slice, Array]] = [
-            (t.rows, t.lines, t.weights.astype(kind)) for t in wiring.tiles
-        ]
+        self._reached = abs(wiring.incidence).astype(np.int32)
+        self._bands = [_Band.of(tiles, kind) for tiles in _beside(wiring.tiles)]
         self._rest = wiring.rest.astype(kind) if wiring.rest.nnz else None
-        rows, self._row_of = wiring.weights.shape[0], wiring.row_of
-        all_differ = rows == places.neurons
-        self._by_row = self.sums if all_differ else np.zeros((rows, batch), kind)
+        rows, negative = wiring.weights.shape[0], wiring.sign_of < 0
+        # Behind the sums of the rows stand the same with the other sign, where there are any.
+        self._rows, self._row_of = rows, wiring.row_of + rows * negative
+        all_differ = rows == places.neurons and not negative.any()
+        height = 2 * rows if negative.any() else rows
+        self._by_row = self.sums if all_differ else np.zeros((height, batch), kind)
 
     def add_up(self, spiked: Array, input_spikes: Array) -> None:
         """Set :attr:`sums` from bool (neurons, batch) and (inputs, batch)."""
         self.spikes[: self._neurons] = spiked
         self.spikes[self._neurons :] = input_spikes
-        lines, by_row = self._incidence @ self.spikes, self._by_row
+        lines, by_row = self._incidence @ self.spikes, self._by_row[: self._rows]
         if self._rest is None:
             by_row[...] = 0
         else:
             by_row[...] = self._rest @ lines
         # Many sources are silent most of the time, such as a gate that opens once.
-        busy = lines.any(axis=1)
-        for rows, columns, weights in self._tiles:
-            if busy[columns].any():
-                by_row[rows] += weights @ lines[columns]
-        if by_row is not self.sums:
-            np.take(by_row, self._row_of, axis=0, out=self.sums, mode="clip")
+        busy = self._reached @ np.concatenate([spiked.any(axis=1), input_spikes.any(axis=1)])
+        for band in self._bands:
+            band.add(lines, busy, by_row)
+        if self._by_row is not self.sums:
+            if len(self._by_row) > len(by_row):
+                np.negative(by_row, out=self._by_row[self._rows :])
+            np.take(self._by_row, self._row_of, axis=0, out=self.sums, mode="clip")
+
+
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """Tiles beside each other: as many of them as have spikes are multiplied at once."""
+
+    rows: slice
+    parts: tuple[slice, ...]
+    weights: Array
+
+    @classmethod
+    def of(cls, tiles: list[Tile], kind: Any) -> _Band:
+        """Of tiles with the same rows, whose lines follow each other."""
+        weights = np.concatenate([tile.weights for tile in tiles], axis=1).astype(kind)
+        return cls(tiles[0].rows, tuple(tile.lines for tile in tiles), weights)
+
+    def add(self, lines: Array, busy: Array, by_row: Array) -> None:
+        """Add to ``by_row`` what the ``lines`` weigh of the tiles in which any is ``busy``."""
+        first = self.parts[0].start
+        for start, stop in self._busy(busy):
+            by_row[self.rows] += self.weights[:, start - first : stop - first] @ lines[start:stop]
+
+    def _busy(self, busy: Array) -> Iterator[tuple[int, int]]:
+        """From where to where lines of busy tiles follow each other."""
+        start = None
+        for part in self.parts:
+            if busy[part].any():
+                start = part.start if start is None else start
+            elif start is not None:
+                yield start, part.start
+                start = None
+        if start is not None:
+            yield start, self.parts[-1].stop
+
+
+def _beside(tiles: tuple[Tile, ...]) -> list[list[Tile]]:
+    """Tiles with the same rows whose lines follow each other, together."""
+    found: list[list[Tile]] = []
+    for tile in tiles:
+        last = found[-1][-1] if found else None
+        if last is None or last.rows != tile.rows or last.lines.stop != tile.lines.start:
+            found.append([])
+        found[-1].append(tile)
+    return found

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", nogil=True)
 def start_and_gather(target, start, factors, source, columns):
     """``target[i] = start[i] + factors[i] * source[columns[i]]`` for every sample."""
     for i in range(target.shape[0]):
@@ -27,7 +27,7 @@ def _start_and_scale(target, start, factor, source):
         target[b] = start + factor * source[b]
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", nogil=True)
 def spiking_relu(current, output, voltage, dt, height, margins, near):
     """Integrate positive currents; each whole unit of voltage is a spike of ``height``."""
     for i in range(current.shape[0]):
@@ -51,7 +51,7 @@ def _mark_left_over(output, voltage, margins, near):
         near[b] |= (left > 1.0 - margins[b]) | ((left < margins[b]) & (output[b] > 0.0))
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(error_model="numpy", nogil=True)
 def lif(current, output, voltage, refractory, constants, margins, near):
     """Leaky integration between refractory periods; a voltage above one is a spike."""
     dt, tau_rc, tau_ref, lowest, height = constants
