@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.compat.precision import whole_float32
 from spiking_lmu.errors import ImportNetworkError, SpikingLmuError
 from spiking_lmu.files.archive import Refused
 from spiking_lmu.graph.fold import cheaper, fold_linear
@@ -346,7 +347,8 @@ def _compare(model: Model, keras_model: Any, steps: int | None, softmax: bool, o
         return
     shape = [n or 12 for n in tuple(keras_model.inputs[0].shape)[1:]]
     x = np.random.default_rng(0).uniform(-1, 1, (3, *shape)).astype(np.float32)
-    want = np.asarray(keras_model.predict(x, verbose=0), float).reshape(3, -1)
+    with whole_float32():
+        want = np.asarray(keras_model.predict(x, verbose=0), float).reshape(3, -1)
     inputs = 1 if steps == 1 else (steps or shape[0])
     got = run_reference(model.graph, x.reshape(3, inputs, -1))
     got = got if model.task.every else got[:, -1]

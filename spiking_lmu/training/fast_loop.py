@@ -11,7 +11,7 @@ import numpy as np
 
 from .fast import FastCell
 from .images import ImageEpochs
-from .loop import Report, TrainingSchedule, train
+from .loop import Report, TrainingSchedule, cosine_adam, train
 
 Array = np.ndarray
 #: Held-out samples evaluated at once.
@@ -104,13 +104,10 @@ class _Fast:
 
 
 def _optimizer(schedule: TrainingSchedule, extra: FastSchedule, steps: int, warm: bool) -> Any:
-    import tensorflow as tf
-
     first, epochs = (
         (extra.warm_up_rate, extra.warm_up) if warm else (schedule.learning_rate, schedule.epochs)
     )
-    rate = tf.keras.optimizers.schedules.CosineDecay(first, epochs * steps)
-    return tf.keras.optimizers.Adam(rate)
+    return cosine_adam(first, epochs * steps)
 
 
 class Trainer:

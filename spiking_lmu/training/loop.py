@@ -106,6 +106,18 @@ def fit(
     return train(learner, schedule.epochs, checkpoint, settings)
 
 
+def cosine_adam(learning_rate: float, steps: int) -> Any:
+    """TensorFlow's Adam, whose rate falls to zero along a cosine in so many steps.
+
+    Where there is a GPU, Keras has XLA compile the update, which then fails for variables on the
+    CPU: its own counter of steps is on the GPU.
+    """
+    import tensorflow as tf
+
+    rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    return tf.keras.optimizers.Adam(rate, jit_compile=False)
+
+
 @dataclass
 class _Simulation:
     """A NengoDL simulator as a `Learner`."""
@@ -120,10 +132,9 @@ class _Simulation:
     def prepare(self, epoch: int) -> None:
         import tensorflow as tf
 
-        rate = tf.keras.optimizers.schedules.CosineDecay(
+        self._optimizer = cosine_adam(
             self.schedule.learning_rate, self.schedule.epochs * self.steps
         )
-        self._optimizer = tf.keras.optimizers.Adam(rate)
         self.simulator.compile(
             optimizer=self._optimizer,
             loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),

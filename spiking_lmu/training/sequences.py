@@ -26,6 +26,8 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Scaling
 from spiking_lmu.runs.memory import free_bytes
 
+from .loop import cosine_adam
+
 Array = np.ndarray
 Curve = list[dict[str, float]]
 #: Told epoch, epochs and the losses after each epoch.
@@ -438,10 +440,7 @@ class _Cell:
         batch = settings.batch_size or int(np.clip(len(data) // 8, 4, 100))
         steps = -(-len(data) // batch)
         # Validation decides the length of training, so that its rate must not depend on it.
-        rate = tf.keras.optimizers.schedules.CosineDecay(
-            settings.learning_rate, settings.epochs * steps
-        )
-        optimizer = tf.keras.optimizers.Adam(rate)
+        optimizer = cosine_adam(settings.learning_rate, settings.epochs * steps)
         variables = list(self.weights.values())
         optimizer.build(variables)
         usual = 0.2 if self.task.classifies else 0.0

@@ -13,6 +13,7 @@ from spiking_lmu.backends.network import build_network
 from spiking_lmu.backends.spikes import count_spikes, raster_of
 from spiking_lmu.backends.target import Deployment, Run
 from spiking_lmu.compat import import_nengo, import_nengo_dl
+from spiking_lmu.compat.precision import whole_float32
 from spiking_lmu.compat.quiet import quiet_import
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.model import Model
@@ -160,7 +161,7 @@ class Minibatch:
         samples = len(x)
         fed = np.zeros((self.size, self._steps, x.shape[2]), np.float32)
         fed[:samples] = x[:, self._model.timing.presented(self._inputs)]
-        with _no_advice():
+        with _no_advice(), whole_float32():
             data = self._simulator.predict_on_batch({self._built.input: fed})
         spikes = {
             name: data[probe][:samples, -1].astype(np.int64) for name, probe in self._counts.items()

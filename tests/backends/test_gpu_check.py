@@ -46,3 +46,12 @@ def test_a_device_is_compared_with_the_cpu(tmp_path):
     assert (model["samples"], model["agree"], model["largest_difference"]) == (4, 4, 0.0)
     assert model["speed"]["/cpu:0"] > 0
     assert found["steps_a_second"]["fast"]["/cpu:0"] > 0
+
+
+def test_the_update_of_weights_is_not_compiled_where_a_gpu_could_take_its_counter():
+    """XLA refuses variables on the CPU then; where there is no GPU, Keras compiles nothing."""
+    from spiking_lmu.compat import import_nengo_dl
+    from spiking_lmu.training.loop import cosine_adam
+
+    import_nengo_dl()
+    assert cosine_adam(1e-3, 10).get_config()["jit_compile"] is False

@@ -173,3 +173,23 @@ def test_samples_of_many_lengths_bring_no_advice(caplog):
     for inputs in range(2, 9):
         run(model, np.zeros((1, inputs, 1)))
     assert not [line for line in caplog.records if "retracing" in line.getMessage()]
+
+
+def test_a_gpu_multiplies_with_every_bit_while_it_runs_and_as_before_afterwards(monkeypatch):
+    from tensorflow.config import experimental
+
+    model, x = small_lmu("lif")
+    seen = []
+    with TARGET.deploy(model, x.shape[1], batch_size=4) as deployment:
+        simulator = deployment._recorder(4)._simulator
+        simulate = simulator.predict_on_batch
+
+        def watched(fed):
+            seen.append(experimental.tensor_float_32_execution_enabled())
+            return simulate(fed)
+
+        monkeypatch.setattr(simulator, "predict_on_batch", watched)
+        before = experimental.tensor_float_32_execution_enabled()
+        deployment.run(x, raster=True)
+    assert (before, seen) == (True, [False])
+    assert experimental.tensor_float_32_execution_enabled()
