@@ -122,7 +122,7 @@ def build_network(
     *,
     input_output: Any,
     hold: HoldFactory = process_hold,
-    current_range: Mapping[str, float] | None = None,
+    current_range: Mapping[str, Array] | None = None,
     relayed: bool = False,
     seed: int = 0,
 ) -> BuiltNetwork:
@@ -136,8 +136,8 @@ def build_network(
         How the target holds a value over a presentation.
     current_range
         For these populations, what comes from populations that do not spike is summed in a
-        Node ``<name>.current``, divided by this number and multiplied back at the neurons:
-        a target that codes such values as spikes can do so between -1 and 1.
+        Node ``<name>.current``, divided by these numbers, one a neuron, and multiplied back at the
+        neurons: a target that codes such values as spikes can do so between -1 and 1.
 
     relayed
         Whether spikes that are not weighted densely come to a Node one by one, and are weighted
@@ -210,12 +210,12 @@ def _add_population(
     built.nodes[name] = node
 
 
-def _add_current(nengo: Any, built: BuiltNetwork, population: Population, scale: float) -> Any:
+def _add_current(nengo: Any, built: BuiltNetwork, population: Population, scale: Array) -> Any:
     node = nengo.Node(size_in=population.size, label=population.name + CURRENT)
     nengo.Connection(
         node,
         built.ensembles[population.name].neurons,
-        transform=np.full(population.size, scale),
+        transform=scale,
         synapse=None,
         label=population.name + CURRENT,
     )
@@ -256,7 +256,7 @@ def _add_projection(
     inputs: int,
     hold: HoldFactory,
     currents: dict[str, Any],
-    ranges: Mapping[str, float],
+    ranges: Mapping[str, Array],
     relayed: bool,
 ) -> None:
     pre, post = graph[projection.pre], graph[projection.post]

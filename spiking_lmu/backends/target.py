@@ -337,6 +337,13 @@ class Target(ABC):
         """
         return 0
 
+    def adapted(self, model: Model) -> Model:
+        """``model`` as `deploy` builds it, where the target makes up for what its neurons change.
+
+        Given what it gave, it changes nothing.
+        """
+        return model
+
     @abstractmethod
     def deploy(
         self, model: Model, inputs: int, *, seed: int = 0, memory_limit: int | None = None

@@ -93,27 +93,37 @@ def from_host(graph: Graph, name: str) -> bool:
 
 #: Smaller currents than this, in units of the threshold, are rounding errors of 0.
 LEAST_RANGE = 1e-9
+#: Steps in which the ranges of single neurons differ: those of a weight of 7 bits and a sign, so
+#: that the chip multiplies by what the host divided by.
+RANGE_STEPS = 127
 
 
-def current_ranges(model: Model) -> dict[str, float]:
+def current_ranges(model: Model) -> dict[str, Array]:
     """For each population that the host drives, the current that decode neurons can code.
 
-    The host divides by it and the chip multiplies it back.  Populations without a measured
-    current are left out; they are a problem of their own.  Where it was 0 throughout, as the
-    imaginary part of a real signal's mean is in a Fourier transform, it is the largest bias: a
-    chip has one scale for both.
+    The host divides by it and the chip multiplies it back.  It is one number for each neuron,
+    (size,): the current that was the largest in training, times the neuron's own gain.  On/off
+    neurons spike in every step, whatever they code, and each spike brings the whole range; so
+    with one range for all, neurons of a small gain would drown in those of a large one.
+
+    Populations without a measured current are left out; they are a problem of their own.  Where
+    it was 0 throughout, as the imaginary part of a real signal's mean is in a Fourier transform,
+    it is the largest bias: a chip has one scale for both.
     """
-    ranges = {
-        p.name: p.scale * float(np.abs(p.gain).max()) * model.activity[p.name].current * HEADROOM
+    return {
+        p.name: _ranges(p, model.activity[p.name].current)
         for p in model.graph.on_chip
         if from_host(model.graph, p.name) and p.name in model.activity
     }
-    return {
-        name: value
-        if value > LEAST_RANGE
-        else max(1.0, model.graph[name].scale * float(np.abs(model.graph[name].bias).max()))
-        for name, value in ranges.items()
-    }
+
+
+def _ranges(p: Population, current: float) -> Array:
+    gains = np.abs(p.gain)
+    largest = p.scale * float(gains.max()) * current * HEADROOM
+    if largest <= LEAST_RANGE:
+        return np.full(p.size, max(1.0, p.scale * float(np.abs(p.bias).max())))
+    steps = np.maximum(np.ceil(RANGE_STEPS * (gains / gains.max())), 1.0)
+    return np.where(steps == RANGE_STEPS, largest, largest * (steps / RANGE_STEPS))
 
 
 def held_on_host(model: Model, projection: Projection) -> bool:
@@ -174,8 +184,7 @@ def _synapses(model: Model, name: str, on_chip: list[str]) -> tuple[Synapses, ..
     graph, dt = model.graph, model.timing.dt
     post, found = graph[name], []
     if from_host(graph, name):
-        value = current_ranges(model).get(name, 1.0)
-        weights = _on_off(np.full(post.size, value))
+        weights = _on_off(current_ranges(model).get(name, np.ones(post.size)))
         found.append(Synapses(None, f"{name}.current", weights, DECODE_TAU, True))
     for p in graph.incoming(name):
         if not graph[p.pre].neuron.spiking:

@@ -18,6 +18,7 @@ from spiking_lmu.graph.neurons import comparator, compares
 
 from .discretisation import Scale, find_scale
 from .layout import ChipUse, current_ranges, from_host, held_on_host, lay_out
+from .spike_sizes import matched
 
 Array = np.ndarray
 #: Kinds of neurons that have a model on the chip.
@@ -50,6 +51,7 @@ def problems(model: Model) -> list[Problem]:
     decided = [*_decided_by_numbers(model)]
     if decided:
         return decided
+    trained, model = model, matched(model)
     use = lay_out(model)
     found = [
         *_neurons(model),
@@ -59,7 +61,7 @@ def problems(model: Model) -> list[Problem]:
         *_cores_too_full(model.graph, use),
         *_numbers(model, use),
         *_hardware(model, use),
-        *_rates(model),
+        *_rates(trained),
         *_ranges(model),
         *_synapses(model, use),
         *_on_host(model.graph),
@@ -126,7 +128,8 @@ def _currents(model: Model) -> Iterator[Problem]:
             yield Problem(p.name, got, limit, fix)
         elif model.activity[p.name].current == 0.0:
             got = "no current from the host in training"
-            limit = f"some: what comes later is cut off at {ranges[p.name]:g} times the threshold"
+            most = ranges[p.name][0]
+            limit = f"some: what comes later is cut off at {most:g} times the threshold"
             fix = "check the weights before it and the training data"
             yield Problem(p.name, got, limit, fix, "warning", DYNAMICS)
 
@@ -235,7 +238,7 @@ def _largest_current(model: Model, p: Population) -> float:
         return 0.0
     largest = p.scale * float(np.abs(p.gain).max()) * model.activity[p.name].largest_current
     if all(not model.graph[q.pre].neuron.spiking for q in model.graph.incoming(p.name)):
-        largest = min(largest, current_ranges(model).get(p.name, 0.0))
+        largest = min(largest, float(current_ranges(model).get(p.name, np.zeros(1)).max()))
     return largest + p.scale * float(np.abs(p.bias).max())
 
 
@@ -325,9 +328,10 @@ def _ranges(model: Model) -> Iterator[Problem]:
     """Decode neurons code numbers between -1 and 1."""
     graph, ranges = model.graph, current_ranges(model)
     for p in graph.on_chip:
-        if not ranges.get(p.name, 0.0) > 0:
+        steepest = p.scale * float(np.abs(p.gain).max())
+        if p.name not in ranges or steepest == 0.0:
             continue
-        coded = ranges[p.name] / (p.scale * float(np.abs(p.gain).max()))
+        coded = float(ranges[p.name].max()) / steepest
         largest = model.activity[p.name].largest_current
         if largest > coded:
             got, limit = f"a current of {largest:.3g} from the host", f"{coded:.3g}"

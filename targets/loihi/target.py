@@ -57,6 +57,12 @@ class LoihiTarget(Target):
 
         return LoihiCells()
 
+    def adapted(self, model: Model) -> Model:
+        """Spikes of neurons with a trained LIF curve count for more (:mod:`.spike_sizes`)."""
+        from .spike_sizes import matched
+
+        return matched(model)
+
     def check(self, model: Model) -> list[Problem]:
         """Everything that Loihi cannot do, or does differently (:mod:`.limits`)."""
         from .limits import problems
@@ -67,7 +73,7 @@ class LoihiTarget(Target):
         """What each core would hold."""
         from .layout import lay_out
 
-        return lay_out(model).cores()
+        return lay_out(self.adapted(model)).cores()
 
     def latency(self, model: Model) -> int:
         """A step for each way onto the chip, on it and off it."""
@@ -120,7 +126,7 @@ class LoihiTarget(Target):
             )
         return deploy(
             self.name,
-            model,
+            self.adapted(model),
             inputs,
             seed=seed,
             memory_limit=memory_limit,

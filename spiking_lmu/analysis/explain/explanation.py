@@ -89,5 +89,6 @@ def explain(
 
 def explained(name: str, model: Model, job: Job, data: Dataset, service: RunService) -> Explanation:
     """The same for those who have a run service already."""
+    model = job.target.adapted(model)
     ladder = climb(name, model, job, data, service)
     return Explanation(ladder, advise(ladder, model))

@@ -128,22 +128,30 @@ def _ensemble(
 ) -> tuple[list[Population], list[_Link], Array | None]:
     """Populations, the link with the encoders, and the gain to fold into direct links.
 
-    The gain stays with the population where everything that arrives has it applied.
+    The gain stays with the population where everything that arrives has it applied.  So does the
+    length of each encoder where everything arrives through encoders, which are of length 1 then:
+    Nengo has both in one array.
     """
     part = plan.parts[ensemble]
     size, bias = int(ensemble.n_neurons), trained.bias(ensemble)
     if not encoded and all(link.gained for link in direct):
         gain = trained.gain(ensemble) if direct else np.ones(())
         return [Population(part.name, size, part.computation.neuron, gain, bias)], [], None
-    populations = [Population(part.name, size, part.computation.neuron, bias=bias)]
-    encoders = []
+    lengths, encoders = np.ones(()), []
+    if encoded:
+        scaled = trained.encoders(ensemble)
+        if not direct:
+            norms = np.linalg.norm(scaled, axis=1)
+            lengths = np.where(norms > 0, norms, 1.0)
+            scaled = scaled / lengths[:, None]
+    populations = [Population(part.name, size, part.computation.neuron, lengths, bias)]
     if encoded:
         populations.insert(0, Population(f"{part.name}.x", int(ensemble.dimensions)))
         encoders.append(
             _Link(
                 f"{part.name}.x",
                 part.name,
-                trained.encoders(ensemble),
+                scaled,
                 None,
                 f"{part.name}.encoders",
                 True,
