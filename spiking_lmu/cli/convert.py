@@ -57,6 +57,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--steps-per-input", type=int, help="simulation steps an input")
     parser.add_argument("--settle-steps", type=int, help="steps for which the last input is held")
     parser.add_argument("--readout-tau", type=float, help="lowpass on the output, seconds")
+    parser.add_argument("--dt", type=float, help="simulation step, seconds (default 0.001)")
     parser.add_argument(
         "--synapse-tau", type=float, help="lowpass between spiking neurons, seconds"
     )

@@ -21,6 +21,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
 
+from ..helpers.decoded import decoded
 from ..helpers.faulty import dense, images, recurrence, row_by_row, two_layers
 from ..helpers.strategies import graphs
 
@@ -108,6 +109,29 @@ def test_levels_and_digits_that_are_too_coarse_are_blamed_and_the_advice_repairs
     # A chip adds little, and shows the activity of the sample and not of the step before it.
     last = again.steps[-1].layers[0]
     assert last.relative_error < again["quantisation"].layers[0].relative_error + 0.1
+
+
+@pytest.mark.slow
+def test_decoders_of_another_curve_are_blamed_on_it_and_finer_steps_repair_it():
+    x = np.random.default_rng(0).uniform(-1, 1, (60, 1, 1))
+    data = datasets.from_arrays(x, x[:, 0], task="regression last")
+    fit, seen = data.train, data.test
+    options = {"settle_steps": 150, "readout_tau": 0.03}
+
+    def there(**changes):
+        rate = decoded()
+        chosen = default_options(rate, **{**options, **changes})
+        model = convert(rate, chosen, training_inputs=fit.x)
+        return model, climbed(model, seen, "loihi")
+
+    model, found = there()
+    assert found.suspected.name == "response curve"
+    (first,) = advise(found, model)
+    assert first.options == {"dt": 0.0005, "settle_steps": 300}
+    again = there(**first.options)[1]
+    added = [rungs["response curve"].layers[0].relative_error for rungs in (found, again)]
+    assert added[1] < 0.6 * added[0]
+    assert again.steps[-1].error < found.steps[-1].error
 
 
 @pytest.mark.parametrize("target", ["reference", pytest.param("loihi", marks=pytest.mark.slow)])

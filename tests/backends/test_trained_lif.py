@@ -7,39 +7,14 @@ import pytest
 
 from spiking_lmu.conversion import Options, convert
 from spiking_lmu.conversion.measure import run_rate
-from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.model import Model
-from spiking_lmu.graph.neurons import Neuron, response
+from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.targets.loihi.cells import LoihiCells
 from spiking_lmu.targets.loihi.layout import HEADROOM, RANGE_STEPS, current_ranges
 from spiking_lmu.targets.loihi.spike_sizes import matched
 from spiking_lmu.targets.loihi.target import TARGET as LOIHI
 
 from ..helpers.chip_models import RELU, driven
-
-LIF = Neuron("lif_rate")
-SIZE = 60
-
-
-def decoded(neuron=LIF):
-    """One number, in neurons of Nengo's usual gains, and decoders that give it back."""
-    rng = np.random.default_rng(0)
-    rates, intercepts = rng.uniform(200, 400, SIZE), rng.uniform(-1, 0.9, SIZE)
-    # As Nengo solves them: currents of 1 at the intercept, and of the largest rate at 1.
-    top = 1 / (1 - np.exp((neuron.tau_ref - 1 / rates) / neuron.tau_rc))
-    gain = (top - 1) / (1 - intercepts)
-    bias, signs = 1 - gain * intercepts, rng.choice([-1.0, 1.0], (SIZE, 1))
-    x = np.linspace(-1, 1, 201)
-    found = response(neuron, gain * (x[:, None] * signs.T) + bias)
-    reach = np.eye(SIZE) * (0.1 * found.max()) ** 2 * len(x)
-    decoders = np.linalg.solve(found.T @ found + reach, found.T @ x)
-    graph = Graph(
-        (Population("x", 1), Population("a", SIZE, neuron, gain, bias), Population("out", 1)),
-        (Projection("x", "a", signs), Projection("a", "out", decoders[None, :])),
-        "x",
-        "out",
-    )
-    return Model(graph)
+from ..helpers.decoded import LIF, decoded
 
 
 @pytest.fixture(scope="module")

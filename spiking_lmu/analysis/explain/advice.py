@@ -111,12 +111,37 @@ def _response(model: Model, step: Step) -> Iterator[Advice]:
                 fix = f"lower max_rate to about {rate:g}"
                 yield Advice(step.name, what, fix, {"max_rate": rate})
                 continue
-        yield Advice(
-            step.name,
+        what = (
             f"the neurons of {layer.name} follow their rate neurons with an error of "
-            f"{layer.relative_error:.1%}",
-            "train the network with the response curve of the neurons that it gets",
+            f"{layer.relative_error:.1%}"
         )
+        if _trained_lif(model, layer):
+            finer = _finer(model)
+            fix = "halve the steps, in whole numbers of which its intervals come: " + " ".join(
+                f"{name}={value:g}" for name, value in finer.items()
+            )
+            yield Advice(step.name, what, fix, dict(finer))
+            continue
+        fix = "train the network with the response curve of the neurons that it gets"
+        yield Advice(step.name, what, fix)
+
+
+def _trained_lif(model: Model, layer: HiddenLayer) -> bool:
+    """Whether a layer fires at the rates of a LIF curve that it was trained with."""
+    kinds = {p.name: p.neuron.kind for p in model.rate.populations}
+    spikes = model.graph[layer.name].neuron.kind == "lif"
+    return spikes and kinds.get(layer.name) in ("lif_rate", "soft_lif")
+
+
+def _finer(model: Model) -> dict[str, float]:
+    """The same times in steps half as long; one step an input stays one, which was trained so."""
+    timing = model.timing
+    finer: dict[str, float] = {"dt": timing.dt / 2}
+    if timing.steps_per_input > 1:
+        finer["steps_per_input"] = 2 * timing.steps_per_input
+    if timing.settle_steps:
+        finer["settle_steps"] = 2 * timing.settle_steps
+    return finer
 
 
 def _bits(model: Model, step: Step) -> Iterator[Advice]:
