@@ -8,9 +8,9 @@ import pytest
 
 from spiking_lmu.backends import engines, feeding, registry, rounding
 from spiking_lmu.backends.batched import extract, simulator
-from spiking_lmu.backends.batched.feeds import FrontEndFeed
 from spiking_lmu.backends.contract import small_lmu
 from spiking_lmu.backends.engines import EngineRun
+from spiking_lmu.graph import convolution, front_end
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
@@ -31,11 +31,12 @@ def target(name):
     return found.target
 
 
-@pytest.fixture(params=["numba", "numpy"])
+@pytest.fixture(params=["numba", "numpy", "blocks"])
 def compiled(request, monkeypatch):
-    """Both ways to run a host's neurons."""
-    if request.param == "numba":
+    """All ways to run a host's neurons: step by step, or a block of steps at once."""
+    if request.param != "numpy":
         pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
+        monkeypatch.setattr(convolution, "LARGE", 0 if request.param == "blocks" else np.inf)
     else:
         for place in (reference, simulator):
             monkeypatch.setattr(place, "find_spec", lambda name: None)
@@ -111,17 +112,16 @@ def test_each_decision_that_could_hinge_on_rounding_is_looked_at(task, again):
 
 def one_ulp(monkeypatch, sign):
     """Move what the front end delivers by a share of 1e-13, as another order of sums may."""
-    real = FrontEndFeed.show
-
-    def show(self, step, target):
-        real(self, step, target)
-        target *= 1 + sign * 1e-13
-
-    monkeypatch.setattr(FrontEndFeed, "show", show)
+    real = front_end.InputConvolution
+    monkeypatch.setattr(
+        front_end, "InputConvolution", lambda response: real(response * (1 + sign * 1e-13))
+    )
 
 
 def always_convolve(monkeypatch, name):
+    """With numba, if it is there, however few samples there are."""
     monkeypatch.setattr(feeding, "multiplications", lambda *sizes: 0)
+    monkeypatch.setattr(convolution, "LARGE", 0)
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiking_lmu.backends.rate import RATE
-from spiking_lmu.graph.convolution import InputConvolution
+from spiking_lmu.graph import convolution
+from spiking_lmu.graph.convolution import BLOCKS, InputConvolution
 from spiking_lmu.graph.front_end import split
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
@@ -24,14 +25,14 @@ MANY_LINEAR = ("linear", "linear", "linear", "relu", "spiking_relu")
 
 def convolved(front, x):
     """What the linear part delivers for ``x``, by blocks: (batch, inputs, size)."""
-    convolution, constant = front.convolution(x.shape[1])
-    return convolve(convolution, x) + constant
+    taken_out, constant = front.convolution(x.shape[1])
+    return convolve(taken_out, x) + constant
 
 
-def convolve(convolution, x):
+def convolve(made, x):
     """All outputs of a convolution, (batch, steps, outputs)."""
-    convolved = convolution.apply(x)
-    outputs = np.empty((x.shape[1], convolution.outputs, len(x)))
+    convolved = made.apply(x)
+    outputs = np.empty((x.shape[1], made.outputs, len(x)))
     for step, output in enumerate(outputs):
         convolved.write(step, output)
     return np.moveaxis(outputs, -1, 0)
@@ -75,19 +76,61 @@ def test_the_largest_part_is_taken(graph):
             )
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 3), st.integers(1, 70), st.data())
-def test_convolution_is_the_sum_over_all_earlier_inputs(steps, outputs, channels, batch, data):
-    rng = np.random.default_rng(steps)
-    response = rng.normal(size=(steps, outputs, channels))
-    shorter = data.draw(st.integers(1, steps))
-    x = rng.normal(size=(batch, shorter, channels))
-    got = convolve(InputConvolution(response), x)
-    want = np.zeros((batch, shorter, outputs))
-    for t in range(shorter):
+@pytest.fixture(scope="module", params=[False, True], ids=["numpy", "numba"])
+def compiled(request):
+    """Both ways to convolve."""
+    if request.param:
+        pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
+    return request.param
+
+
+def sums_over_earlier(response, x):
+    """The definition of a convolution."""
+    want = np.zeros((*x.shape[:2], response.shape[1]))
+    for t in range(x.shape[1]):
         for earlier in range(t + 1):
             want[:, t] += x[:, t - earlier] @ response[earlier].T
-    np.testing.assert_allclose(got, want, atol=1e-12)
+    return want
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 3), st.integers(1, 70), st.data())
+def test_convolution_is_the_sum_over_all_earlier_inputs(
+    compiled, steps, outputs, channels, batch, data
+):
+    rng = np.random.default_rng(steps)
+    response = rng.normal(size=(steps, outputs, channels))
+    x = rng.normal(size=(batch, data.draw(st.integers(1, steps)), channels))
+    got = convolve(InputConvolution(response, compiled), x)
+    np.testing.assert_allclose(got, sums_over_earlier(response, x), atol=1e-12)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_length_of_a_block(compiled, block, monkeypatch):
+    """One block, several, and one that is not filled."""
+    monkeypatch.setattr(convolution, "block_length", lambda steps, channels: block)
+    rng = np.random.default_rng(block)
+    for steps in (block, 2 * block + 1):
+        response, x = rng.normal(size=(steps, 3, 1)), rng.normal(size=(2, steps, 1))
+        got = convolve(InputConvolution(response, compiled), x)
+        for sample, output in np.ndindex(2, 3):
+            want = np.convolve(x[sample, :, 0], response[:, output, 0])[:steps]
+            np.testing.assert_allclose(got[sample, :, output], want, atol=1e-11)
+
+
+def test_a_small_output_keeps_its_digits_beside_a_large_one(compiled):
+    """Two outputs are computed as one complex number; each is as exact as if it were alone."""
+    rng = np.random.default_rng(0)
+    response, x = rng.normal(size=(50, 2, 1)), rng.normal(size=(3, 50, 1))
+    response[:, 1] *= 1e-12
+    want = sums_over_earlier(response, x)
+    got = convolve(InputConvolution(response, compiled), x)
+    np.testing.assert_allclose(got[..., 1], want[..., 1], atol=1e-24)
+    np.testing.assert_allclose(got[..., 0], want[..., 0], atol=1e-12)
+
+
+def test_a_convolution_that_never_answers(compiled):
+    assert not convolve(InputConvolution(np.zeros((9, 2, 1)), compiled), np.ones((1, 9, 1))).any()
 
 
 def test_a_memory_and_its_weights_are_taken_out_whole():

@@ -381,7 +381,8 @@ def test_padding_decides_no_levels(cell, every):
     padded[np.arange(INPUTS) >= lengths[:, None]] = 50.0
     got = record(graph, padded, every=every, lengths=lengths)
     ones = [record(graph, x[i : i + 1, :n], every=every) for i, n in enumerate(lengths)]
-    assert got.drives["lmu.h"] == max(one.drives["lmu.h"] for one in ones)
+    # A batch adds in another order than one sample does.
+    assert got.drives["lmu.h"] == pytest.approx(max(one.drives["lmu.h"] for one in ones), 1e-12)
     want = np.concatenate([one.outputs["lmu.h"] for one in ones])
     assert len(want) == (sum(lengths) if every or cell == "recurrent" else len(lengths))
     np.testing.assert_allclose(np.sort(got.outputs["lmu.h"], axis=0), np.sort(want, axis=0))

@@ -63,16 +63,16 @@ class Presented:
 
     def __init__(self, x: Array, shown: Array) -> None:
         self.batch, _, self.size = x.shape
-        self.steps, self._shown = len(shown), shown
+        self.steps, self.shown = len(shown), shown
         self._data = np.moveaxis(np.asarray(x, np.float64), 0, -1)
 
     def changes(self, step: int) -> bool:
         """At the first step of a presentation."""
-        return step == 0 or self._shown[step] != self._shown[step - 1]
+        return step == 0 or self.shown[step] != self.shown[step - 1]
 
     def show(self, step: int, target: Array) -> None:
         """Set ``target`` (size, batch)."""
-        target[...] = self._data[self._shown[step]]
+        target[...] = self._data[self.shown[step]]
 
 
 class FrontEndFeed(Presented):
@@ -87,6 +87,17 @@ class FrontEndFeed(Presented):
         As for :class:`Presented`; what the front end sees.
     convolution, constant
         The front end (``spiking_lmu.graph.front_end``, ``FrontEnd.convolution``).
+
+    Attributes
+    ----------
+    convolved
+        The outputs but for the constant, and but for those that are zeros.
+    constant
+        What the biases deliver, (inputs, size); None if that is nothing.
+    first
+        Before which input of each sample there are only zeros, (batch,).
+    largest
+        What no output exceeds, (size,).
     """
 
     exact = False
@@ -96,20 +107,21 @@ class FrontEndFeed(Presented):
     ) -> None:
         super().__init__(x, shown)
         self.size = convolution.outputs
-        self._convolved = convolution.apply(x)
-        self._constant = constant[:, :, None] if constant.any() else None
+        self.convolved = convolution.apply(x)
+        self.constant = constant if constant.any() else None
+        self.largest = convolution.gain * np.abs(x).max() + np.abs(constant).max(axis=0)
         driven = (x != 0).any(axis=2)
-        self._first = np.where(driven.any(axis=1), driven.argmax(axis=1), x.shape[1])
+        self.first = np.where(driven.any(axis=1), driven.argmax(axis=1), x.shape[1])
 
     def show(self, step: int, target: Array) -> None:
         """Set ``target`` (size, batch)."""
-        presentation = int(self._shown[step])
-        self._convolved.write(presentation, target)
-        undriven = self._first > presentation
+        presentation = int(self.shown[step])
+        self.convolved.write(presentation, target)
+        undriven = self.first > presentation
         if undriven.any():
             target[:, undriven] = 0.0
-        if self._constant is not None:
-            target += self._constant[presentation]
+        if self.constant is not None:
+            target += self.constant[presentation][:, None]
 
 
 def as_feed(data: Array | Feed) -> Feed:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..feeds import Feed, as_feed
 from ..unsupported import unsupported
+from .driven import Driven, driven_step, join_driven
 from .neurons import neuron_step
 from .plan import HostPlan, Sum
 from .processes import fed_step, process_step
@@ -83,7 +84,10 @@ class BatchedHost(HostState):
             compiled=compiled,
             margin=margin,
         )
-        made = (make_step(self, part) for part in (operators if strict else plan.steps))
+        parts = operators if strict else plan.steps
+        if compiled and not strict:
+            parts = join_driven(plan, operators, fed)
+        made = (make_step(self, part) for part in parts)
         self._probed: dict[Any, Array] = {}
         self._steps: list[Step] = [step for step in made if step is not None]
 
@@ -110,6 +114,8 @@ def make_step(host: HostState, operator: Any) -> Step | None:
     Unsupported
         The operator cannot be run for a batch with the same results.
     """
+    if isinstance(operator, Driven):
+        return driven_step(host, operator)
     if isinstance(operator, Sum):
         return sum_step(host, operator, [_term(host, part) for part in operator.terms])
     maker = _makers().get(type(operator))

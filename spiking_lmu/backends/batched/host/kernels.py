@@ -1,7 +1,8 @@
 """The host's loops, compiled by numba: one pass over the arrays in place of several.
 
 The operations are Nengo's, in its order, without fused multiply-add.  The inner loops are
-short functions because LLVM vectorises a loop only while it touches few arrays.
+short functions because LLVM vectorises a loop only while it touches few arrays; :func:`drive`
+computes with vectors itself (`spiking_lmu.graph.lanes`).
 
 Source: nengo 4.1.0, ``neurons.py``, ``SpikingRectifiedLinear.step`` and ``LIF.step``.
 """
@@ -12,6 +13,9 @@ import math
 
 import numba
 import numpy as np
+
+from spiking_lmu.graph.convolution_kernels import PAIR, outputs_of_pair
+from spiking_lmu.graph.lanes import VECTOR, floor, larger, load, smaller, spread, store
 
 
 @numba.njit(error_model="numpy", nogil=True)
@@ -72,3 +76,76 @@ def lif(current, output, voltage, refractory, constants, margins, near):
                 refractory[i, b] = tau_ref + (dt + tau_rc * math.log1p(-overshoot))
             output[i, b] = height if spiked else 0.0
             voltage[i, b] = 0.0 if spiked else max(v, lowest)
+
+
+@numba.njit(error_model="numpy")
+def drive(block, currents, shown, places, state, counts):
+    """The spikes of neurons like those of :func:`spiking_relu` in all steps of a block.
+
+    Their currents are what a convolution gives and are nowhere kept.  ``places`` says which step
+    of the convolution each step shows; the named tuples are those of `driven.py`.
+    """
+    for tile in range(block.tiles):
+        for pair in range(len(block.tables.scale) // 2):
+            outputs_of_pair(block, tile, pair)
+            for row in range(2 * pair, 2 * pair + 2):
+                _finish(block, row, tile, shown)
+                for i in range(currents.begin[row], currents.begin[row + 1]):
+                    _integrate_all(block, row % 2, tile, currents, i, shown, places, state, counts)
+
+
+@numba.njit(inline="always")
+def _finish(block, row, tile, shown):
+    """Scale what a pair of outputs leaves, leave out what nothing drove, and add the constant."""
+    scale = spread(block.tables.scale[row])
+    at = np.uint64(row % 2) * VECTOR
+    there = np.uint64(tile) * VECTOR
+    for step in range(len(block.tables.places) // 2):
+        value = load(block.work, at) * scale
+        if shown.partly:
+            value = value * load(shown.driven, there)
+        store(block.work, at, value + spread(shown.constant[row, step]))
+        at += PAIR
+        there += np.uint64(block.tiles) * VECTOR
+
+
+@numba.njit(inline="always")
+def _integrate_all(block, part, tile, currents, i, shown, places, state, counts):
+    """One neuron of all lanes from step to step."""
+    zero, one, dt = spread(0.0), spread(1.0), spread(state.dt)
+    start, factor = spread(currents.start[i]), spread(currents.factor[i])
+    lane = np.uint64(tile) * VECTOR
+    all_lanes = np.uint64(block.tiles) * VECTOR
+    at = np.uint64(currents.neuron[i]) * all_lanes + lane
+    step = np.uint64(len(currents.neuron)) * all_lanes
+    voltage, most, least = load(state.voltage, at), load(state.most, lane), load(state.least, lane)
+    place = at
+    for t in range(len(places)):
+        current = load(block.work, np.uint64(places[t]) * PAIR + np.uint64(part) * VECTOR)
+        driven = voltage + larger(start + factor * current, zero) * dt
+        spikes = floor(driven)
+        voltage = driven - spikes
+        store(counts, place, spikes)
+        # What is left over matters after a spike if it is little, and always if nearly one.
+        little, much = voltage + larger(one - spikes, zero), voltage
+        if shown.partly:
+            counted = load(shown.rounded, np.uint64(places[t]) * all_lanes + lane)
+            little, much = little + (one - counted), much * counted
+        least, most = smaller(least, little), larger(most, much)
+        place += step
+    store(state.voltage, at, voltage)
+    store(state.most, lane, most)
+    store(state.least, lane, least)
+
+
+@numba.njit(error_model="numpy")
+def put_out(counts, height, output):
+    """``output = height * counts`` for every sample."""
+    for i in range(output.shape[0]):
+        _scaled(counts[i], height, output[i])
+
+
+@numba.njit(inline="always")
+def _scaled(counts, height, output):
+    for b in range(output.shape[0]):
+        output[b] = height * counts[b]

@@ -86,7 +86,7 @@ class HostState:
     fed
         What is shown where a Node is fed, by the signal of its output.
     strict, compiled, margin
-        See :class:`.host.BatchedHost`.
+        See :class:`.host.BatchedHost`; ``margin`` is kept under its name.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class HostState:
     ) -> None:
         self.signals, self.batch, self.dt, self.fed = signals, signals.batch, dt, fed
         self.strict, self.compiled = strict, compiled
-        self._margin, self._all_rounded = margin, strict
+        self.margin, self._all_rounded = margin, strict
         self.margins, self.near = np.zeros(self.batch), np.zeros(self.batch, bool)
         self.step_count, self.time = 0, 0.0
         self.sent: dict[int, Array] = {}
@@ -129,8 +129,8 @@ class HostState:
         if not self._all_rounded:
             # What nothing writes has one column for all samples.
             new = np.broadcast_to(values is None or (values != 0).any(axis=0), self.batch)
-            self.margins[new] = self._margin
-            self._all_rounded = bool((self.margins == self._margin).all())
+            self.margins[new] = self.margin
+            self._all_rounded = bool((self.margins == self.margin).all())
 
     def begin_step(self) -> None:
         """Count a step.  Time is as ``TimeUpdate`` computes it; processes get a Python float."""

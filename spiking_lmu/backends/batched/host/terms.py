@@ -90,7 +90,7 @@ def weighted(host: HostState, operator: Any) -> Term:
         return _product(lambda: matrix * source)
     if matrix.ndim != 2 or operator.X.ndim != 1:
         raise unsupported("host operator", str(operator), "a matrix and a vector")
-    one_term = _one_term_rows(matrix)
+    one_term = one_term_rows(matrix)
     if one_term is not None:
         columns, factors = one_term
         return _gathered(factors, source, columns)
@@ -198,7 +198,7 @@ def _one_by_one(matrix: Any, source: Array, product: Array) -> None:
         product[:, b] = matrix.dot(rows[b])
 
 
-def _one_term_rows(matrix: Any) -> tuple[Any, Array] | None:
+def one_term_rows(matrix: Any) -> tuple[Any, Array] | None:
     """Columns and factors of a matrix with one non-zero in each row, such as encoders.
 
     The product then has one term, which is exact however it is computed.
