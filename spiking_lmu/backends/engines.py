@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from threading import Lock
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -120,12 +121,12 @@ class EngineDeployment(Deployment):
         self._target, self._model, self.placement = target, model, placement
         self._inputs = inputs
         self._margin = rounding_margin(model, inputs)
-        self._makers, self._made = makers, dict[str, Engine]()
+        self._makers, self._made, self._making = makers, dict[str, Engine](), Lock()
         self._name, note = self._choose(engine)
         self.notes = (f"engine: {note}",)
         self._memory_limit = DEFAULT_MEMORY if memory_limit is None else memory_limit
         batched = self._name == "batched"
-        self.verifies = batched and exact
+        self.verifies, self.concurrent = batched and exact, batched
         sample = self._engine(self._name).sample_bytes
         fitting = FASTEST_BATCH if batched else 1
         self.batch_size = int(np.clip(self._memory_limit // max(sample, 1), 1, fitting))
@@ -133,9 +134,10 @@ class EngineDeployment(Deployment):
         self._raster_bytes = sample + RASTER_BYTES * neurons * model.timing.total_steps(inputs)
 
     def _engine(self, name: str) -> Engine:
-        if name not in self._made:
-            self._made[name] = getattr(self._makers, name)()
-        return self._made[name]
+        with self._making:
+            if name not in self._made:
+                self._made[name] = getattr(self._makers, name)()
+            return self._made[name]
 
     def _choose(self, name: str) -> tuple[str, str]:
         """The engine to use, and what to say about it."""
@@ -162,7 +164,7 @@ class EngineDeployment(Deployment):
         x = check_input(self._model.graph, x, self._inputs)
         # Rasters take so much more memory than anything else that the batch is cut for them.
         size = max(1, self._memory_limit // self._raster_bytes) if raster else len(x)
-        with _one_thread():
+        with one_thread():
             runs = [self._run(x[i : i + size], raster) for i in range(0, len(x), size)]
         return runs[0] if len(runs) == 1 else _join(runs)
 
@@ -216,7 +218,7 @@ class EngineDeployment(Deployment):
         """
         if not self.verifies:
             return
-        with _one_thread():
+        with one_thread():
             stock = self._engine("stock").run(check_input(self._model.graph, x), False)
         spikes = all(np.array_equal(run.spikes[n], stock.totals[n]) for n in stock.totals)
         sent = run.host_spikes.keys() == stock.host_spikes.keys() and all(
@@ -232,11 +234,12 @@ class EngineDeployment(Deployment):
             )
 
 
-def _one_thread() -> AbstractContextManager[Any]:
+def one_thread() -> AbstractContextManager[Any]:
     """One BLAS thread.
 
     In thousands of small products, threads that wait for one another cost more than they give,
     and on a busy machine several times as much; and the order of a sum depends on their number.
+    It is of the whole process: who runs threads of his own enters it before he starts them.
     """
     from threadpoolctl import threadpool_limits
 

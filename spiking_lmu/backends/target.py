@@ -234,6 +234,8 @@ class Deployment(ABC):
     notes: tuple[str, ...] = ()
     #: Whether `verify` compares with a second, independent execution.
     verifies: bool = False
+    #: Whether several threads may call `run` at the same time.
+    concurrent: bool = False
 
     @abstractmethod
     def run(self, x: Array, *, raster: bool = False) -> Run:

@@ -16,7 +16,7 @@ from spiking_lmu.graph.rate_twin import on_presentations, rate_twin
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
 
-from .levels import DIGITS, LEVELS, code_model
+from .levels import DIGITS, LEVELS, Recording, code_model
 from .line import RESETS, LineCode, line_memory
 from .line_levels import level_line
 from .measure import measure_activity
@@ -321,6 +321,8 @@ def convert(
     options: Options | None = None,
     *,
     training_inputs: Any = None,
+    recording: Recording | None = None,
+    activity: Mapping[str, Activity] | None = None,
     source: str = "",
     **chosen: Any,
 ) -> Model:
@@ -338,6 +340,9 @@ def convert(
     training_inputs
         Inputs (samples, inputs, input_size) on which activity is measured; without them the
         activity that the model brings is used.
+    recording, activity
+        What :func:`.levels.record` and :func:`.measure.measure_activity` found on these inputs, for
+        those who convert a model several times.
     source
         Name of the model, for the record.
 
@@ -367,9 +372,9 @@ def convert(
     elif training_inputs is not None:
         training_inputs = model.scaled(training_inputs)
     if options.code == "level":
-        graph, timing, known = _level_coded(model, options, training_inputs, lengths)
+        graph, timing, known = _level_coded(model, options, training_inputs, lengths, recording)
     else:
-        graph, timing, known = _rate_coded(model, options, training_inputs, lengths)
+        graph, timing, known = _rate_coded(model, options, training_inputs, lengths, activity)
     require_same_rates(trained, model.graph, timing)
     record = {
         "source": source,
@@ -442,7 +447,11 @@ def _line_code(options: Options, training_inputs: Any) -> LineCode:
 
 
 def _rate_coded(
-    model: Model, options: Options, training_inputs: Any, lengths: Any
+    model: Model,
+    options: Options,
+    training_inputs: Any,
+    lengths: Any,
+    measured: Mapping[str, Activity] | None,
 ) -> tuple[Graph, Timing, dict[str, Activity]]:
     if options.memory == "line" and model.task.every:
         raise SpecError(
@@ -451,8 +460,8 @@ def _rate_coded(
             expected="one answer a sequence: the window is read once, after the last input",
             fix="use code='level' too, whose units read the line at every input",
         )
-    activity: dict[str, Activity] = dict(model.activity)
-    if training_inputs is not None:
+    activity: Mapping[str, Activity] = measured or model.activity
+    if measured is None and training_inputs is not None:
         activity = measure_activity(model.graph, training_inputs, lengths)
     graph, known = spiking_graph(model, options, activity)
     timing = Timing(options.steps_per_input, options.settle_steps, options.readout_tau, options.dt)
@@ -466,7 +475,11 @@ def _rate_coded(
 
 
 def _level_coded(
-    model: Model, options: Options, training_inputs: Any, lengths: Any
+    model: Model,
+    options: Options,
+    training_inputs: Any,
+    lengths: Any,
+    recording: Recording | None,
 ) -> tuple[Graph, Timing, dict[str, Activity]]:
     if options.memory == "line":
         if training_inputs is None:
@@ -503,6 +516,8 @@ def _level_coded(
         training_inputs=training_inputs,
         lengths=lengths,
         free_running=options.free_running,
+        # One that runs by itself takes other currents from the host than were recorded.
+        recording=None if options.free_running else recording,
     )
     return graph, timing, {}
 

@@ -103,11 +103,13 @@ class Levels:
 
     def round(self, outputs: Array) -> Array:
         """Each output as its level: (batch, units) → the same shape."""
-        if len(self.values) == 1:
-            return self.values[0][np.searchsorted(self.middles[0], outputs)]
-        index = np.zeros(outputs.shape, np.intp)
+        # Fewer than 128 comparisons of whole arrays take less time than a search for each value.
+        index = np.zeros(outputs.shape, np.int8)
         for k in range(self.count - 1):
             index += outputs > self.middles[:, k]
+        if len(self.values) == 1:
+            rounded: Array = self.values[0].take(index)
+            return rounded
         return self.values[np.arange(len(self.values)), index]
 
 
@@ -409,6 +411,7 @@ def code_model(
     training_inputs: Array | None = None,
     lengths: Array | None = None,
     free_running: bool = False,
+    recording: Recording | None = None,
 ) -> tuple[Graph, Timing]:
     """Level-code a rate model with ``count`` levels for each unit.
 
@@ -423,6 +426,8 @@ def code_model(
         are evenly spaced over the activity that the model brings, which costs accuracy.
     lengths
         Inputs of each of them, if they differ; see :func:`record`.
+    recording
+        What that recorded of them, if it is known.
 
     Raises
     ------
@@ -432,8 +437,9 @@ def code_model(
     graph = model.graph
     names = [p.name for p in graph.populations if p.neuron.kind != "linear"]
     plan = schedule(graph, free_running)
-    if training_inputs is not None:
+    if recording is None and training_inputs is not None:
         recording = record(graph, training_inputs, plan, every=model.task.every, lengths=lengths)
+    if recording is not None:
         levels = {
             name: fit_levels(graph[name].neuron, recording.outputs[name], count, per_unit=per_unit)
             for name in names

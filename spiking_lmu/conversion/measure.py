@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from spiking_lmu.datasets.dataset import Dataset
-from spiking_lmu.graph.convolution import multiplications
-from spiking_lmu.graph.front_end import split
+from spiking_lmu.graph.convolution import InputConvolution, multiplications
+from spiking_lmu.graph.front_end import FrontEnd, split
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.reference import Alteration, Observer, check_input, run_reference
@@ -81,27 +83,47 @@ def run_rate(
     observe: Observer | None = None,
     alter: Mapping[str, Alteration] | None = None,
     batch: int = BATCH,
+    threads: int = 1,
 ) -> Array:
     """A rate graph's outputs at one step an input, (samples, inputs, outputs).
 
     As :func:`spiking_lmu.graph.reference.run_reference`, batch after batch, but that a linear
     part before the first neuron (:mod:`spiking_lmu.graph.front_end`) is computed as a
     convolution where that takes fewer multiplications.  ``observe`` then does not see it.
+
+    Parameters
+    ----------
+    batch
+        Samples run at once; the order in which numbers are added up depends on it.
+    threads
+        So many batches run side by side, without ``observe``.  No result depends on it.
     """
     x = check_input(graph, x)
     inputs, front = x.shape[1], split(graph, alter or ())
+    parts = [x[start : start + batch] for start in range(0, len(x), batch)]
     if front is None or multiplications(inputs, front.size, graph.input_size) >= front.weights:
-        parts = [x[start : start + batch] for start in range(0, len(x), batch)]
-        outputs = [run_reference(graph, part, observe=observe, alter=alter) for part in parts]
-        return np.concatenate(outputs)
-    convolution, constant = front.convolution(inputs)
-    outputs = []
-    for start in range(0, len(x), batch):
-        part = x[start : start + batch]
-        delivered = np.empty((inputs, front.size, len(part)))
-        convolved = convolution.apply(part)
-        for step in range(inputs):
-            convolved.write(step, delivered[step])
-        fed = np.moveaxis(delivered, -1, 0) + constant
-        outputs.append(run_reference(front.rest, fed, observe=observe, alter=alter))
-    return np.concatenate(outputs)
+        run = partial(run_reference, graph, observe=observe, alter=alter)
+    else:
+        convolution, constant = front.convolution(inputs)
+        run = partial(_behind, front, convolution, constant, observe=observe, alter=alter)
+    if threads == 1 or len(parts) == 1:
+        return np.concatenate([run(part) for part in parts])
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate([*pool.map(run, parts)])
+
+
+def _behind(
+    front: FrontEnd,
+    convolution: InputConvolution,
+    constant: Array,
+    x: Array,
+    *,
+    observe: Observer | None,
+    alter: Mapping[str, Alteration] | None,
+) -> Array:
+    """Outputs of a graph in two parts for one batch."""
+    convolved, delivered = convolution.apply(x), np.empty((x.shape[1], front.size, len(x)))
+    for step, target in enumerate(delivered):
+        convolved.write(step, target)
+    fed = np.moveaxis(delivered, -1, 0) + constant
+    return run_reference(front.rest, fed, observe=observe, alter=alter)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import spiking_lmu
+from spiking_lmu.analysis import choice as choice_module
 from spiking_lmu.analysis.choice import AGREEMENT, FEEDS_BACK, LEVELS, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
 from spiking_lmu.analysis.metrics import signed
@@ -61,6 +62,12 @@ def data(rate, samples=240, task=None, inputs=INPUTS):
     return Dataset("made up", "train", x, outputs[:, -1].argmax(axis=1), Task(names=tuple("abc")))
 
 
+def remembering(rate, name, held_out=60):
+    """The model with the name of what it was trained on."""
+    settings = {"data": name, "held_out": held_out}
+    return replace(rate, provenance={"training": {"settings": settings}})
+
+
 @pytest.fixture(scope="module")
 def recurrent():
     rate = model()
@@ -73,7 +80,7 @@ def test_the_fewest_levels_that_decide_alike(recurrent):
     assert isinstance(choice, Choice)
     assert choice.reached
     assert choice.options.code == "level"
-    loop = [t for t in choice.tried if t.where == "rate loop" and "bits" not in t.what]
+    loop = [t for t in choice.tried if t.where == "rate loop"]
     assert [t.passed for t in loop] == [False] * (len(loop) - 1) + [True]
     assert loop[-1].agreement >= AGREEMENT
     assert choice.expected.where == "reference"
@@ -174,6 +181,40 @@ def test_few_samples_are_enough_to_see_that_nothing_comes_of_it(recurrent):
     assert out.samples < chosen.samples
 
 
+def test_a_candidate_is_left_as_soon_as_it_cannot_be_sure(monkeypatch):
+    """Of 1,000 held-out samples, eleven that differ end it; it runs on if nothing else is sure."""
+    rate = remembering(model(), "made up", 1000)
+    samples = data(rate, 1300)
+    whole = choose(rate, samples, "reference", code="level", levels=3, input_bits=2)
+    loop = [t for t in whole.tried if t.where == "rate loop"]
+    differ = [round((1 - t.agreement) * t.samples) for t in loop]
+    assert loop[0].samples < 1000
+    assert differ[0] > 10
+    monkeypatch.setattr(choice_module, "SURE", 0.0)
+    sure = choose(rate, samples, "reference", code="level", levels=9)
+    assert sure.tried[0].samples == 1000
+
+
+def test_what_is_expected_was_measured_on_all_samples():
+    """A candidate that was not sure, and left early, is measured to its end before it is taken."""
+    rate = remembering(model(), "made up", 1000)
+    samples = data(rate, 1300)
+    chosen = choose(rate, samples, "reference", code="level")
+    loop = [t for t in chosen.tried if t.where == "rate loop" and t.what == chosen.expected.what]
+    assert loop[-1].samples == 1000
+
+
+def test_batches_side_by_side_give_what_one_after_another_does(recurrent, monkeypatch):
+    rate, samples, _, _ = recurrent
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setattr(choice_module, "RUN_THREADS", threads)
+        monkeypatch.setattr(choice_module, "cores", lambda: 2)
+        chosen = choose(rate, samples, "loihi", levels=5, seed=1)
+        found.append(chosen.tried)
+    assert found[0] == found[1]
+
+
 def test_a_few_more_steps_for_far_fewer_spikes():
     """Twenty steps to settle after two hundred inputs are no reason to spike at each of them."""
     rate = model("relu", "feedforward", units=12)
@@ -268,11 +309,6 @@ def test_rates_come_first_where_they_take_fewer_steps():
     assert rated
     assert choice.tried.index(rated[0]) == 0
     assert all(t.steps < 3 * INPUTS for t in rated)
-
-
-def remembering(rate, name):
-    """The model with the name of what it was trained on."""
-    return replace(rate, provenance={"training": {"settings": {"data": name, "held_out": 60}}})
 
 
 def test_without_data_the_models_own_are_taken(monkeypatch):

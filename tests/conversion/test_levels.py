@@ -424,6 +424,24 @@ def test_rounding_per_unit_and_together_agree():
     np.testing.assert_array_equal(one.round(values[None])[0], [-1.0, 0.0, 0.0, 0.5, 0.5])
 
 
+@pytest.mark.parametrize("count", [2, 5, 65])
+def test_rounding_takes_the_level_between_whose_middles_a_value_is(count):
+    rng = np.random.default_rng(count)
+    fitted = levels_at(Neuron("tanh"), np.sort(rng.uniform(-1, 1, (1, count))))
+    values = np.concatenate([rng.uniform(-1, 1, 200), fitted.middles[0]])[None]
+    expected = fitted.values[0][np.searchsorted(fitted.middles[0], values)]
+    np.testing.assert_array_equal(fitted.round(values), expected)
+
+
+@pytest.mark.parametrize("cell", ["recurrent", "feedforward"])
+def test_no_result_depends_on_threads(cell):
+    spec = LmuSpec(order=6, theta=20.0, units=9, cell=cell, output_size=3, neuron=Neuron("tanh"))
+    graph, x = build(spec, seed=1), np.random.default_rng(2).normal(size=(23, 20, 1))
+    alone = run_rate(graph, x, batch=4)
+    np.testing.assert_array_equal(run_rate(graph, x, batch=4, threads=3), alone)
+    np.testing.assert_allclose(run_rate(graph, x), alone, rtol=1e-10, atol=1e-12)
+
+
 def convolutional(seed=0):
     """A rate graph of two convolutions and a readout, and inputs."""
     rng = np.random.default_rng(seed)
