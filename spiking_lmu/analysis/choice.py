@@ -10,9 +10,10 @@ they save nine tenths of the spikes.  In order,
 2. level coding (:mod:`spiking_lmu.conversion.levels`), which usually needs the fewest steps: 3, 5,
    7, 9, 13, 17, 33, 65 levels, each one cheap run of the rate network with rounded activations and
    inputs, until one makes 99 % of the decisions of the rate network, or 99.8 % on samples that the
-   model learned, which it decides more surely than others.  Where up to 17 levels none does, the
-   fewest of which that cannot be ruled out;
-3. fewer binary digits of what enters a chip, the same way;
+   model learned, which it decides more surely than others.  A candidate is left as soon as that
+   cannot be.  Where up to 17 levels none does, the fewest of which that cannot be ruled out;
+3. binary digits of what enters a chip: 6; and 8 where so many levels are sure with 8 and the loss
+   or the changed decisions with 6 are too many;
 4. the candidate on the target itself: a hundred samples, and four times as many again and again
    up to 500 (``confirm``), as long as they do not say surely that it loses too much;
 5. where no number of levels will do, rates over more and more steps, on the target.  Where level
@@ -682,6 +683,8 @@ class _Judge:
         self.activity: Mapping[str, Activity] | None = None
         #: Rate-coded candidates that ran on the target.
         self._rated = set[str]()
+        #: Level-coded candidates that lose or change too much for sure.
+        self._out = set[str]()
         #: Candidates that the target cannot hold, and why.
         self.refused = list[str]()
 
@@ -859,29 +862,47 @@ class _Judge:
         digits = [given["input_bits"]] if "input_bits" in given else DIGITS
         few = [count for count in counts if count <= SURE_UP_TO] or counts[:1]
 
-        def loop(count: int, bits: int) -> tuple[Options, Candidate] | None:
-            if bits != digits[0] and through_numbers(self.graph, self._plan, count):
-                return None  # Nothing has digits there.
-            looped.append(self._loop(count, bits, given))
+        def looped_with(count: int, bits: int, whole: bool = False) -> tuple[Options, Candidate]:
+            looped.append(self._loop(count, bits, given, whole=whole))
             return looped[-1]
 
-        for bits in digits:
-            for count in few:
-                # More levels cost spikes alone.
-                one = loop(count, bits)
-                if one is not None and one[1].passed and self._surely(one[1]):
+        def more(count: int) -> Sequence[int]:
+            """Digits beyond the fewest, where there are any at all."""
+            return () if through_numbers(self.graph, self._plan, count) else digits[1:]
+
+        def sure(one: tuple[Options, Candidate]) -> bool:
+            return one[1].passed and self._surely(one[1])
+
+        out: list[int] = []
+        for count in few:
+            # More levels cost spikes alone.
+            least = looped_with(count, digits[0])
+            if sure(least):
+                yield least
+                continue
+            if self.classifies and least[1].what in self._out:
+                out.append(count)
+                continue
+            for one in (looped_with(count, bits) for bits in more(count)):
+                if sure(one):
+                    # So many levels are enough, and fewer digits cost less where they may do.
+                    if least[1].passed and least[1].samples < len(self.held):
+                        least = looped_with(count, digits[0], whole=True)
+                    if least[1].passed:
+                        yield least
                     yield one
+        for count in out:
+            yield from filter(sure, (looped_with(count, bits) for bits in more(count)))
         unsure = [one for one in looped if one[1].passed and not self._surely(one[1])]
         for options, found in sorted(unsure, key=lambda one: _room(one[0])):
             if found.samples < len(self.held):
-                options, found = self._loop(options.levels, options.input_bits, given, whole=True)
-                looped.append((options, found))
+                options, found = looped_with(options.levels, options.input_bits, whole=True)
             if found.passed:
                 yield options, found
         for count in counts[len(few) :]:
-            for bits in digits:
-                one = loop(count, bits)
-                if one is not None and one[1].passed:
+            for bits in (digits[0], *more(count)):
+                one = looped_with(count, bits)
+                if one[1].passed:
                     yield one
 
     @staticmethod
@@ -923,6 +944,8 @@ class _Judge:
             n, some = min(n + self.first, len(self.held)), slice(n, n + self.first)
             answers = np.concatenate([answers, self._run(self._split, alter, some)])
             tried = self._measured(what, LOOP, answers, n, steps, None, AGREEMENT)
+        if self._hopeless(tried, answers):
+            self._out.add(what)
         return Options(code="level", **chosen), self._kept(tried)
 
     def _may(self, answers: Array) -> bool:
