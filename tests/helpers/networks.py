@@ -162,6 +162,38 @@ def neurons():
     return network
 
 
+def image_layers():
+    """Convolutions and pooling as Keras layers, with Nengo's neurons behind them."""
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
+    import tensorflow as tf
+
+    keras = tf.keras.layers
+    options = {"bias_initializer": "normal"}
+    with nengo.Network(seed=5) as network:
+        nengo_dl.configure_settings(trainable=None)
+        network.config[nengo.Ensemble].gain = nengo.dists.Uniform(0.5, 2)
+        network.config[nengo.Ensemble].bias = nengo.dists.Uniform(-0.5, 0.5)
+        network.config[nengo.Connection].synapse = None
+        network.stimulus = nengo.Node(np.zeros(36))
+        same = keras.Conv2D(4, 3, strides=2, padding="same", **options)
+        # What a connection does before a layer is part of the layer's weights.
+        scaled = nengo_dl.Layer(same)(
+            network.stimulus, shape_in=(6, 6, 1), transform=np.linspace(0.5, 1.5, 36)
+        )
+        x = nengo_dl.Layer(nengo.LIF(amplitude=0.01))(scaled)
+        layer = keras.Conv2D(6, 2, groups=2, activation="tanh", **options)
+        x = nengo_dl.Layer(layer)(x, shape_in=(3, 3, 4))
+        x = nengo_dl.Layer(keras.AveragePooling2D(2, strides=1, padding="same"))(
+            x, shape_in=(2, 2, 6)
+        )
+        x = nengo_dl.Layer(keras.Conv1D(5, 2, dilation_rate=2, activation="relu", **options))(
+            x, shape_in=(4, 6)
+        )
+        x = nengo_dl.Layer(keras.GlobalAveragePooling1D())(x, shape_in=(2, 5))
+        network.probe = nengo.Probe(nengo_dl.Layer(keras.Dense(3))(x))
+    return network
+
+
 def nef():
     """Encoders, decoders, a function, a weight solver, and a probe of decoded values."""
     nengo_dl, nengo = import_nengo_dl(), import_nengo()
@@ -200,7 +232,7 @@ def refused():
     with nengo.Network(seed=4, label="refused") as network:
         network.first = nengo.Node(np.zeros(16))
         network.second = nengo.Node(np.ones(16))
-        network.image = nengo_dl.Layer(tf.keras.layers.Conv2D(1, 1))(
+        network.image = nengo_dl.Layer(tf.keras.layers.Conv2DTranspose(1, 1))(
             network.first, shape_in=(4, 4, 1)
         )
         network.sine = nengo.Node(lambda t, x: np.sin(x), size_in=16)

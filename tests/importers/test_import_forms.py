@@ -32,6 +32,40 @@ def test_neurons_come_in_as_what_nengo_dl_trains(name):
     np.testing.assert_allclose(run_reference(graph, x), want, atol=1e-4 * np.abs(want).max())
 
 
+def test_convolutions_and_pooling_as_layers_come_in_as_transforms():
+    network = networks.image_layers()
+    x = np.random.default_rng(0).normal(size=(3, 2, 36))
+    with networks.simulate(network, minibatch_size=3) as simulator:
+        graph = from_nengo_dl(network, simulator)
+        want = rates_of(simulator, [x])
+    kinds = [type(p.transform).__name__ for p in graph.projections]
+    assert kinds.count("Convolution") == 2
+    assert kinds.count("AveragePool") == 2
+    assert np.abs(want).max() > 0.01
+    np.testing.assert_allclose(run_reference(graph, x), want, atol=1e-4 * np.abs(want).max())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"padding": "causal"}, "zeros before it"),
+        ({"data_format": "channels_first"}, "channels_last"),
+    ],
+)
+def test_convolutions_of_another_kind_are_refused_with_what_to_do(options, message):
+    from spiking_lmu.compat import import_nengo, import_nengo_dl
+
+    nengo_dl, nengo = import_nengo_dl(), import_nengo()
+    import tensorflow as tf
+
+    with nengo.Network(seed=0) as network:
+        source = nengo.Node(np.zeros(8))
+        layer = tf.keras.layers.Conv1D(2, 2, **options)
+        nengo.Probe(nengo_dl.Layer(layer)(source, shape_in=(4, 2)))
+    with pytest.raises(ImportNetworkError, match=message):
+        from_nengo_dl(network, [])
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_neurons_that_no_curve_follows_are_refused_with_the_reason(name):
     with pytest.raises(ImportNetworkError, match=REFUSED[name]):

@@ -42,7 +42,7 @@ def test_everything_without_counterpart_is_named_at_once():
     for part in (
         "network refused",
         "input: 2 Nodes that could be it: first, second (name the input with input=",
-        "image: a layer of type Conv2D",
+        "image: a layer of type Conv2DTranspose",
         "sine: a Node that runs a function",
         "double: the function tanh",  # a user's own, though it calls itself tf.nn.tanh
         "clock: a TensorNode that reads the simulation time",

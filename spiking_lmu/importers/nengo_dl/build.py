@@ -19,7 +19,6 @@ from spiking_lmu.graph.graph import DEFAULT_DT, Graph, Population, Projection
 from spiking_lmu.graph.transforms import Convolution, Sparse, Transform, as_transform
 
 from .fold import fold_layers, unfold_pieces
-from .functions import Computation, unrolled
 from .names import Unique
 from .plan import ALL_INPUTS, ImportPlan, owner_of
 from .save_params import TrainedParameters
@@ -189,9 +188,11 @@ def _link(plan: ImportPlan, trained: TrainedParameters, connection: Any, nengo: 
     )
     trainable = weights is not None and trained.trainable(connection)
     computation = plan.parts[owner_of(post)].computation
-    if computation.layer is not None:
-        weights = _through_layer(trained, computation, weights)
-        trainable = bool(computation.layer.trainable)
+    if computation.weigh is not None:
+        layer = computation.layer
+        own = computation.weigh(None if layer is None else trained.layer(layer)[0])
+        weights = _through_layer(own, weights, post.size_in)
+        trainable = layer is not None and bool(layer.trainable)
     return _Link(
         source_name,
         name,
@@ -272,13 +273,16 @@ def expanded(weights: Weights, pre: Array, post: Array, pre_size: int, post_size
     return matrix
 
 
-def _through_layer(trained: TrainedParameters, computation: Computation, weights: Weights) -> Array:
-    kernel = unrolled(trained.layer(computation.layer)[0], computation.repeats)
+def _through_layer(own: Any, weights: Weights, size: int) -> Weights:
+    """A layer's own weights behind those of a connection to it, which has ``size`` values."""
     if weights is None:
-        return kernel
-    if isinstance(weights, Transform):
-        return np.asarray((weights.sparse(kernel.shape[1]).T @ kernel.T).T)
-    return kernel * weights if weights.ndim == 1 else kernel @ weights
+        return own
+    if not isinstance(own, Transform):
+        if isinstance(weights, Transform):
+            return np.asarray((weights.sparse(own.shape[1]).T @ own.T).T)
+        return own * weights if weights.ndim == 1 else own @ weights
+    # One-to-one weights are as many as the layer takes values; others know how many they take.
+    return Sparse.from_matrix(own.sparse(size) @ as_transform(weights).sparse(size))
 
 
 def _output(

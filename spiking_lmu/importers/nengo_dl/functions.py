@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from spiking_lmu.graph.neurons import LINEAR, Neuron
+from spiking_lmu.graph.transforms import AveragePool, Convolution
 
 from ..pieces import Piece
 
@@ -35,8 +37,9 @@ class NoCounterpart(Exception):
 class Computation:
     """What a TensorNode computes: ``neuron(kernel · input + bias)``.
 
-    ``layer`` is the Keras Dense layer that holds kernel and bias, None where there is
-    neither; ``repeats`` says over how many positions of the leading axes it is applied.
+    ``weigh`` makes the weights of a Keras layer: of its kernel, or of None where it has none, as
+    pooling.  ``layer`` is the layer that holds kernel and bias, None where there is neither;
+    ``repeats`` says at how many places it is applied.
     Where there are ``pieces``, the function is their sum, and the neuron is one rectified
     linear neuron for each.
     """
@@ -44,6 +47,7 @@ class Computation:
     neuron: Neuron
     layer: Any = None
     repeats: int = 1
+    weigh: Callable[[Any], Any] | None = None
     pieces: tuple[Piece, ...] = ()
 
 
@@ -242,11 +246,67 @@ def computation_of(node: Any, tf: Any) -> Computation:
                 "(too large when unrolled)",
                 "flatten its input or make it smaller",
             )
-        return replace(function_of(layer.activation, tf), layer=layer, repeats=repeats)
+        return replace(
+            function_of(layer.activation, tf),
+            layer=layer,
+            repeats=repeats,
+            weigh=lambda kernel: unrolled(kernel, repeats),
+        )
+    if type(layer) in (layers.Conv1D, layers.Conv2D):
+        return _convolution(node, layer, tf)
+    pools = (layers.AveragePooling1D, layers.AveragePooling2D)
+    if type(layer) in (*pools, layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D):
+        return _pool(node, layer, type(layer) in pools)
     raise NoCounterpart(
         f"a layer of type {type(layer).__name__}",
-        "use Dense, Dropout, Flatten, Reshape, ReLU, LeakyReLU or Activation layers",
+        "use Dense, Conv1D, Conv2D, average pooling, Dropout, Flatten, Reshape, ReLU, LeakyReLU "
+        "or Activation layers",
     )
+
+
+def _convolution(node: Any, layer: Any, tf: Any) -> Computation:
+    _require_channels_last(layer)
+    if layer.padding not in ("valid", "same"):
+        raise NoCounterpart(
+            f"a convolution with padding={layer.padding!r}",
+            "use padding='valid' or 'same', with zeros before it where it looks back",
+        )
+
+    def convolve(kernel: np.ndarray) -> Convolution:
+        return Convolution(
+            tuple(map(int, node.shape_in)),
+            np.asarray(kernel),
+            strides=tuple(layer.strides),
+            padding=layer.padding,
+            groups=int(layer.groups),
+            dilation=tuple(layer.dilation_rate),
+        )
+
+    repeats = int(np.prod(node.shape_out[:-1]))
+    found = function_of(layer.activation, tf)
+    return replace(found, layer=layer, repeats=repeats, weigh=convolve)
+
+
+def _pool(node: Any, layer: Any, windows: bool) -> Computation:
+    _require_channels_last(layer)
+    shape = tuple(map(int, node.shape_in))
+    size = shape[:-1] if not windows else _each(layer.pool_size)
+    strides, padding = (_each(layer.strides), layer.padding) if windows else (size, "valid")
+    pool = AveragePool(shape, size, strides=strides, padding=padding)
+    return Computation(LINEAR, weigh=lambda _: pool)
+
+
+def _each(value: Any) -> tuple[int, ...]:
+    """What Keras holds as a number or a tuple, by its version."""
+    return tuple(int(n) for n in np.atleast_1d(value))
+
+
+def _require_channels_last(layer: Any) -> None:
+    if layer.data_format != "channels_last":
+        raise NoCounterpart(
+            f"a layer of type {type(layer).__name__} with channels first",
+            "use data_format='channels_last'",
+        )
 
 
 def unrolled(kernel: np.ndarray, repeats: int) -> np.ndarray:
