@@ -17,7 +17,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import comparator, compares
 
 from .discretisation import Scale, find_scale
-from .layout import ChipUse, current_ranges, from_host, held_on_host, lay_out
+from .layout import Block, ChipUse, current_ranges, from_host, held_on_host, lay_out
 from .spike_sizes import matched
 
 Array = np.ndarray
@@ -148,12 +148,35 @@ def _cores_too_full(graph: Graph, use: ChipUse) -> Iterator[Problem]:
     }
     for population in graph.populations:
         blocks = use.of(population.name)
+        if reads := _reads_too_much(population, blocks, use.limits.in_axons):
+            yield reads
+            continue
         for name, (unit, fix) in resources.items():
             limit = getattr(use.limits, name)
             full = [getattr(b, name) for b in blocks if getattr(b, name) > limit]
             if full:
                 got = f"{max(full):,} {unit}, on {len(full)} of {len(blocks)}"
                 yield Problem(population.name, got, f"{limit:,}", fix)
+
+
+def _reads_too_much(
+    population: Population, blocks: tuple[Block, ...], limit: int
+) -> Problem | None:
+    """Where a neuron that has a core to itself still reads more than the core takes in.
+
+    A neuron is on one core, and the axons of all that it reads end there: no division helps.
+    """
+    alone = [b for b in blocks if b.compartments == 1 and b.in_axons > limit]
+    if not alone:
+        return None
+    return Problem(
+        population.name,
+        f"{max(b.in_axons for b in alone):,} axons into a core that has one neuron on it",
+        f"{limit:,}",
+        f"no division of {population.name} helps, since a neuron's axons all end on its own core: "
+        f"pool or use larger strides before it, so that each of its neurons reads {limit:,} values "
+        "at most",
+    )
 
 
 def scales(model: Model, use: ChipUse, name: str) -> list[Scale]:
