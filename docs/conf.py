@@ -24,6 +24,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "results", "**/.ipynb_checkpoints"]
 
+smartquotes_action = "qe"  # quotes and ellipses; two dashes are an option, not a dash
+
 html_theme = "furo"
 html_title = "spiking-lmu"
 html_theme_options = {"navigation_with_keys": True}

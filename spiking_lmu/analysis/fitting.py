@@ -6,6 +6,7 @@ import numpy as np
 
 from spiking_lmu.conversion.line import code_of
 from spiking_lmu.datasets import Dataset, require_dataset
+from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import DatasetError
 from spiking_lmu.graph.model import Model
 
@@ -24,7 +25,7 @@ def require_fit(name: str, model: Model, data: Dataset) -> None:
     trained = ", ".join(model.task.names[:5])
     for got, expected, fits in (
         (
-            f"{data.channels} numbers an input",
+            f"{data.channels} {'number' if data.channels == 1 else 'numbers'} an input",
             f"{model.graph.input_size}, as {name} has",
             data.channels == model.graph.input_size,
         ),
@@ -55,7 +56,8 @@ def _fix(model: Model, data: Dataset) -> str:
             f"if this model reads a sample at once, make the data of x.reshape(len(x), 1, "
             f"{model.graph.input_size})"
         )
-    return "choose the data of this model"
+    trained = trained_on(model)
+    return f"pass the data of this model: data={trained!r}" if trained else "choose other data"
 
 
 def order_of_classes(model: Model, data: Dataset) -> str:

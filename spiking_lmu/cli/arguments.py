@@ -163,7 +163,11 @@ def add_parameter_file(parser: ArgumentParser) -> None:
 def add_samples(parser: Parser) -> None:
     """Which samples of which data, and how they are run."""
     parser.add_late(add_target_options)
-    parser.add_argument("--data", default="psmnist", help=DATA_NAMES)
+    parser.add_argument(
+        "--data",
+        help="data whose samples are run (default: the model's own, if it names a source, or "
+        f"psmnist if it names nothing): {DATA_NAMES}",
+    )
     parser.add_argument("--samples", type=int, help="so many of them, drawn by --seed")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,21 +53,50 @@ def run_settings(options: Namespace, journal: Path | None = None) -> RunSettings
     )
 
 
-def preflight(models: dict[str, Model], files: Mapping[str, str], targets: list[Any]) -> None:
+def data_name(options: Namespace, model: Model) -> str:
+    """What ``--data`` says; else the data that the model was trained on, if a source has them.
+
+    Raises
+    ------
+    DatasetError
+        The model names a file or a function, which is not followed: anybody may have written it.
+    """
+    from spiking_lmu.datasets.sources import DEFAULT, require_source, trained_on
+
+    if options.data is not None:
+        return str(options.data)
+    return require_source(trained_on(model) or DEFAULT)
+
+
+def preflight(
+    models: dict[str, Model],
+    files: Mapping[str, str],
+    targets: list[Any],
+    flags: Mapping[str, str],
+) -> None:
     """Say on standard error what will go wrong, before long work; warnings are only counted.
 
-    ``files`` has what each model was called on the command line.
+    ``files`` has what each model was called on the command line.  What is wrong alike in several
+    populations is said once, of the first of them.
     """
     from spiking_lmu.analysis.check import check
     from spiking_lmu.backends.target import blocking
     from spiking_lmu.report.check_table import headline
 
+    from .flags import in_flags
+
     for name, model in models.items():
         for target in targets:
             found = check(model, target, name=name)
             errors = blocking(found.problems)
+            alike = Counter((p.got, p.limit, p.fix) for p in errors)
             for problem in errors:
-                print(f"{name} on {target.name}: {problem}", file=sys.stderr)
+                others = alike.pop((problem.got, problem.limit, problem.fix), 0) - 1
+                if others >= 0:
+                    also = f" and {others} more" if others else ""
+                    shown = replace(problem, where=problem.where + also)
+                    said = f"{name} on {target.name}: {shown}"
+                    print(in_flags(said, flags), file=sys.stderr)
             if len(found.problems) > len(errors):
                 more = f"see: spiking-lmu check {files[name]} --target {target.name}"
                 print(f"{headline(found)}; {more}", file=sys.stderr)

@@ -66,7 +66,14 @@ def run(options: Namespace) -> int:
     from spiking_lmu.analysis.comparison import Interrupted, compare, require_spiking
     from spiking_lmu.files.zoo import find_model, load_model
 
-    from .common import command_line, preflight, require_folder, run_settings, write_and_show
+    from .common import (
+        command_line,
+        data_name,
+        preflight,
+        require_folder,
+        run_settings,
+        write_and_show,
+    )
 
     require_folder(options.report, options.json, options.markdown)
     if options.explain != 0 and options.report is None:
@@ -83,11 +90,12 @@ def run(options: Namespace) -> int:
         require_spiking(name, model, models[name])
     settings = run_settings(options, next(iter(paths.values())).with_suffix(".journal"))
     jobs = _jobs(options)
-    data = datasets.load(options.data, folder=options.folder).test
+    named = data_name(options, next(iter(loaded.values())))
+    data = datasets.load(named, folder=options.folder).test
     samples = options.samples
     if samples is None and options.until is None:
         samples = min(SAMPLES, len(data))
-    preflight(loaded, models, [job.target for job in jobs or ()])
+    preflight(loaded, models, [job.target for job in jobs or ()], options.flags)
     interrupted = False
     try:
         comparison = compare(

@@ -158,6 +158,7 @@ def run(options: Namespace) -> int:
     from spiking_lmu.files.zoo import find_model
 
     from .common import require_folder, show
+    from .flags import in_flags
 
     require_folder(options.output)
     require_consistent(options)
@@ -202,7 +203,7 @@ def run(options: Namespace) -> int:
     if placed is not None:
         console.print(f"memory: {placed.summary}", soft_wrap=True)
     for remark in record.get("remarks", ())[1:]:
-        console.print(remark, soft_wrap=True)
+        console.print(in_flags(remark, options.flags), soft_wrap=True)
     console.print(
         f"{options.output}: {neurons}; {coding_of(spiking)}; {timing.steps_per_input} step(s) an "
         f"input, {timing.settle_steps} to settle, readout lowpass {1000 * timing.readout_tau:g} ms",

@@ -35,7 +35,14 @@ def run(options: Namespace) -> int:
     from spiking_lmu.files.zoo import find_model, load_model
 
     from .arguments import target_options
-    from .common import command_line, preflight, require_folder, run_settings, write_and_show
+    from .common import (
+        command_line,
+        data_name,
+        preflight,
+        require_folder,
+        run_settings,
+        write_and_show,
+    )
 
     require_folder(options.picture, options.json, options.report, options.markdown)
     model, target = load_model(options.model), given_target(options.target)
@@ -43,8 +50,8 @@ def run(options: Namespace) -> int:
     require_spiking(name, model, str(options.model))
     (chosen,) = target_options(options, [target])
     settings = run_settings(options, find_model(options.model).with_suffix(".journal"))
-    data = datasets.load(options.data, folder=options.folder)[options.split]
-    preflight({name: model}, {name: str(options.model)}, [target])
+    data = datasets.load(data_name(options, model), folder=options.folder)[options.split]
+    preflight({name: model}, {name: str(options.model)}, [target], options.flags)
     found = explain(
         model,
         data,

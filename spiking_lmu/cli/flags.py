@@ -31,12 +31,16 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     'lower --max-rate, or pass --calibrate'
     >>> in_flags("name training data with data=, or try seed=", {**flags, "data": "--data"})
     'name training data with --data, or try --seed'
+    >>> in_flags("got 'lif' with memory='line'; or memory='host'", {"memory": "--memory"})
+    "got 'lif' with --memory line; or --memory host"
     """
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     if not names:
         return text
     text = re.sub(
-        rf"\b({names})=(True\b ?|(?=[\s,;)]|$))?", lambda m: _with_value(flags[m[1]], m[2]), text
+        rf"\b({names})=(True\b ?|'[\w.-]+'|(?=[\s,;)]|$))?",
+        lambda m: _with_value(flags[m[1]], m[2]),
+        text,
     )
     subject, colon, rest = text.partition(":")
     if colon and all(name in flags for name in subject.split(", ")):
@@ -44,8 +48,10 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     return re.sub(rf"(?<![-\w.])({names})(?![\w.])", lambda m: _with_score(m[1], flags), text)
 
 
-def _with_value(flag: str, true: str | None) -> str:
-    return f"{flag} " if true is None else flag + " " * true.endswith(" ")
+def _with_value(flag: str, value: str | None) -> str:
+    if value is None:
+        return f"{flag} "
+    return f"{flag} {value[1:-1]}" if value.startswith("'") else flag + " " * value.endswith(" ")
 
 
 def _with_score(name: str, flags: Mapping[str, str]) -> str:

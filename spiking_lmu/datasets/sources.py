@@ -32,6 +32,10 @@ from .request import Request
 GROUP = "spiking_lmu.datasets"
 #: What an entry point of :data:`GROUP` is: from a request to the data.
 Source = Callable[[Request], Splits]
+#: What a command takes where neither it nor the model names data.
+DEFAULT = "psmnist"
+#: Characters of a name in a model's file that are shown.
+SHOWN = 200
 
 
 def source_names() -> tuple[str, ...]:
@@ -42,7 +46,25 @@ def source_names() -> tuple[str, ...]:
 def trained_on(model: Model) -> str:
     """Name of the data that a model says it was trained on; empty if it does not say."""
     name = model.recorded("training", "settings", "data")
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= SHOWN else ""
+
+
+def require_source(name: str) -> str:
+    """``name``, that of the data which a model was trained on, if it is an installed source's.
+
+    Raises
+    ------
+    DatasetError
+        It is not, or empty.
+    """
+    if name.partition("?")[0].partition(":")[0] in source_names():
+        return name
+    raise DatasetError(
+        "the model's training data",
+        got=f"{name!r}, which is only opened if you name it" if name else "no name of them",
+        expected="data",
+        fix=f"pass them: data={name!r}" if name else "pass them: data=",
+    )
 
 
 def own_data(model: Model, folder: Path | None = None) -> Splits:
@@ -54,17 +76,9 @@ def own_data(model: Model, folder: Path | None = None) -> Splits:
     Raises
     ------
     DatasetError
-        It does not say, or names something else; or as :func:`open_data`.
+        As :func:`require_source` and :func:`open_data`.
     """
-    name = trained_on(model)
-    scheme = name.partition("?")[0].partition(":")[0]
-    if scheme not in source_names():
-        raise DatasetError(
-            "the model's training data",
-            got=repr(name)[:200] if name else "a model that does not name them",
-            expected="one of " + ", ".join(source_names()),
-            fix="pass them: data=psmnist",
-        )
+    name = require_source(trained_on(model))
     return open_data(name, folder)
 
 

@@ -45,11 +45,17 @@ def folders() -> list[Path]:
 
 
 _KERAS = "read it with spiking_lmu.from_keras, or make a .slmu file of it with spiking-lmu convert"
+_NENGO_DL = (
+    "a network of NengoDL comes with the file of its save_params: "
+    "spiking-lmu convert params.npz --network module:function"
+)
 #: What other files are by their endings, and what reads them.
 OTHER_KINDS = {
     ".keras": ("Keras", _KERAS),
     ".h5": ("Keras", _KERAS),
     ".nir": ("NIR", "read it with spiking_lmu.from_nir"),
+    ".npz": ("NumPy", _NENGO_DL),
+    ".py": ("Python", _NENGO_DL),
 }
 
 

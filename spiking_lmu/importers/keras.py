@@ -212,7 +212,8 @@ class Walk(Builder):
         require_size(sum(sizes), "the input")
         name = saved.inputs[0].layer if len(shapes) == 1 else "input"
         self.populations.append(Population(name, sum(sizes)))
-        described = f"({self.steps or 'any number of'} inputs, {sum(sizes)} values each)"
+        inputs = "1 input" if self.steps == 1 else f"{self.steps or 'any number of'} inputs"
+        described = f"({inputs}, {sum(sizes)} values each)"
         self.notes.append(f"Data are samples of {described}.")
         if len(shapes) == 1:
             return [Tensor(name, shapes[0][1], self.sequence, self.steps)]

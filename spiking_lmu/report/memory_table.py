@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from copy import copy
 from dataclasses import asdict
 from typing import Any
 
 from rich import box
-from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +13,7 @@ from spiking_lmu.analysis.memories import MemoryChoice, TriedMemory
 from spiking_lmu.analysis.metrics import METRIC, signed
 
 from .energy_table import amount, joules
+from .fitting_table import FittingTable
 from .text import NONE, plain
 
 RULE = (
@@ -25,29 +23,15 @@ RULE = (
 
 
 #: What the energy is made of; a terminal of 80 columns has no room for it.
-DETAILS = ("Synops", "MACs", "Updates")
-
-
-class Fitting(Table):
-    """A table that leaves `DETAILS` out, and says so, where they do not fit."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
-        unbounded = options.update(max_width=1_000)
-        if self.__rich_measure__(console, unbounded).maximum <= options.max_width:
-            yield from super().__rich_console__(console, options)
-            return
-        narrow = copy(self)
-        narrow.columns = [column for column in self.columns if column.header not in DETAILS]
-        left_out = f" {', '.join(DETAILS)}: in a wider terminal."
-        narrow.caption = Text.assemble(self.caption or "", left_out)
-        yield from super(Fitting, narrow).__rich_console__(console, options)
+DETAILS = ("Updates", "MACs", "Synops")
 
 
 def memory_table(choice: MemoryChoice) -> Table:
     """A row for each place; the chosen one is marked."""
     metric = METRIC[choice.metric]
     rate = f"{100 * choice.rate:.1f} %" if metric.points else f"{choice.rate:.4f}"
-    shown = Fitting(
+    shown = FittingTable(
+        DETAILS,
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         collapse_padding=True,
@@ -83,8 +67,12 @@ def memory_table(choice: MemoryChoice) -> Table:
 
 
 def why_not(choice: MemoryChoice) -> list[str]:
-    """A line for each place that could not be tried."""
-    return [f"{tried.what}: {plain(tried.problem)}" for tried in choice.tried if tried.problem]
+    """A line for each reason why places could not be tried, with the places before it."""
+    places: dict[str, list[str]] = {}
+    for tried in choice.tried:
+        if tried.problem:
+            places.setdefault(tried.problem, []).append(tried.what)
+    return [f"{'; '.join(names)}: {plain(problem)}" for problem, names in places.items()]
 
 
 def _cells(tried: TriedMemory, points: bool) -> tuple[str, ...]:

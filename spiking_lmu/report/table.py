@@ -14,9 +14,12 @@ from .words import difference, headline, late, method, p_value, stopping, verifi
 if TYPE_CHECKING:
     from rich.table import Table
 
+#: What may be left out for want of room, the first to go first.
+DETAILS = ("n/s", "p", "Host", "Spikes", "n")
+
 
 def to_rich(comparison: Comparison) -> Table:
-    """The table for a terminal of 100 columns.
+    """The table for a terminal; one of 80 columns may show it without `DETAILS`.
 
     Raises
     ------
@@ -24,11 +27,13 @@ def to_rich(comparison: Comparison) -> Table:
         As `rows`.
     """
     from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from .fitting_table import FittingTable
+
     table_rows = rows(comparison)
-    table = Table(
+    table = FittingTable(
+        DETAILS,
         box=box.SIMPLE_HEAD,
         padding=0,
         title=Text(headline(table_rows), style="bold"),
@@ -37,7 +42,7 @@ def to_rich(comparison: Comparison) -> Table:
         caption_justify="left",
         pad_edge=False,
     )
-    table.add_column(Text("Model and target"), max_width=24, overflow="fold")
+    table.add_column(Text("Model and\ntarget"), min_width=10, max_width=24, overflow="fold")
     metric = METRIC[comparison.task.metric]
     sent = with_host_spikes(table_rows)
     for heading in ("n", *column_heads(metric), "p", "Spikes", *["Host"] * sent, "n/s"):

@@ -340,8 +340,8 @@ def known(rate):
     ("name", "says"),
     [
         ("os:getcwd", "got 'os:getcwd'"),
-        ("mine.npz", "got 'mine.npz'"),
-        (None, "does not name them"),
+        ("mine.npz", "pass them: data='mine.npz'"),
+        (None, "no name of them"),
         ("mnist?colour=red", "'colour'"),
         ("mnist", "do not fit the model"),
     ],

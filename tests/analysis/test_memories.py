@@ -185,7 +185,7 @@ def test_the_command_chooses(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "Where the memory is kept" in said
     assert "…" not in said.partition("Where the memory is kept")[2]
-    assert "Synops, MACs, Updates: in a wider terminal" in " ".join(said.split())
+    assert "In a wider terminal: Synops, MACs, Updates" in " ".join(said.split())
     assert "memory: line, " in said
     assert made_file.exists()
     assert main([*command, "--bits", "2"]) == 1

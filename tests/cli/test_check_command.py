@@ -61,15 +61,23 @@ def test_command_for_machines_and_for_other_targets(files, capsys):
 
 def test_preflight_stops_only_where_nothing_can_run(capsys):
     slow, good = two([[1.0]], tau=9.0), small_lmu()[0]
-    preflight({"slow": slow}, {"slow": "a/slow.slmu"}, [TARGET, REFERENCE])
+    preflight({"slow": slow}, {"slow": "a/slow.slmu"}, [TARGET, REFERENCE], {})
     require_possible({"slow": slow}, [TARGET, REFERENCE])
     assert "slow on loihi: b: got a synapse of 9 s" in capsys.readouterr().err
-    preflight({"good": good}, {"good": "good.slmu"}, [TARGET])
+    preflight({"good": good}, {"good": "good.slmu"}, [TARGET], {})
     said = capsys.readouterr().err
     assert "good on loihi: can run, " in said
     assert "see: spiking-lmu check good.slmu --target loihi" in said
     with pytest.raises(TargetError, match="synapse of 9 s"):
         require_possible({"slow": slow}, [TARGET])
+
+
+def test_what_is_wrong_alike_is_said_once_and_in_flags(capsys, monkeypatch):
+    wrong = [Problem(w, "levels", "spikes", "convert with code='rate'") for w in ("a", "b", "c")]
+    monkeypatch.setattr(type(TARGET), "check", lambda self, model: list(wrong))
+    preflight({"m": small_lmu()[0]}, {"m": "m.slmu"}, [TARGET], {"code": "--code"})
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["m on loihi: a and 2 more: got levels, limit spikes; convert with --code rate"]
 
 
 def test_many_cores_are_drawn_and_the_fullest_listed(tmp_path, capsys):

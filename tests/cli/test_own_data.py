@@ -25,7 +25,12 @@ def test_the_story_of_the_readme(folder, capsys):
     assert main(["train", "mine.npz", "-o", "rate.slmu", "--epochs", "15"]) == 0
     assert "trained on mine.npz: 45 samples of " in capsys.readouterr().out
     convert = ["convert", "rate.slmu", "-o", "spiking.slmu", "--target", "reference"]
+    # Without --data each command says which data the model had; that advice works.
+    assert main(convert) == 0
+    assert "pass them: --data mine.npz" in capsys.readouterr().out
     assert main([*convert, "--data", "mine.npz"]) == 0
+    assert main(["compare", "spiking.slmu", "--targets", "reference"]) == 1
+    assert "pass them: --data mine.npz" in capsys.readouterr().err
     compare = ["compare", "spiking.slmu", "--data", "mine.npz", "--targets", "reference"]
     assert main([*compare, "--report", "report.html", "--json", "report.json"]) == 0
     report = json.loads((folder / "report.json").read_text("utf-8"))

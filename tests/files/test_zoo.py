@@ -8,6 +8,7 @@ import pytest
 from spiking_lmu.errors import FileError
 from spiking_lmu.files import zoo
 from spiking_lmu.files.slmu import load
+from spiking_lmu.importers.parameters.source import open_source
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +53,12 @@ def test_a_file_of_another_kind_says_what_reads_it(tmp_path):
     made.write_bytes((ROOT / "tests/importers/fixtures/keras/lmu-dense.keras").read_bytes())
     with pytest.raises(FileError, match=r"a Keras file.*from_keras, or .*with spiking-lmu convert"):
         zoo.load_model(made)
+    with pytest.raises(FileError, match=r"a Keras file.*with spiking-lmu convert"):
+        open_source(made)
+    script = tmp_path / "network.py"
+    script.write_text("import nengo_dl")
+    with pytest.raises(FileError, match=r"a Python file.*--network module:function"):
+        zoo.load_model(script)
     (tmp_path / "model.slmu").write_bytes(made.read_bytes())
     with pytest.raises(FileError, match=r"no entry 'manifest.json'"):
         zoo.load_model(tmp_path / "model.slmu")

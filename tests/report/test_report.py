@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from spiking_lmu.analysis.comparison import Comparison
 from spiking_lmu.errors import FileError, SpecError
 from spiking_lmu.report import headline, rows, to_rich, write_html, write_json, write_markdown
 from spiking_lmu.report.markdown import as_markdown
 from spiking_lmu.report.traces import drawn
-from spiking_lmu.report.words import sentence
+from spiking_lmu.report.words import difference, sentence
 from spiking_lmu.runs.results import Outcome, Trace
 
 from ..helpers.made_up import CLASSES, TARGETS, N, hostile, make_comparison, one
@@ -35,6 +37,19 @@ def test_rows_put_the_rate_model_first_for_each_model(comparison):
     rate = rows(comparison)[0]
     assert rate.paired is None
     assert (rate.score.correct, rate.spikes_per_sample) == (N - 4, None)
+
+
+@pytest.mark.parametrize("width", [64, 80, 100, 160])
+def test_a_narrow_terminal_gets_fewer_columns_and_no_number_cut_short(comparison, width):
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(to_rich(comparison))
+    said = console.export_text()
+    for row in rows(comparison):
+        assert said.count(row.target if row.target != "rate" else "rate model") >= 2
+        assert difference(row) in said
+    assert "…" not in said
+    assert ("In a wider terminal:" in said) == ("n/s" not in said.partition("─")[0])
+    assert ("In a wider terminal:" in said) == (width < 100)
 
 
 def test_a_partial_outcome_is_compared_on_its_own_images(comparison):
@@ -141,8 +156,6 @@ def test_a_model_without_a_rate_model_has_no_difference(comparison, tmp_path):
 
 
 def terminal(comparison: Comparison) -> str:
-    from rich.console import Console
-
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(to_rich(comparison))

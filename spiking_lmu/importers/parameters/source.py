@@ -47,7 +47,7 @@ def open_source(path: Path, network: Any = None) -> Source:
     from .named_file import is_named, load
 
     if path.suffix != ".npz":
-        from spiking_lmu.files.slmu import load as load_model
+        from spiking_lmu.files.zoo import load_model
 
         from .model import from_model
 
