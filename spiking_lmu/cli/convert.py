@@ -68,6 +68,12 @@ def add_arguments(parser: Parser) -> None:
         help="cut weights between spiking neurons off there, for chips with one scale for all",
     )
     parser.add_argument(
+        "--first-layer",
+        choices=["host", "chip"],
+        help="where the first of several layers is beside a chip: on the host, which sends its "
+        "spikes, or on the chip, which gets its currents (default host)",
+    )
+    parser.add_argument(
         "--memory",
         choices=["host", "line", "auto"],
         help="where a linear memory is kept: on the host, or on the chip as a line of spikes; auto "

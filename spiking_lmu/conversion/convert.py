@@ -32,6 +32,7 @@ from .passes import (
 
 NEURONS = {"relu": "spiking_relu", "lif": "lif"}
 MEMORIES = ("host", "line")
+PLACES = ("host", "chip")
 #: What suits a memory as a line: the current of a volley decays over 50 steps, and spikes are
 #: counted for 150.
 LINE_DEFAULTS: dict[str, Any] = {
@@ -81,6 +82,10 @@ class Options:
     clip_weights
         Weights between spiking populations are cut off at this percentile of their sizes; 100
         leaves them alone.
+    first_layer
+        Where a chip's host keeps the first of several rate-coded layers, if numbers drive it:
+        ``host``, from where it sends its spikes, or ``chip``, which gets its currents as spikes
+        of on/off neurons (:func:`spiking_lmu.conversion.passes.first_layers_on_host`).
     memory
         ``host``: linear populations stay linear.  ``line``: a linear memory becomes a line of
         spikes (:mod:`spiking_lmu.conversion.line`), and ``synapse_tau`` holds the current of the
@@ -119,6 +124,7 @@ class Options:
     synapse_tau: float = 0.005
     rates: Mapping[str, float] = field(default_factory=dict)
     clip_weights: float = 100.0
+    first_layer: str = "host"
     memory: str = "host"
     bits: int = 1
     line_code: str = "magnitude"
@@ -150,6 +156,13 @@ class Options:
                 got=f"{self.clip_weights}",
                 expected="a percentile of 50 to 100",
                 fix="try 99",
+            )
+        if self.first_layer not in PLACES:
+            raise SpecError(
+                "first_layer",
+                got=repr(self.first_layer),
+                expected=" or ".join(PLACES),
+                fix="choose one",
             )
         if self.memory not in MEMORIES:
             raise SpecError(
@@ -470,7 +483,7 @@ def _rate_coded(
         graph = line_memory(graph, code, timing, options.synapse_tau, options.reset)
     else:
         graph = add_synapses(graph, options.synapse_tau, options.steps_per_input, dt=options.dt)
-        graph = first_layers_on_host(graph)
+        graph = first_layers_on_host(graph, only_large=options.first_layer == "chip")
     return graph, timing, known
 
 

@@ -256,21 +256,21 @@ def add_synapses(
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
 
 
-def first_layers_on_host(graph: Graph) -> Graph:
+def first_layers_on_host(graph: Graph, *, only_large: bool = False) -> Graph:
     """Layers that only numbers drive stay on the host of a target with a chip.
 
     Their currents are computed there in any case.  On the chip each neuron would get its current
     as the spikes of an on/off pair, one in every step, which add noise and are many times those
     of the neuron itself; from the host it sends its own.  Where nothing else would be on the
     chip, or what reads a layer is on the host too, the layer is on the chip, unless it is larger
-    than :data:`MOST_FROM_HOST`.
+    than :data:`MOST_FROM_HOST`: these alone with ``only_large``.
     """
     numbers = {p.name for p in graph.populations if p.neuron.kind == "linear"}
 
     def better_there(population: Population) -> bool:
         driven = {q.pre for q in graph.incoming(population.name)}
         readers = {q.post for q in graph.outgoing(population.name)}
-        only_neurons_read = bool(readers) and not readers & numbers
+        only_neurons_read = not only_large and bool(readers) and not readers & numbers
         return driven <= numbers and (only_neurons_read or population.size > MOST_FROM_HOST)
 
     return graph.with_populations(

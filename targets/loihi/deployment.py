@@ -19,6 +19,7 @@ from spiking_lmu.compat import import_nengo, import_nengo_loihi
 from spiking_lmu.errors import TargetError
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.neurons import compares
 
 from .engines import ARITHMETICS, INTEGERS, ROUNDED, BatchedEngine, Emulation, StockEngine, quiet
 from .layout import current_ranges, lay_out
@@ -57,7 +58,7 @@ def deploy(
         feeding = plan_feeding(model.graph, inputs + latency(model.graph))
         return BatchedEngine(built(feeding.graph), feeding, margin=rounding_margin(model, inputs))
 
-    return EngineDeployment(
+    deployment = EngineDeployment(
         target,
         model,
         inputs,
@@ -76,6 +77,13 @@ def deploy(
             ),
         ),
     )
+    staying = [
+        p for p in model.graph.spiking if p.on_host and not compares(p.neuron, model.timing.dt)
+    ]
+    if staying:
+        layers = ", ".join(f"{p.name} ({p.size:,} neurons)" for p in staying)
+        deployment.notes += (f"on the host: {layers}",)
+    return deployment
 
 
 def build(

@@ -64,7 +64,7 @@ def problems(model: Model) -> list[Problem]:
         *_rates(trained),
         *_ranges(model),
         *_synapses(model, use),
-        *_on_host(model.graph),
+        *_on_host(model),
     ]
     order = ("error", "hardware", "warning")
     return sorted(found, key=lambda problem: order.index(problem.severity))
@@ -380,9 +380,18 @@ def _synapses(model: Model, use: ChipUse) -> Iterator[Problem]:
                 yield Problem(synapses.name, got, limit, fix, "warning", DYNAMICS)
 
 
-def _on_host(graph: Graph) -> Iterator[Problem]:
+def _on_host(model: Model) -> Iterator[Problem]:
+    graph = model.graph
     linear = [p for p in graph.populations if p.neuron.kind == "linear" and p.name != graph.input]
     if linear:
         names, values = ", ".join(p.name for p in linear), sum(p.size for p in linear)
         got, limit = f"{values:,} values on the host", "only what spikes is on the chip"
         yield Problem(names, got, limit, "none: count them in energy and speed", "warning")
+    for p in graph.spiking:
+        if p.on_host and not compares(p.neuron, model.timing.dt):
+            got, limit = f"{p.size:,} neurons on the host", "neurons on the chip"
+            fix = (
+                "count them in energy and speed; converted with first_layer='chip', all but very "
+                "large layers are on the chip"
+            )
+            yield Problem(p.name, got, limit, fix, "warning")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import spiking_lmu
+from spiking_lmu.conversion import Options, convert, default_options
 from spiking_lmu.errors import SpecError
 from spiking_lmu.files import slmu
 from spiking_lmu.graph.graph import Graph, Population, Projection
@@ -11,6 +12,8 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
+
+from ..helpers.faulty import two_layers
 
 DT = 0.001
 #: A neuron that forgets in a step and spikes where its current is above one.
@@ -107,3 +110,30 @@ def test_the_file_keeps_it(tmp_path):
     assert loaded.digest == model.digest
     everywhere = [Population("code", 9, COMPARATOR, np.full(9, 4.0), model.graph["code"].bias)]
     assert Model(model.graph.with_populations(everywhere), model.timing).digest != model.digest
+
+
+def test_a_layer_that_the_host_keeps_is_named_and_can_be_on_the_chip():
+    installed("loihi")
+    rate, x = two_layers(), np.random.default_rng(0).uniform(size=(2, 1, 784))
+    target = spiking_lmu.get_target("loihi")
+    found, name = {}, next(p.name for p in rate.graph.populations if p.neuron.kind == "relu")
+    for place in ("host", "chip"):
+        model = convert(rate, default_options(rate, first_layer=place, settle_steps=20))
+        with target.deploy(model, 1) as deployment:
+            counts = deployment.run(x).spikes
+            found[place] = (
+                dict(deployment.placement)[name],
+                [note for note in deployment.notes if note.startswith(f"on the host: {name}")],
+                [p for p in target.check(model) if p.where == name and "on the host" in p.got],
+                len([core for core in target.cores(model) if core.name.startswith(name)]),
+            )
+            assert counts[name].sum() > 0
+    assert found["host"][0] == "host"
+    assert len(found["host"][1]) == len(found["host"][2]) == 1
+    assert found["host"][3] == 0
+    assert found["chip"] == ("chip emulator", [], [], 1)
+
+
+def test_another_place_for_the_first_layer_is_refused():
+    with pytest.raises(SpecError, match="first_layer: got 'cpu', expected host or chip"):
+        Options(first_layer="cpu")

@@ -272,6 +272,9 @@ def test_a_first_layer_that_neurons_read_stays_on_the_host(links, size, placed):
     graph = Graph(populations, projections, "x", list(links.values())[-1])
     found = first_layers_on_host(graph)
     assert [p.name for p in found.populations if p.on_host] == placed
+    # Switched off, it holds for what would be too large for the chip to be driven.
+    found = first_layers_on_host(graph, only_large=True)
+    assert [p.name for p in found.populations if p.on_host] == placed * (size > MOST_FROM_HOST)
 
 
 def test_a_first_layer_that_reads_itself_stays_on_the_chip():
