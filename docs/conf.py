@@ -27,6 +27,7 @@ exclude_patterns = ["_build", "results", "**/.ipynb_checkpoints"]
 smartquotes_action = "qe"  # quotes and ellipses; two dashes are an option, not a dash
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the theme's own underlines what is imported, as if linked
 html_title = "spiking-lmu"
 html_theme_options = {"navigation_with_keys": True}
 html_static_path = ["_static"]

@@ -28,7 +28,7 @@ def draw_curve(curve: list[dict[str, float]], title: str) -> Figure:
     """Error of images, or loss, by epoch."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasSVG(figure)
@@ -54,6 +54,7 @@ def draw_curve(curve: list[dict[str, float]], title: str) -> Figure:
     ylabel = "error, % of images" if images else "loss"
     axes.set(xlabel="epoch", ylabel=ylabel, title=title, yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # labels of all nine would overlap
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(alpha=0.3, which="both")

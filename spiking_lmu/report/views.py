@@ -196,7 +196,8 @@ def as_fragment(result: Result) -> str:
 
     view = _view(result)
     parts = _plain_parts(result)
-    said = parts and not isinstance(parts[0], str) and parts[0]["title"] == view.headline(result)
+    first = parts[0] if parts else ""
+    said = view.headline(result) == (first if isinstance(first, str) else first["title"])
     head = "" if said else Markup("<p><strong>{}</strong></p>").format(view.headline(result))
     figures = "".join(_image(svg, view.headline(result)) for svg in view.figures(result))
     return f'<div class="spiking-lmu">{head}{_tables(result)}{figures}</div>'
