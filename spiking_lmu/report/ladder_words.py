@@ -122,13 +122,17 @@ def layer_tables(ladder: Ladder) -> list[Table]:
 def layer_heads(ladder: Ladder) -> list[str]:
     """Of the table of layers."""
     heads = ["Rung", "r", "Error", "Silent", "Saturated", "Mean", "Max Hz"]
-    several = ladder.steps[-1].layers[0].onward_error is not None
-    return [*heads, "From here", "Output error"] if several else heads
+    return [*heads, "From here", "Output error"] if _goes_on(ladder.steps[-1]) else heads
+
+
+def _goes_on(step: Step) -> bool:
+    """Whether there is a layer of which the rate network could go on."""
+    return any(layer.onward_error is not None for layer in step.layers)
 
 
 def layer_cells(step: Step, layer: HiddenLayer, metric: Metric) -> list[str]:
     """A row of the table of layers, as text."""
-    onward: list[str] = []
+    onward = ["–", "–"] if _goes_on(step) else []
     if layer.onward_value is not None and layer.onward_error is not None:
         onward = [amount(layer.onward_value, metric), f"{layer.onward_error:.1%}"]
     return [

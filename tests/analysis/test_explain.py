@@ -310,6 +310,24 @@ def test_going_on_from_a_layer_is_the_rate_network_with_it_altered(data):
         np.testing.assert_allclose(got[sample], want[0, -1], atol=1e-9)
 
 
+def test_a_layer_that_the_output_hears_of_too_late_has_nothing_to_go_on_from():
+    populations = (Population("x", 1), Population("h", 2, Neuron("relu")), Population("out", 1))
+    into, onto = Projection("x", "h", np.ones((2, 1))), np.ones((1, 2))
+    x, lengths = np.ones((2, 3, 1)), np.array([3, 3])
+    for delay in (0, 1):
+        graph = Graph(populations, (into, Projection("h", "out", onto, delay=delay)), "x", "out")
+        onward = Onward(graph, x, lengths)
+        assert onward.reaches("h") == (delay == 0)
+        changed = onward.outputs("h", np.full((2, 2), 7.0)) - run_reference(graph, x)[:, -1]
+        assert (np.abs(changed) > 0).all() == onward.reaches("h")
+    model = Model(graph, activity=measure_activity(graph, x))
+    data = datasets.from_arrays(
+        np.random.default_rng(0).uniform(0, 1, (8, 3, 1)), np.ones((8, 1)), task="regression last"
+    )
+    found = climbed(spiking(replace(model, task=data.test.task)), data.test)
+    assert [layer.onward_error for step in found.steps for layer in step.layers][-1] is None
+
+
 @pytest.mark.parametrize(("slow", "other"), [("hidden", "second"), ("second", "hidden")])
 def test_the_layer_that_fires_too_little_is_told_from_the_other(slow, other):
     rates = {slow: 20.0, other: 500.0}

@@ -210,7 +210,9 @@ def _going_on(model: Model, data: Dataset, wanted: Array) -> GoOn:
     onward = Onward(model.rate, model.scaled(data.x), data.lengths)
     task = data.task
 
-    def go_on(name: str, activity: Array) -> tuple[float, float]:
+    def go_on(name: str, activity: Array) -> tuple[float, float] | None:
+        if not onward.reaches(name):
+            return None
         outputs = onward.outputs(name, activity)
         score = score_of(task, data.y, outputs, data.lengths)
         return score.value, output_error(task, outputs, wanted)

@@ -65,8 +65,9 @@ class HiddenLayer:
     onward_error: float | None = None
 
 
-#: From a layer's name and its activity to ``onward_value`` and ``onward_error``.
-GoOn = Callable[[str, Array], tuple[float, float]]
+#: From a layer's name and its activity to ``onward_value`` and ``onward_error``; None where
+#: nothing of it gets to the output in time.
+GoOn = Callable[[str, Array], tuple[float, float] | None]
 
 
 def layers(
@@ -81,8 +82,9 @@ def layers(
     for name, wanted in rate.items():
         decoded = _decoded(model.graph, name, reading) / _seen(model)
         layer = _layer(name, wanted, decoded, _rates(model, cells, name, reading))
-        if go_on is not None:
-            value, error = go_on(name, decoded)
+        onward = None if go_on is None else go_on(name, decoded)
+        if onward is not None:
+            value, error = onward
             layer = replace(layer, onward_value=value, onward_error=error)
         found.append(layer)
     return tuple(found)

@@ -51,6 +51,17 @@ class Onward:
 
             run_reference(graph, x[rows, :last], observe=observe)
 
+    def reaches(self, name: str) -> bool:
+        """Whether what population ``name`` puts out at the last input gets to the last output.
+
+        It does not where all ways there are an input late, as through a trained filter.
+        """
+        found = {name}
+        for other in self._graph.order:
+            if any(p.immediate and p.pre in found for p in self._graph.incoming(other)):
+                found.add(other)
+        return self._graph.output in found
+
     def outputs(self, name: str, activity: Array) -> Array:
         """The last outputs, had population ``name`` put out ``activity`` (samples, size).
 
