@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,7 +204,7 @@ def run(options: Namespace) -> int:
     for found in (calibrated, placed):
         if found is not None:
             show(found, options)
-    neurons = ", ".join(f"{p.name}: {p.size} {p.neuron.kind}" for p in spiking.graph.on_chip)
+    neurons = ", ".join(neurons_of(spiking))
     timing, console = spiking.timing, Console(highlight=False, markup=False)
     record = spiking.provenance["conversion"]
     if placed is not None:
@@ -277,6 +278,20 @@ def chosen(options: Namespace) -> dict[str, Any]:
 
     names = [field.name for field in fields(Options) if hasattr(options, field.name)]
     return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+
+
+def neurons_of(model: Model) -> Iterator[str]:
+    """Each population of neurons, and whether a chip's host keeps it.
+
+    Without those that the host compares inputs with: they make the bits of a line or of a number.
+    """
+    from spiking_lmu.graph.neurons import compares
+
+    for p in model.graph.spiking:
+        if not p.on_host:
+            yield f"{p.name}: {p.size} {p.neuron.kind}"
+        elif not compares(p.neuron, model.timing.dt):
+            yield f"{p.name}: {p.size} {p.neuron.kind} (beside a chip: on the host)"
 
 
 def require_consistent(options: Namespace) -> None:

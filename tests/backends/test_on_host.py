@@ -134,6 +134,20 @@ def test_a_layer_that_the_host_keeps_is_named_and_can_be_on_the_chip():
     assert found["chip"] == ("chip emulator", [], [], 1)
 
 
+def test_convert_names_the_layers_that_the_host_keeps():
+    from spiking_lmu.cli.convert import neurons_of
+
+    rate = two_layers()
+    first, second = (p.name for p in rate.graph.populations if p.neuron.kind == "relu")
+    said = list(neurons_of(convert(rate, default_options(rate))))
+    assert said[0].startswith(f"{first}: ")
+    assert said[0].endswith(" spiking_relu (beside a chip: on the host)")
+    assert said[1].startswith(f"{second}: ")
+    assert said[1].endswith(" spiking_relu")
+    # What makes the bits of numbers there is not worth a word.
+    assert list(neurons_of(made())) == ["chip: 7 lif"]
+
+
 def test_another_place_for_the_first_layer_is_refused():
     with pytest.raises(SpecError, match="first_layer: got 'cpu', expected host or chip"):
         Options(first_layer="cpu")
