@@ -10,8 +10,10 @@ from spiking_lmu.backends import engines, feeding, registry, rounding
 from spiking_lmu.backends.batched import extract, simulator
 from spiking_lmu.backends.contract import small_lmu
 from spiking_lmu.backends.engines import EngineRun
+from spiking_lmu.conversion import Options, convert, measure_activity
 from spiking_lmu.graph import convolution, front_end
 from spiking_lmu.graph.graph import Graph, Population, Projection
+from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Activity, Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Task
@@ -220,6 +222,39 @@ def test_pauses_and_silence_do_not_count_as_near(name, monkeypatch):
         assert run.reruns == 0
         assert deployment.notes == ("engine: batched",)
         deployment.verify(x, run)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_memories_spike_like_stock(seed, monkeypatch):
+    """Every spike at its step, for sequences that begin with silence and have gaps."""
+    always_convolve(monkeypatch, "reference")
+    rng = np.random.default_rng(seed)
+    inputs, channels, order, units = rng.integers((3, 1, 2, 1), (60, 4, 14, 30))
+    spec = LmuSpec(
+        order=int(order),
+        theta=float(rng.uniform(3, 60)),
+        units=int(units),
+        input_size=int(channels),
+        neuron=Neuron("relu"),
+    )
+    x = rng.uniform(-1, 1, (11, inputs, channels)) * (rng.random((11, inputs, 1)) < 0.4)
+    x[:, : rng.integers(inputs)] = 0
+    x[:, -1] = 1
+    graph = build(spec, seed=seed)
+    options = Options(
+        neuron="relu",
+        max_rate=float(rng.choice([100, 900, 3000])),
+        settle_steps=int(rng.integers(40)),
+        steps_per_input=int(rng.integers(1, 4)),
+    )
+    model = convert(Model(graph, activity=measure_activity(graph, x)), options)
+    with target("reference").deploy(model, int(inputs)) as deployment:
+        run = deployment.run(x, raster=True)
+    with target("reference").deploy(model, int(inputs), engine="stock") as deployment:
+        stock = deployment.run(x, raster=True)
+    for got, want in zip(run.rasters, stock.rasters, strict=True):
+        np.testing.assert_array_equal(got["lmu.h"], want["lmu.h"])
+    assert stock.spikes["lmu.h"].sum() > 0
 
 
 def test_a_tie_between_outputs_runs_again_where_it_decides():
