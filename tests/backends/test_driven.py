@@ -21,7 +21,7 @@ SIZE, INPUTS = 5, 21
 AT_REST = {"voltage": nengo.dists.Choice([0])}
 
 
-def network(more=lambda net: None, kind=None):
+def network(more=lambda net: None, kind=None, bias=None):
     """A Node, neurons behind two transforms of one factor a row, and a filter behind them."""
     kind = kind or nengo.SpikingRectifiedLinear(0.3, initial_state=AT_REST)
     rng = np.random.default_rng(0)
@@ -31,7 +31,9 @@ def network(more=lambda net: None, kind=None):
         nengo.Connection(net.input, middle, transform=rng.uniform(1, 2, SIZE), synapse=None)
         chosen = np.zeros((7, SIZE))
         chosen[range(7), [4, 0, 2, 2, 1, 0, 4]] = rng.uniform(-90, 250, 7)
-        net.neurons = nengo.Ensemble(7, 1, neuron_type=kind, gain=np.ones(7), bias=np.arange(7.0))
+        net.neurons = nengo.Ensemble(
+            7, 1, neuron_type=kind, gain=np.ones(7), bias=np.arange(7.0) if bias is None else bias
+        )
         net.into = nengo.Connection(middle, net.neurons.neurons, transform=chosen, synapse=None)
         readout = nengo.Node(size_in=2)
         nengo.Connection(
@@ -124,6 +126,29 @@ def test_voltages_to_begin_with(voltage, monkeypatch):
     (_, wanted), _, _ = runs(net, feed_of())
     np.testing.assert_array_equal(spikes, wanted)
     assert np.sign(wanted[0]).min() == np.sign(voltage)
+
+
+def test_before_its_first_input_a_sample_gets_nothing_at_all():
+    """Not even what a Fourier transform leaves of nothing, which would bring it over here."""
+    at_start = {"voltage": nengo.dists.Choice([np.nextafter(1.0, 0.0)])}
+    kind = nengo.SpikingRectifiedLinear(0.3, initial_state=at_start)
+    (_, spikes), _, _ = runs(network(kind=kind, bias=np.zeros(7)), feed_of(size=1e6))
+    assert not spikes[:10, :, 1].any()
+    assert not spikes[:, :, 2].any()
+    assert spikes[10:, :, 1].any()
+    assert spikes[:10, :, 0].any()
+
+
+def test_what_biases_do_alone_is_not_near():
+    """They bring neurons to their threshold exactly, as in the stock simulator.
+
+    Step by step these samples run again, since a readout of such spikes may be rounded.
+    """
+    net = network(bias=np.full(7, 500.0))
+    _, _, near = runs(net, feed_of())
+    assert not near.any()
+    _, _, near = runs(net, feed_of(constant=1e-12))
+    assert near.all()
 
 
 def test_samples_that_come_near_are_the_same(monkeypatch):
