@@ -22,7 +22,8 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     """``text`` with the options of a command in the place of parameters.
 
     A parameter is known by its value (``samples=100``), by an underscore in its name, or by
-    standing alone before the colon of an error.  Other words stay as they are.
+    standing alone before the colon of an error; ``fine_tune`` becomes its command.  Other words
+    stay as they are.
 
     >>> flags = {"max_rate": "--max-rate", "seed": "--seed", "calibrate": "--calibrate"}
     >>> in_flags("seed: got -1, expected a seed of at least 0; try seed=1", flags)
@@ -31,9 +32,13 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     'lower --max-rate, or pass --calibrate'
     >>> in_flags("name training data with data=, or try seed=", {**flags, "data": "--data"})
     'name training data with --data, or try --seed'
+    >>> in_flags("try fine_tune(model, data, noise=0.05)", {"noise": "--noise"})
+    'try spiking-lmu tune MODEL --data DATA -o TUNED --noise 0.05'
     >>> in_flags("got 'lif' with memory='line'; or memory='host'", {"memory": "--memory"})
     "got 'lif' with --memory line; or --memory host"
     """
+    tune = r"spiking-lmu tune MODEL --data DATA -o TUNED \1"
+    text = re.sub(r"\bfine_tune\(model, data, ([^()]*)\)", tune, text)
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     if not names:
         return text
