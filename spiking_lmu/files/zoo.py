@@ -47,7 +47,7 @@ def folders() -> list[Path]:
 _KERAS = "read it with spiking_lmu.from_keras, or make a .slmu file of it with spiking-lmu convert"
 _NENGO_DL = (
     "a network of NengoDL comes with the file of its save_params: "
-    "spiking-lmu convert params.npz --network module:function"
+    "spiking-lmu convert params.npz, with network=module:function"
 )
 #: What other files are by their endings, and what reads them.
 OTHER_KINDS = {

@@ -57,7 +57,7 @@ def test_a_file_of_another_kind_says_what_reads_it(tmp_path):
         open_source(made)
     script = tmp_path / "network.py"
     script.write_text("import nengo_dl")
-    with pytest.raises(FileError, match=r"a Python file.*--network module:function"):
+    with pytest.raises(FileError, match=r"a Python file.*network=module:function"):
         zoo.load_model(script)
     (tmp_path / "model.slmu").write_bytes(made.read_bytes())
     with pytest.raises(FileError, match=r"no entry 'manifest.json'"):
