@@ -111,6 +111,16 @@ def test_levels_and_digits_that_are_too_coarse_are_blamed_and_the_advice_repairs
     assert last.relative_error < again["quantisation"].layers[0].relative_error + 0.1
 
 
+def test_finer_steps_leave_each_input_its_time():
+    from spiking_lmu.analysis.explain.advice import _finer
+
+    memory = convert(row_by_row(), default_options(row_by_row(), settle_steps=10))
+    assert memory.timing.steps_per_input == 1
+    assert _finer(memory) == {"dt": 0.0005, "steps_per_input": 2, "settle_steps": 20}
+    still = convert(dense(), default_options(dense(), settle_steps=10))
+    assert _finer(still) == {"dt": 0.0005, "settle_steps": 20}
+
+
 @pytest.mark.slow
 def test_decoders_of_another_curve_are_blamed_on_it_and_finer_steps_repair_it():
     x = np.random.default_rng(0).uniform(-1, 1, (60, 1, 1))

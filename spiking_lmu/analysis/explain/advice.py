@@ -134,10 +134,10 @@ def _trained_lif(model: Model, layer: HiddenLayer) -> bool:
 
 
 def _finer(model: Model) -> dict[str, float]:
-    """The same times in steps half as long; one step an input stays one, which was trained so."""
+    """The same times in steps half as long, those of each input too where there are several."""
     timing = model.timing
     finer: dict[str, float] = {"dt": timing.dt / 2}
-    if timing.steps_per_input > 1:
+    if timing.steps_per_input > 1 or any(p.delay for p in model.rate.projections):
         finer["steps_per_input"] = 2 * timing.steps_per_input
     if timing.settle_steps:
         finer["settle_steps"] = 2 * timing.settle_steps
