@@ -23,7 +23,7 @@ from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import DatasetError, SpecError, TargetError, require_whole
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.closed_loop import close_loop
-from spiking_lmu.graph.model import ONE_STEP, Model
+from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.result import Result
 
@@ -193,7 +193,7 @@ def free_run(
     data = draw(data, samples, seed)
     _require_next(data, prompt)
     x = np.asarray(data.x, dtype=float)
-    rate = replace(model, graph=model.rate, rate_graph=None, timing=ONE_STEP, activity={})
+    rate = model.rate_model
     spread = x.std(axis=(0, 1))
     led = run_rate(rate.graph, rate.scaled(x))
     by_itself = {RATE_NAME: _run(rate, x, prompt, RATE, seed, 0, {})}

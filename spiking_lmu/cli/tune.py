@@ -11,7 +11,11 @@ from .arguments import DATA_NAMES
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("model", metavar="MODEL", help="a rate model, or a shipped name")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a .slmu file, or a shipped name; its rate model is trained",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
     parser.add_argument(
         "--levels", type=int, help="round activations to so many values, for convert --levels"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,11 @@ class Model:
         if self.rate_graph is not None:
             return self.rate_graph
         return rate_twin(self.graph) if self.graph.spiking else self.graph
+
+    @property
+    def rate_model(self) -> Model:
+        """The model of :attr:`rate`, one step an input; of a rate model all but its timing."""
+        return replace(self, graph=self.rate, rate_graph=None, timing=ONE_STEP, activity={})
 
     def recorded(self, *path: str) -> Any:
         """What the provenance has at a path of keys; None where there is nothing.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from spiking_lmu.backends.registry import get_target
 from spiking_lmu.backends.target import Target
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, TargetError, require_at_least, with_choices
-from spiking_lmu.graph.model import ONE_STEP, Model
+from spiking_lmu.graph.model import Model
 
 from .cluster import Cluster
 from .measures import answers_of
@@ -202,10 +202,10 @@ def open_service(settings: RunSettings) -> Iterator[RunService]:
 
 def rate_task(name: str, model: Model, data: Dataset, samples: int | None = None) -> RunTask:
     """The rate model on ``data``: kept for any seed, any target and any conversion."""
-    rate = replace(model, graph=model.rate, rate_graph=None, timing=ONE_STEP, activity={})
     job = Job(RATE, samples, verify=0)
     measure = answers_of(model, data.x.shape[1])
-    return RunTask(f"{name} · rate model", rate, job, data, measure, seeded=False)
+    label = f"{name} · rate model"
+    return RunTask(label, model.rate_model, job, data, measure, seeded=False)
 
 
 def targets_of(targets: str | Target | Sequence[str | Target]) -> list[Target]:

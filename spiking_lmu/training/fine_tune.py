@@ -80,7 +80,7 @@ def fine_tune(
     Parameters
     ----------
     model
-        A rate model of relu, tanh or sigmoid neurons.
+        A rate model of relu, tanh or sigmoid neurons, or a spiking one whose rate model is.
     data
         Training samples.
     settings, choices
@@ -94,7 +94,7 @@ def fine_tune(
     Raises
     ------
     SpecError
-        A spiking model, neurons or transforms that are not trained here, or settings out of range.
+        Neurons or transforms that are not trained here, or settings out of range.
     DatasetError
         Data that are not what the model takes and answers.
     FileError
@@ -104,6 +104,9 @@ def fine_tune(
     """
     settings = with_choices(settings or FineTuningSettings(), choices)
     require_fit(name_of(model), model, data)
+    if model.graph.spiking:
+        origin = {k: v for k, v in model.provenance.items() if k != "conversion"}
+        model = replace(model.rate_model, provenance=origin)
     if len(data) < 2:
         raise DatasetError(
             data.what,
@@ -258,13 +261,6 @@ def restore_generator(rng: np.random.Generator, numbers: Array) -> None:
 
 def _require_trainable(model: Model) -> None:
     """Raise a SpecError for a network that is not trained here."""
-    if model.graph.spiking or model.rate_graph is not None:
-        raise SpecError(
-            "model to train",
-            got="a spiking model",
-            expected="a rate model",
-            fix="train the model that it was converted from",
-        )
     for p in model.graph.populations:
         if p.neuron.kind not in (*RESPONSES, "linear"):
             raise SpecError(

@@ -226,10 +226,18 @@ def test_answers_that_overflow_are_one_line():
         fine_tune(Model(cell(outputs=1), task=data.task), data, levels=5, batches=3)
 
 
+def test_of_a_spiking_model_its_rate_model_is_trained():
+    data, rate = remembering(20), Model(cell())
+    spiking = convert(rate, Options(code="level"), training_inputs=data.x)
+    expected, tuned = (
+        fine_tune(model, data, levels=5, batches=3).model for model in (rate, spiking)
+    )
+    assert not tuned.graph.spiking
+    assert "conversion" not in tuned.provenance
+    assert tuned.digest == expected.digest != rate.digest
+
+
 def test_models_that_are_not_trained_here():
     data = remembering(20)
-    spiking = convert(Model(cell()), Options(code="level"), training_inputs=data.x)
-    with pytest.raises(SpecError, match="a spiking model"):
-        fine_tune(spiking, data)
     with pytest.raises(SpecError, match="lif_rate"):
         fine_tune(Model(cell("lif_rate")), data)
