@@ -293,6 +293,14 @@ def _run(
 def _require_next(data: Dataset, prompt: int) -> None:
     """Raise unless there is something to go on with, and the answers are the next inputs."""
     inputs = data.x.shape[1]
+    there = np.arange(1, inputs) < np.asarray(data.lengths)[:, None]
+    if not np.allclose(data.y[:, :-1][there], data.x[:, 1:][there], rtol=1e-5, atol=1e-6):
+        raise DatasetError(
+            data.what,
+            got="answers that are not the next inputs",
+            expected="y[:, t] = x[:, t + 1], so that an answer can be the next input",
+            fix="make the data with y = x one input later; of mackey-glass, use ?ahead=1",
+        )
     if data.ragged:
         raise DatasetError(
             data.what,
@@ -306,13 +314,6 @@ def _require_next(data: Dataset, prompt: int) -> None:
             got=repr(prompt),
             expected=f"1 to {inputs - 1} of the {inputs} inputs of a series",
             fix=f"try prompt={max(1, inputs // 2)}",
-        )
-    if not np.allclose(data.y[:, :-1], data.x[:, 1:], rtol=1e-5, atol=1e-6):
-        raise DatasetError(
-            data.what,
-            got="answers that are not the next inputs",
-            expected="y[:, t] = x[:, t + 1], so that an answer can be the next input",
-            fix="make the data with y = x one input later; of mackey-glass, use ?ahead=1",
         )
 
 

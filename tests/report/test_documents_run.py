@@ -270,6 +270,9 @@ OWN = {
         (r"(--levels 5 --data psmnist)", r"\1 --training-samples 20"),
     ],
     "docs/recurrence.md": [
+        (r"mackey-glass\?ahead=1", "mackey-glass?ahead=1&length=60&samples=8"),
+        (r"--cell recurrent -o rate", "--cell recurrent --epochs 1 --units 6 --order 4 -o rate"),
+        (r"--prompt 500", "--prompt 30"),
         (r"tune psmnist-recurrent", "tune trained.slmu --data mine.npz --batches 2"),
         (r"train psmnist", "train mine.npz --epochs 1"),
         (r"--data psmnist", "--data mine.npz"),
