@@ -124,6 +124,14 @@ def split_network():
     return net
 
 
+def synapses(loihi, network):
+    """All of the chip, as nengo-loihi builds them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with loihi.Simulator(network, target="sim", progress_bar=False) as sim:
+            return [synapse for block in sim.model.blocks for synapse in block.synapses]
+
+
 @LOIHI
 def test_dense_synapses_are_split_as_upstream_splits_them(monkeypatch):
     loihi = compat.import_nengo_loihi()
@@ -131,15 +139,9 @@ def test_dense_synapses_are_split_as_upstream_splits_them(monkeypatch):
 
     mended, network = split_blocks.set_new_synapse_weights, split_network()
 
-    def synapses():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with loihi.Simulator(network, target="sim", progress_bar=False) as sim:
-                return [synapse for block in sim.model.blocks for synapse in block.synapses]
-
-    found = synapses()
+    found = synapses(loihi, network)
     monkeypatch.setattr(split_blocks, "set_new_synapse_weights", mended.mended)
-    upstream = synapses()
+    upstream = synapses(loihi, network)
     assert split_blocks.set_new_synapse_weights is mended.mended
     assert len(found) == len(upstream) > 10
     for ours, theirs in zip(found, upstream, strict=True):
@@ -160,15 +162,9 @@ def test_weights_are_rounded_as_upstream_rounds_them(monkeypatch):
 
     mended, network = discretize.discretize_synapse, split_network()
 
-    def synapses():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with loihi.Simulator(network, target="sim", progress_bar=False) as sim:
-                return [synapse for block in sim.model.blocks for synapse in block.synapses]
-
-    found = synapses()
+    found = synapses(loihi, network)
     monkeypatch.setattr(discretize, "discretize_synapse", mended.mended)
-    upstream = synapses()
+    upstream = synapses(loihi, network)
     assert len(found) == len(upstream) > 10
     for ours, theirs in zip(found, upstream, strict=True):
         assert vars(ours.synapse_cfg) == vars(theirs.synapse_cfg)
