@@ -22,10 +22,10 @@ from spiking_lmu.graph.transforms import AveragePool, Convolution, Dense, OneToO
 Array = np.ndarray
 #: After a population's name: the connection that brings it what does not spike.
 CURRENT = ".current"
-#: Makes an object of the given size that passes on, from each presentation's first step,
-#: what its source had one step earlier; and connects the source to it.  Before the presentation
-#: of the given number it passes on zeros.
-HoldFactory = Callable[[Any, int, Timing, int, int, str], Any]
+#: Makes an object of the given size that passes on, from each presentation's first step, what the
+#: projection reads of the one before, its source's last value or the mean over it; and connects the
+#: source to it.  Before the presentation with which the projection begins it passes on zeros.
+HoldFactory = Callable[[Any, int, Timing, int, Projection], Any]
 
 
 class Presenter:
@@ -64,7 +64,7 @@ class BuiltNetwork:
 
 
 def process_hold(
-    source: Any, size: int, timing: Timing, inputs: int, begins: int, label: str
+    source: Any, size: int, timing: Timing, inputs: int, projection: Projection
 ) -> Any:
     """A hold as a Nengo process, one state a simulation; for simulators that run on NumPy."""
     nengo = import_nengo()
@@ -77,20 +77,37 @@ def process_hold(
             super().__init__(default_size_in=size, default_size_out=size)
 
         def make_state(self, shape_in: Any, shape_out: Any, dt: Any, dtype: Any = None) -> dict:
-            return {"held": np.zeros(shape_out)}
+            # The sum so far is of a mean alone.
+            names = ("held",) if projection.mean_from is None else ("held", "total")
+            return {name: np.zeros(shape_out) for name in names}
 
         def make_step(self, shape_in: Any, shape_out: Any, dt: Any, rng: Any, state: dict) -> Any:
-            held, first = state["held"], begins * timing.steps_per_input
+            held, begins = state["held"], projection.begins * timing.steps_per_input
+            first = projection.mean_from
 
             def step(t: float, x: Array) -> Array:
                 at = round(t / dt) - 1
-                if at >= first and timing.starts_presentation(at, inputs):
+                if at >= begins and timing.starts_presentation(at, inputs):
                     held[...] = x
                 return held
 
-            return step
+            if first is None:
+                return step
+            steps, total = timing.averaged_steps(first), state["total"]
 
-    node = nengo.Node(Hold(), label=label)
+            def average(t: float, x: Array) -> Array:
+                # What is here in this step, the source had in the one before.
+                at = round(t / dt) - 1
+                if at and timing.averaged(at - 1, first):
+                    total[...] += x
+                if timing.starts_presentation(at, inputs):
+                    step(t, total / steps)
+                    total[...] = 0.0
+                return held
+
+            return average
+
+    node = nengo.Node(Hold(), label=f"{projection.name}.hold")
     nengo.Connection(source, node, synapse=0)
     return node
 
@@ -273,8 +290,7 @@ def _add_projection(
     elif timing.steps_per_input == 1 and timing.settle_steps == 0 and not projection.begins:
         synapse = 0
     else:
-        name, begins = f"{projection.name}.hold", projection.begins
-        source = hold(source, pre.size, timing, inputs, begins, name)
+        source = hold(source, pre.size, timing, inputs, projection)
         synapse = None
     scaled = projection.transform.scaled(gain)
     held = bool(projection.delay) and synapse is None

@@ -63,6 +63,18 @@ def add_arguments(parser: Parser) -> None:
         "--synapse-tau", type=float, help="lowpass between spiking neurons, seconds"
     )
     parser.add_argument(
+        "--feedback",
+        choices=["lowpass", "count"],
+        help="rate: what feeds back is read through a lowpass, or as the count of spikes while the "
+        "input was shown",
+    )
+    parser.add_argument(
+        "--count-from",
+        type=int,
+        metavar="STEP",
+        help="count: the step of an input, from 0, with which it begins",
+    )
+    parser.add_argument(
         "--clip-weights",
         type=float,
         metavar="PERCENTILE",

@@ -50,6 +50,7 @@ SUBTRACT_DEFAULTS: dict[str, Any] = {
     "synapse_tau": 0.05,
 }
 CODES = ("rate", "level")
+FEEDBACKS = ("lowpass", "count")
 #: Inputs from one answer to the next.
 EVERY = range(1, 10**6 + 1)
 #: Hz at which LIF neurons in the place of rectified linear ones fire, by default: half of what
@@ -78,7 +79,14 @@ class Options:
         See :class:`spiking_lmu.graph.timing.Timing`; seconds for the filter and the step.  What
         was trained does not depend on dt: its synapses move once a presentation.
     synapse_tau
-        Lowpass in seconds between spiking populations and wherever spikes feed back.
+        Lowpass in seconds between spiking populations, and where spikes feed back through one.
+    feedback
+        How what feeds back is read from rate-coded spikes at the end of an input of several steps:
+        ``lowpass``, or ``count``, the mean over the input.  A count has no memory of the inputs
+        before; where a neuron keeps what is left above its threshold, N spikes at full rate tell
+        its activation to a standard deviation of 1/(√6 N).
+    count_from
+        The step of an input, from 0, with which the count begins: spikes of a chip are late.
     clip_weights
         Weights between spiking populations are cut off at this percentile of their sizes; 100
         leaves them alone.
@@ -122,6 +130,8 @@ class Options:
     readout_tau: float = 0.010
     dt: float = DEFAULT_DT
     synapse_tau: float = 0.005
+    feedback: str = "lowpass"
+    count_from: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
     clip_weights: float = 100.0
     first_layer: str = "host"
@@ -150,6 +160,7 @@ class Options:
             raise SpecError(
                 "synapse_tau", got=f"{self.synapse_tau}", expected="0 to 10 s", fix="try 0.005"
             )
+        self._check_feedback()
         if not 50.0 <= self.clip_weights <= 100.0:
             raise SpecError(
                 "clip_weights",
@@ -218,6 +229,39 @@ class Options:
                 got="True with memory='line'",
                 expected="memory='host', where an answer can be an input",
                 fix="leave one of the two out",
+            )
+
+    def _check_feedback(self) -> None:
+        if self.feedback not in FEEDBACKS:
+            raise SpecError(
+                "feedback",
+                got=repr(self.feedback),
+                expected=" or ".join(FEEDBACKS),
+                fix="choose one",
+            )
+        first = self.count_from
+        if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+            raise SpecError(
+                "count_from",
+                got=repr(first),
+                expected="a whole number of steps from 0",
+                fix="try 0",
+            )
+        if self.feedback != "count":
+            return
+        if (self.memory, self.code) != ("host", "rate"):
+            raise SpecError(
+                "feedback",
+                got=f"'count' with memory={self.memory!r} and code={self.code!r}",
+                expected="memory='host' and code='rate', whose spikes are read over several steps",
+                fix="use both, or leave feedback out",
+            )
+        if first >= self.steps_per_input or self.steps_per_input == 1:
+            raise SpecError(
+                "feedback",
+                got=f"'count' from step {first} of {self.steps_per_input} an input",
+                expected="several steps an input, and some of them left to count in",
+                fix=f"use steps_per_input={max(first + 1, 2)} or more, or feedback='lowpass'",
             )
 
 
@@ -482,7 +526,14 @@ def _rate_coded(
         code = _line_code(options, training_inputs)
         graph = line_memory(graph, code, timing, options.synapse_tau, options.reset)
     else:
-        graph = add_synapses(graph, options.synapse_tau, options.steps_per_input, dt=options.dt)
+        count_from = options.count_from if options.feedback == "count" else None
+        graph = add_synapses(
+            graph,
+            options.synapse_tau,
+            options.steps_per_input,
+            dt=options.dt,
+            count_from=count_from,
+        )
         graph = first_layers_on_host(graph, only_large=options.first_layer == "chip")
     return graph, timing, known
 

@@ -222,7 +222,12 @@ def scale_rates(graph: Graph, activity: Activities, max_rate: float, rates: Rate
 
 
 def add_synapses(
-    graph: Graph, tau: float, steps_per_input: int, *, dt: float = DEFAULT_DT
+    graph: Graph,
+    tau: float,
+    steps_per_input: int,
+    *,
+    dt: float = DEFAULT_DT,
+    count_from: int | None = None,
 ) -> Graph:
     """Filter spikes with a lowpass of ``tau`` seconds, except on their way to the readout.
 
@@ -230,14 +235,24 @@ def add_synapses(
     a whole presentation.  Where a presentation is one step of ``dt`` seconds, the copy is a
     filter on that clock, so that it has seen the last step; and what ends in a lowpass of the
     network's own needs none: that one sees every spike, and was trained to average.
+
+    With ``count_from`` delayed projections read a count of the spikes in a presentation instead,
+    from this step of it on (:func:`count_spikes`).
     """
+    if count_from is not None:
+        graph = count_spikes(graph, count_from)
     one_step = steps_per_input == 1
     leaky = leaky_populations(graph) if one_step else set()
     spiking = {population.name for population in graph.spiking}
     last = {graph.output} if not graph.outgoing(graph.output) else set()
     projections, copies = [], {}
+    counted = {q.pre for q in graph.projections if q.mean_from is not None}
     for projection in graph.projections:
-        if projection.pre in spiking and projection.post not in leaky:
+        if projection.pre in counted:
+            # What is counted comes as it is, and leaves as spikes do.
+            if projection.immediate and projection.post not in last | leaky:
+                projection = replace(projection, tau=tau)
+        elif projection.pre in spiking and projection.post not in leaky | counted:
             if projection.delay:
                 copies[projection.pre] = f"{projection.pre}.filtered"
                 projection = replace(projection, pre=copies[projection.pre])
@@ -254,6 +269,31 @@ def add_synapses(
         populations.append(Population(copy, graph[source].size))
         projections.append(Projection(source, copy, tau=tau, name=f"{copy}_synapse"))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
+
+
+def count_spikes(graph: Graph, first: int) -> Graph:
+    """Let delayed projections read how many spikes there were in a presentation.
+
+    From its step ``first`` on, counted from 0; the mean over these steps is the rate.  A projection
+    from neurons reads a linear copy ``<name>.counted`` of them; one from a linear population in
+    which spikes add up, such as the decoded value of on/off neurons, reads that.
+    """
+    spiking = {population.name for population in graph.spiking}
+    added = {q.post for q in graph.projections if q.pre in spiking and q.immediate} - spiking
+    added -= {graph.output}
+    projections, copies = [], {}
+    for projection in graph.projections:
+        if projection.delay and projection.pre in spiking:
+            copies[projection.pre] = f"{projection.pre}.counted"
+            projection = replace(projection, pre=copies[projection.pre], mean_from=first)
+        elif projection.delay and projection.pre in added:
+            projection = replace(projection, mean_from=first)
+        projections.append(projection)
+    populations = [Population(copy, graph[source].size) for source, copy in copies.items()]
+    projections += [Projection(source, copy) for source, copy in copies.items()]
+    return replace(
+        graph, populations=(*graph.populations, *populations), projections=tuple(projections)
+    )
 
 
 def first_layers_on_host(graph: Graph, *, only_large: bool = False) -> Graph:

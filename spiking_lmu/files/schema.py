@@ -142,6 +142,7 @@ class ProjectionPart(Strict, tag_field="part", tag="projection"):
     arrays: dict[str, Reference] = {}
     transform: SparseEntry | ConvolutionEntry | AveragePoolEntry | None = None
     begins: int = 0
+    mean_from: int | None = None
 
     def __post_init__(self) -> None:
         _require_printable(self.name)

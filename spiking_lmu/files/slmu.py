@@ -283,6 +283,7 @@ def _graph(parts: list[Part], arrays: Mapping[str, np.ndarray]) -> Graph:
                     part.name,
                     part.trainable,
                     part.begins,
+                    part.mean_from,
                 )
             )
     return Graph(tuple(populations), tuple(projections), head.input, head.output, head.dt)

@@ -129,6 +129,9 @@ def split(graph: Graph, keep: Collection[str] = ()) -> FrontEnd | None:
     if graph.input not in inside or len(inside) == 1 or begin:
         return None
     populations = tuple(p for p in graph.populations if p.name in inside)
+    # What stands throughout a presentation is its own mean.
+    given = [replace(p, mean_from=None) if p.pre in inside else p for p in graph.projections]
+    graph = replace(graph, projections=tuple(given))
     among = tuple(p for p in graph.projections if p.pre in inside and p.post in inside)
     linear = Graph(populations, among, graph.input, graph.input)
     boundaries = _boundaries(graph, inside)

@@ -8,8 +8,8 @@ In every simulation step, in this order,
 3. every synapse filters what its source just put out, for the next step to read.
 
 A projection reads its source in the same step, or, with ``delay=1``, as it was at the end
-of the previous presentation (see :mod:`spiking_lmu.graph.timing`), or, with ``tau``, filtered up
-to the previous step.
+of the previous presentation (see :mod:`spiking_lmu.graph.timing`) or, with ``mean_from``, on
+average over that, or, with ``tau``, filtered up to the previous step.
 """
 
 from __future__ import annotations
@@ -130,6 +130,10 @@ class Projection:
     begins
         With a delay: the presentation, counted from 0, from which on it reads its source; before,
         it reads zeros.
+    mean_from
+        With a delay: it delivers the mean of what its source gave in the previous presentation,
+        from this step of it on, counted from 0; of spikes that is their count.  None: what it gave
+        in the last step.  A rate stands throughout a presentation, so that both are the same.
 
     >>> Projection("x", "y", np.ones((1, 2)), tau=0.005).apply(np.array([[1.0, 2.0]])).tolist()
     [[3.0]]
@@ -144,6 +148,7 @@ class Projection:
     name: str = ""
     trainable: bool = True
     begins: int = 0
+    mean_from: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -156,6 +161,7 @@ class Projection:
             raise _spec(f"begins of {self.name}", repr(self.begins), "a whole number from 0")
         if self.begins and not self.delay:
             raise _spec(f"begins of {self.name}", f"{self.begins} without a delay", "delay=1 too")
+        _check_mean(self)
         if self.tau is not None:
             if not (np.isfinite(self.tau) and self.tau >= 0):
                 raise _spec(f"synapse of {self.name}", f"tau {self.tau!r}", "seconds ≥ 0")
@@ -224,6 +230,7 @@ class Graph:
             lines.append(f"  {p.name:{wide}}  {p.size:,} {p.neuron.kind}{where}")
         for q in self.projections:
             late = ", one input late" if q.delay else ""
+            late += "" if q.mean_from is None else f", mean from step {q.mean_from} on"
             slow = "" if q.tau is None else f", lowpass of {1000 * q.tau:g} ms"
             lines.append(f"  {q.pre} -> {q.post}: {q.transform}{late}{slow}")
         return "\n".join(lines)
@@ -339,6 +346,16 @@ def _check_pulse(population: Population) -> None:
     plain = (population.gain == 1).all() and not population.bias.any()
     if population.neuron.kind != "linear" or not plain:
         raise _spec(what, "neurons, a gain or a bias", "a plain linear population")
+
+
+def _check_mean(projection: Projection) -> None:
+    first, what = projection.mean_from, f"mean_from of {projection.name}"
+    if first is None:
+        return
+    if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+        raise _spec(what, repr(first), "a whole number of steps from 0, or None")
+    if not projection.delay:
+        raise _spec(what, f"{first} without a delay", "delay=1 too")
 
 
 def _check_shape(projection: Projection, sizes: dict[str, int]) -> None:

@@ -107,6 +107,9 @@ class Model:
                 expected="an offset and a range for each number in one input",
                 fix="measure it on the data that the network was trained on",
             )
+        for projection in self.graph.projections:
+            if projection.mean_from is not None:
+                self.timing.averaged_steps(projection.mean_from)
 
     @property
     def rate(self) -> Graph:
@@ -199,6 +202,8 @@ def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndar
         }
         if projection.begins:
             header["begins"] = projection.begins
+        if projection.mean_from is not None:
+            header["mean_from"] = projection.mean_from
         if transform:
             header["transform"] = transform
         parts.append((header, arrays))

@@ -42,7 +42,8 @@ def on_presentations(graph: Graph, dt: float) -> Graph:
     ``nengo/synapses.py``).  Here ``f`` becomes a linear population ``<source>.lowpass`` that
     keeps the share ``a`` of itself from one presentation to the next, read with a delay of one
     presentation.  With one step a presentation and no step to settle nothing changes, and with
-    any other timing the end of each presentation is the same.
+    any other timing the end of each presentation is the same; so it is for a mean over a
+    presentation (``mean_from``), throughout which a rate stands, and which becomes that rate.
     """
     filters: dict[tuple[str, float], str] = {}
     populations, projections = list(graph.populations), []
@@ -50,7 +51,7 @@ def on_presentations(graph: Graph, dt: float) -> Graph:
     names = {p.name for p in graph.populations}
     for projection in graph.projections:
         if projection.tau is None:
-            projections.append(projection)
+            projections.append(replace(projection, mean_from=None))
             continue
         if lowpass_decay(projection.tau, dt) == 0:  # what Nengo takes for no filter
             projections.append(replace(projection, tau=None, delay=1))
@@ -66,7 +67,7 @@ def on_presentations(graph: Graph, dt: float) -> Graph:
             added += links
         projections.append(replace(projection, pre=filters[key], tau=None, delay=1))
     if len(populations) == len(graph.populations) and not any(
-        p.tau is not None for p in graph.projections
+        p.tau is not None or p.mean_from is not None for p in graph.projections
     ):
         return graph
     return replace(graph, populations=tuple(populations), projections=tuple([*projections, *added]))

@@ -61,7 +61,8 @@ def run_reference(
     Raises
     ------
     SpecError
-        ``x`` has another shape than the graph's input, or is not finite.
+        ``x`` has another shape than the graph's input, or is not finite; or a presentation is over
+        before what a projection reads of it begins (``mean_from``).
 
     >>> from spiking_lmu.graph.lmu import LmuSpec, build
     >>> graph = build(LmuSpec(order=4, units=8, theta=12.0, output_size=3))
@@ -84,7 +85,7 @@ def run_reference(
         }
         given[graph.input] = x[:, index]
         starts = timing.starts_presentation(step, inputs)
-        values = state.step(given, int(index) if starts else None)
+        values = state.step(step, given, int(index) if starts else None)
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
         if observe is not None:
@@ -147,25 +148,34 @@ class _State:
         cells: MakeStepper,
         alter: Mapping[str, Alteration],
     ) -> None:
-        self.graph, self.dt, self.alter = graph, timing.dt, alter
+        self.graph, self.timing, self.dt, self.alter = graph, timing, timing.dt, alter
         sizes = {p.name: p.size for p in graph.populations}
         self.values = {name: np.zeros((batch, size)) for name, size in sizes.items()}
         self.held = {p.name: np.zeros((batch, sizes[p.pre])) for p in graph.projections if p.delay}
+        #: By projection: the steps of its mean, and the sum over those of this presentation so far.
+        self.averaged = {
+            p.name: timing.averaged_steps(p.mean_from)
+            for p in graph.projections
+            if p.mean_from is not None
+        }
+        self.sums = {name: np.zeros_like(self.held[name]) for name in self.averaged}
         self.filtered = {
             p.name: np.zeros((batch, sizes[p.pre])) for p in graph.projections if p.tau is not None
         }
         self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
         self.incoming = {name: graph.incoming(name) for name in sizes}
 
-    def step(self, given: dict[str, Array], begun: int | None) -> dict[str, Array]:
+    def step(self, number: int, given: dict[str, Array], begun: int | None) -> dict[str, Array]:
         """One step, with what the input and pulses show in it; ``begun`` is the presentation that
         starts with it, if one does.
         """
         graph = self.graph
         if begun is not None:
             for projection in graph.projections:
-                if projection.delay and begun >= projection.begins:
-                    self.held[projection.name] = self.values[projection.pre]
+                if projection.delay:
+                    ended = self._of_presentation(projection)
+                    if begun >= projection.begins:
+                        self.held[projection.name] = ended
         values: dict[str, Array] = {}
         self.totals: dict[str, Array] = {}
         for name in graph.order:
@@ -178,11 +188,23 @@ class _State:
                 values[name] = self.alter[name](values[name])
         self.values = values
         for projection in graph.projections:
+            first = projection.mean_from
+            if first is not None and self.timing.averaged(number, first):
+                self.sums[projection.name] += values[projection.pre]
             if projection.tau is not None:
                 keep = lowpass_decay(projection.tau, self.dt)
                 old = self.filtered[projection.name]
                 self.filtered[projection.name] = keep * old + (1.0 - keep) * values[projection.pre]
         return values
+
+    def _of_presentation(self, projection: Projection) -> Array:
+        """What a projection with a delay reads of the presentation that has ended."""
+        name = projection.name
+        if projection.mean_from is None:
+            return self.values[projection.pre]
+        mean: Array = self.sums[name] / self.averaged[name]
+        self.sums[name][...] = 0.0
+        return mean
 
     def _total(self, population: Population, values: dict[str, Array]) -> Array:
         batch = next(iter(self.values.values())).shape[0]

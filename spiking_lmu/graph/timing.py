@@ -93,6 +93,31 @@ class Timing:
         """Whether ``step`` (from 0) is the first of a presentation."""
         return step % self.steps_per_input == 0 and step // self.steps_per_input < inputs
 
+    def averaged(self, step: int, first: int) -> bool:
+        """Whether ``step`` (from 0) belongs to the mean over a presentation from ``first`` on."""
+        return step % self.steps_per_input >= first
+
+    def averaged_steps(self, first: int) -> int:
+        """Steps of the mean over a presentation, from its step ``first`` (from 0) on.
+
+        Raises
+        ------
+        SpecError
+            A presentation is over before.
+
+        >>> Timing(steps_per_input=20).averaged_steps(2)
+        18
+        """
+        if first >= self.steps_per_input:
+            raise SpecError(
+                "mean over a presentation",
+                got=f"one without its first {first} steps, where an input takes "
+                f"{self.steps_per_input}",
+                expected="steps that are left",
+                fix=f"use steps_per_input={first + 1} or more, or skip fewer steps",
+            )
+        return self.steps_per_input - first
+
     def pulses(self, inputs: int, every: int) -> np.ndarray:
         """One at single steps, else zero, shape (total_steps,).
 

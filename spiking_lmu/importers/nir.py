@@ -553,6 +553,7 @@ class _Writer:
                 fix="export the network without its closed loop",
             )
         if q.delay:
+            # A mean over an input of one step is that step.
             timing = self.model.timing
             if timing.steps_per_input != 1 or timing.settle_steps:
                 raise SpecError(

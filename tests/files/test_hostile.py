@@ -124,6 +124,10 @@ HOSTILE = {
     "a rate graph of something else": other_rate_graph,
     **{f"a size of {n:.0e}": size(n) for n in (10**8, 10**9, 10**12, 5 * 10**18, 10**30)},
     "a million steps an input": lambda m: m["timing"].update(steps_per_input=10**6),
+    "a mean over more steps than there are": lambda m: part(m, "h_to_y").update(
+        delay=1, mean_from=10**9
+    ),
+    "a mean from a step that is none": lambda m: part(m, "h_to_y").update(delay=1, mean_from=True),
     "an unknown field": lambda m: part(m, "h").update(colour="red"),
     "an unused array": lambda m: m.update(extra=True),
 }
