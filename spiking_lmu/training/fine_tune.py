@@ -132,7 +132,7 @@ def fine_tune(
     kept, used = data.subset(order[:held]), order[held:]
     first = np.sort(used[: min(len(used), batch_size)])
     change = _Change(settings.levels, settings.noise, rng)
-    change.fit(model.graph, scaled(np.asarray(data.x[first], np.float32)))
+    change.fit(model.graph, scaled(np.asarray(data.x[first], np.float32)), data.lengths[first])
     network = Unrolled(model.graph, change)
     names = list(network.parameters)
     adam = Adam([network.parameters[name] for name in names], epsilon=EPSILON)
@@ -161,7 +161,7 @@ def fine_tune(
             )
             losses.append(loss)
             if (batch + 1) % REFIT == 0:
-                change.refit(network)
+                change.refit(network, data.lengths[chosen])
                 if place is not None:
                     replace(run, queue=queue).save(*place)
             told.advance(1, f"loss {loss:.4f}")
@@ -170,10 +170,10 @@ def fine_tune(
     tuned = replace(
         model,
         graph=graph,
-        activity=measure_activity(graph, sample),
+        activity=measure_activity(graph, sample, data.lengths[first]),
         provenance=with_record(model, data, settings),
     )
-    change.fit(graph, sample)
+    change.fit(graph, sample, data.lengths[first])
     after = _score(tuned, kept, scaled, change), _score(tuned, kept, scaled, None)
     return FineTuningResult(tuned, before[0], after[0], before[1], after[1], held, tuple(losses))
 
@@ -289,20 +289,21 @@ class _Change:
         self._levels: dict[str, Levels] = {}
         self._spread: dict[str, float] = {}
 
-    def fit(self, graph: Graph, x: Array) -> None:
-        """Set levels and the size of noise by the activations of a rate graph."""
+    def fit(self, graph: Graph, x: Array, lengths: Array) -> None:
+        """Set levels and the size of noise by the activations of a rate graph, without padding."""
         seen: dict[str, list[Array]] = {p.name: [] for p in _neurons(graph)}
 
         def observe(step: int, values: dict[str, Array], totals: dict[str, Array]) -> None:
             for name, parts in seen.items():
                 parts.append(values[name].astype(np.float32))
 
-        run_rate(graph, x, observe=observe)
+        for last in np.unique(lengths).tolist():
+            run_rate(graph, x[lengths == last, :last], observe=observe)
         self._fit(graph, {name: np.concatenate(parts) for name, parts in seen.items()})
 
-    def refit(self, network: Unrolled) -> None:
+    def refit(self, network: Unrolled, lengths: Array) -> None:
         """The same by the activations of the last batch, as they were before they were changed."""
-        self._fit(network.graph, {n: network.plain(n) for n in self._spread})
+        self._fit(network.graph, {n: network.plain(n, lengths) for n in self._spread})
 
     def _fit(self, graph: Graph, outputs: dict[str, Array]) -> None:
         for name, values in outputs.items():
@@ -416,10 +417,13 @@ class Unrolled:
                 self._values[name][t] = self._change(name, output)
         return self._values[graph.output]
 
-    def plain(self, name: str) -> Array:
-        """A population's activations in the last batch, unchanged: (inputs · batch, size)."""
-        amplitude = np.float32(self.graph[name].neuron.amplitude)
-        return amplitude * self._plain[name].reshape(-1, self.graph[name].size)
+    def plain(self, name: str, lengths: Array) -> Array:
+        """A population's activations in the last batch, unchanged and without padding.
+
+        Shape (inputs of all samples, size); ``lengths`` (batch,) are the inputs of each sample.
+        """
+        amplitude, values = np.float32(self.graph[name].neuron.amplitude), self._plain[name]
+        return amplitude * values[np.arange(len(values))[:, None] < lengths]
 
     def backward(self, slope: Array) -> dict[str, Array]:
         """The gradient of each parameter from that of the outputs (inputs, batch, outputs)."""

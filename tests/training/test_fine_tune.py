@@ -183,6 +183,21 @@ def test_regression():
     assert tuned.after < tuned.before
 
 
+@pytest.mark.parametrize("choices", [{"levels": 3}, {"noise": 0.1}])
+def test_padding_decides_nothing(choices):
+    """Levels, noise and activity are those of the samples, whatever stands behind their ends."""
+    data = remembering(60)
+    lengths = np.random.default_rng(1).integers(2, STEPS + 1, len(data))
+    models = []
+    for padding in (0.0, 50.0):
+        x = np.where(np.arange(STEPS)[:, None] < lengths[:, None, None], data.x, padding)
+        ragged = replace(data, x=x, lengths=lengths)
+        tuned = fine_tune(Model(cell()), ragged, batches=51, batch_size=10, **choices)
+        models.append(tuned.model)
+    assert models[0].digest == models[1].digest
+    assert models[0].activity == models[1].activity
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
