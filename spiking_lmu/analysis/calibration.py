@@ -719,10 +719,9 @@ def _kept(settings: RunSettings) -> Iterator[RunSettings]:
 def calibration_data(model: Model, data: Dataset, samples: int, seed: int) -> Dataset:
     """Samples drawn from training data: from those that were held out of training, if known."""
     kept = held_out(model, data)
-    if kept < samples:
-        return data.draw(min(samples, len(data.y)), seed)
-    drawn = np.random.default_rng(seed).permutation(kept)[:samples]
-    return data.subset(data.total - 1 - drawn)
+    if len(kept) < samples:
+        return data.draw(min(samples, len(data)), seed)
+    return data.subset(kept[np.random.default_rng(seed).permutation(len(kept))[:samples]])
 
 
 def chosen_options(usual: Options, found: Calibration) -> Options:

@@ -565,12 +565,10 @@ def divide(
     Those to judge by are held out of the model's training, if there are enough of them.
     """
     rng, kept = np.random.default_rng(seed), held_out(model, data)
-    if min(judged, ENOUGH) <= kept <= len(data) - fitted:
-        judged = min(judged, kept)
-        learned = rng.permutation(len(data) - kept)
-        return data.subset(learned[:fitted]), data.subset(
-            len(data) - 1 - rng.permutation(kept)[:judged]
-        )
+    if min(judged, ENOUGH) <= len(kept) <= len(data) - fitted:
+        others = np.setdiff1d(np.arange(len(data)), kept)
+        chosen = others[rng.permutation(len(others))[:fitted]]
+        return data.subset(chosen), data.subset(kept[rng.permutation(len(kept))[:judged]])
     order = rng.permutation(len(data))
     return data.subset(order[:fitted]), data.subset(order[fitted : fitted + judged])
 
@@ -668,8 +666,8 @@ class _Judge:
         fitted = min(FITTED, len(data) // 2)
         judged = min(samples, len(data) - fitted, self._affordable(data))
         self.fit, self.held = divide(model, data, fitted, judged, seed)
-        unseen = len(data) - held_out(model, data)
-        self.learned = bool((self.held.indices < unseen).any())
+        unseen = data.indices[held_out(model, data)]
+        self.learned = not np.isin(self.held.indices, unseen).all()
         self.lengths = self.held.lengths
         #: So many samples say first whether a candidate can be meant at all.
         self.first = max(int(FIRST * len(self.held)), min(LEAST_FIRST, len(self.held)))

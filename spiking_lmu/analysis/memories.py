@@ -37,6 +37,7 @@ from spiking_lmu.runs.shards import one_line
 from .comparison import Comparison, compare
 from .fitting import require_fit
 from .metrics import METRIC, answers_alone, output_error, score_of, signed, value_of
+from .samples import held_out
 
 if TYPE_CHECKING:
     from spiking_lmu.backends.target import Target
@@ -448,19 +449,14 @@ def divided(model: Model, data: Dataset, samples: int) -> tuple[Dataset, Dataset
     """Samples to fit, samples to judge, and whether the latter were held out of training."""
     if len(data) < 2:
         raise SpecError("data", got=f"{len(data)} samples", expected="two or more", fix="give more")
-    held = model.recorded("training", "settings", "held_out")
-    trained_on = model.recorded("training", "settings", "data")
-    held = held if isinstance(held, int) and trained_on == data.name else 0
-    rng = np.random.default_rng(0)
-    # Images are held out from the end of the whole training set.
-    last = np.flatnonzero(data.indices >= data.total - held)
+    rng, last = np.random.default_rng(0), held_out(model, data)[::-1]
     unseen = len(last) >= min(samples, len(data) // 2)
     order = rng.permutation(last if unseen else len(data))
     judged = order[: min(samples, len(data) // 2)]
     rest = np.setdiff1d(np.arange(len(data)), last if unseen else judged)
     rest = rest if len(rest) else np.setdiff1d(np.arange(len(data)), judged)
     fitted = rng.permutation(rest)[:FITTED]
-    return data.subset(fitted), data.subset(judged), bool(unseen and held)
+    return data.subset(fitted), data.subset(judged), unseen
 
 
 def _rate_value(run: Comparison) -> float:

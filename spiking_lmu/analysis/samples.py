@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import SpecError, require_at_least
+from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.model import Model
 
 #: Fewest samples that a conversion is chosen by.
@@ -37,17 +40,18 @@ def draw(data: Dataset, samples: int | None, seed: int) -> Dataset:
     return data.draw(samples, seed)
 
 
-def held_out(model: Model, data: Dataset) -> int:
-    """So many samples at the end of ``data`` were held out of the model's training.
+def held_out(model: Model, data: Dataset) -> Array:
+    """Positions in ``data`` of the samples that were held out of the model's training, descending.
 
-    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`).  0 if it did
-    not, or if these are not the whole of the data that the model was trained on.
+    Training leaves the last samples of a split out (:mod:`spiking_lmu.training`); of a part of
+    the split, or of the split in another order, they are found by their indices.  Empty if no
+    samples were held out, or if the model was trained on other data.
     """
     count = model.recorded("training", "settings", "held_out")
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        return 0
-    whole = len(data.y) == data.total and trained_on(model) == data.name
-    return min(count, data.total) if whole else 0
+    counted = isinstance(count, int) and not isinstance(count, bool) and count > 0
+    if not counted or trained_on(model) != data.name:
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(data.indices >= data.total - count)[::-1]
 
 
 def name_of(model: Model) -> str:

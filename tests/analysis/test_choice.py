@@ -12,6 +12,7 @@ from spiking_lmu.analysis import choice as choice_module
 from spiking_lmu.analysis.choice import AGREEMENT, FEEDS_BACK, LEVELS, Choice, choose, divide
 from spiking_lmu.analysis.choice import convert as sl_convert
 from spiking_lmu.analysis.metrics import signed
+from spiking_lmu.analysis.samples import held_out
 from spiking_lmu.backends.target import Problem
 from spiking_lmu.conversion import measure_activity
 from spiking_lmu.conversion.levels import schedule
@@ -371,6 +372,21 @@ def test_judged_by_samples_that_were_held_out_of_training():
     fit, judged = divide(rate, samples, 40, 100, seed=0)
     assert judged.indices.min() < 180
     assert not set(fit.indices) & set(judged.indices)
+
+
+def test_held_out_samples_are_known_by_their_indices():
+    """In a part of the training data, and in data in another order, they are the same ones."""
+    rate = remembering(model(), "made up")
+    samples = data(rate)
+    for part in (samples, samples.draw(len(samples), 1), samples.subset(slice(100, None))):
+        assert sorted(part.indices[held_out(rate, part)]) == [*range(180, 240)]
+        fit, judged = divide(rate, part, 40, 50, seed=0)
+        assert fit.indices.max() < 180 <= judged.indices.min()
+    learned = samples.subset(slice(100, 180))
+    assert held_out(rate, learned).size == 0
+    judge = choice_module._Judge(rate, learned, None, 40, 0, Told())
+    assert judge.learned
+    assert held_out(remembering(model(), "other"), samples).size == 0
 
 
 def test_refusals():
