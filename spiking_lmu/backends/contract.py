@@ -261,7 +261,12 @@ class TargetContract:
             more[1, 3] += 1
             other = run.outputs.copy()
             other[1, -1] += 1e-6 * np.abs(other).max()
-            for wrong in (replace(run, spikes={"lmu.h": more}), replace(run, outputs=other)):
+            undefined = np.where(np.arange(other.shape[1])[:, None] == 0, np.nan, run.outputs)
+            for wrong in (
+                replace(run, spikes={"lmu.h": more}),
+                replace(run, outputs=other),
+                replace(run, outputs=undefined),
+            ):
                 _refusal(lambda wrong=wrong: deployment.verify(x[[2, 0]], wrong))
 
     def test_rectified_linear_rates(self) -> None:
