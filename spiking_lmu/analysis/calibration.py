@@ -338,7 +338,7 @@ class TargetEvaluator:
     model
         A rate model with its activity.
     options
-        Everything of the conversion that is not searched.
+        Everything of the conversion that is not searched; among it rates of single populations.
     job
         The target whose response curves and runs count, with its options.
     data
@@ -379,10 +379,12 @@ class TargetEvaluator:
     def _every(self) -> bool:
         return self._model.task.every
 
+    def _with(self, rates: Mapping[str, float]) -> Options:
+        return replace(self._options, rates={**self._options.rates, **rates})
+
     def screen(self, rates: Mapping[str, float]) -> Screened:
         """Outputs from response curves (`response_outputs`) against the rate model's."""
-        options = replace(self._options, rates=dict(rates))
-        graph, _ = spiking_graph(self._model, options, self._model.activity)
+        graph, _ = spiking_graph(self._model, self._with(rates), self._model.activity)
         dt = self._model.timing.dt
         seed, data, task = self._service.settings.seed, self._data, self._data.task
         x, y, lengths = self._model.scaled(data.x), data.y, data.lengths
@@ -408,7 +410,7 @@ class TargetEvaluator:
 
     def run(self, rates: Mapping[str, float], samples: int) -> tuple[Point, ...]:
         """All timings of the grid, from one run on the target."""
-        spiking = convert(self._model, replace(self._options, rates=dict(rates)))
+        spiking = convert(self._model, self._with(rates))
         job = replace(self._job, samples=samples)
         name = self._name + self._doing
         found = run_tradeoff(name, spiking, job, self._data, self._service, self._grid)
@@ -537,8 +539,8 @@ def calibrate(
     settings
         How samples are run.
     choices
-        Options of the conversion by name, which stay as they are: a ``max_rate`` or a
-        ``readout_tau`` that is given is not searched.
+        Options of the conversion by name, which stay as they are: a ``max_rate``, a rate in
+        ``rates`` or a ``readout_tau`` that is given is not searched.
 
     Raises
     ------
@@ -664,12 +666,17 @@ class _Trials:
     def search(self, pick: str) -> tuple[Options, Calibration]:
         """The form, and its rates and timing."""
         whole = len(self.data.y)
-        open_rates = searchable(self.model) if self.given.get("max_rate") is None else ()
+        open_rates = self._open_rates if self.given.get("max_rate") is None else ()
         budget = SearchBudget(open_rates, self.usual.max_rate, samples=whole)
         form, tried = self.form(min(budget.first, whole))
         evaluator = self.evaluator(form)
         found = search(budget, evaluator, pick, evaluator.note)
         return form, replace(found, forms=tried)
+
+    @property
+    def _open_rates(self) -> tuple[str, ...]:
+        """Populations whose rate is not given."""
+        return tuple(name for name in searchable(self.model) if name not in self.usual.rates)
 
     def form(self, samples: int) -> tuple[Options, tuple[Form, ...]]:
         """Steps an input, then synapses, at the usual rates; each the best of what was tried."""
@@ -691,7 +698,7 @@ class _Trials:
         evaluator = self.evaluator(options)
         what = in_words(options)
         evaluator.note(what, samples)
-        usual = dict.fromkeys(searchable(self.model), options.max_rate)
+        usual = dict.fromkeys(self._open_rates, options.max_rate)
         return Form(what, options, samples, ranked(evaluator.run(usual, samples))[0])
 
 
@@ -731,7 +738,7 @@ def chosen_options(usual: Options, found: Calibration) -> Options:
     return replace(
         usual,
         max_rate=usual.max_rate if same is None else same,
-        rates=found.rates if same is None else {},
+        rates={**usual.rates, **(found.rates if same is None else {})},
         settle_steps=found.point.settle_steps,
         readout_tau=found.point.readout_tau,
     )

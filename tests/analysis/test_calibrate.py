@@ -251,7 +251,7 @@ def test_levels_are_tried_where_rates_do_not_hold(monkeypatch):
     (form,) = found.search.forms
     assert form.options == found.options
     assert found.options.code == "level"
-    assert found.model.graph.level_coded
+    assert found.model.level_coded
     assert found.search.point == form.best
     assert form.relative_error < found.search.rounds[-1][0].relative_error
     # A rate that is given is one of rate coding.
@@ -273,6 +273,15 @@ def test_levels_alone_on_request():
     assert judged["chosen"]["lost"] <= 1
     with pytest.raises(SpecError, match="samples or more"):
         calibrate(rate, walks.subset(np.arange(12)), "reference", code="level")
+
+
+@pytest.mark.parametrize("max_rate", [None, 250.0])
+def test_a_rate_that_is_given_for_one_population_stays(max_rate):
+    fixed = {"steps_per_input": 5, "synapse_tau": 0.005, "code": "rate"}
+    found = calibrated(10, rates={"lmu.h": 77.0}, max_rate=max_rate, **fixed)
+    assert found.search.screened == ()
+    assert found.options.rates == {"lmu.h": 77.0}
+    assert found.model.provenance["conversion"]["options"]["rates"] == {"lmu.h": 77.0}
 
 
 def test_what_is_given_is_not_varied():
