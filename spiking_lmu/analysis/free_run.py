@@ -322,8 +322,8 @@ def _require_in_time(name: str, model: Model, target: Target) -> None:
     late, steps = target.latency(model), model.timing.steps_per_input
     if late >= steps:
         fix = f"convert with steps_per_input={late + 1} or more"
-        if model.graph.level_coded:
-            fix = "convert with free_running=True, which gives an input as many steps as it needs"
+        if model.level_coded:
+            fix = "convert with code='level', free_running=True: an input then lasts long enough"
         raise TargetError(
             f"{name} on {target.name}",
             got=f"answers {late} steps after an input of {steps}",

@@ -23,7 +23,7 @@ import numpy as np
 
 from spiking_lmu.errors import SpecError
 
-from .neurons import LINEAR, Neuron, compares
+from .neurons import LINEAR, Neuron
 from .transforms import as_transform, checked_array
 
 Array = np.ndarray
@@ -310,15 +310,6 @@ class Graph:
     def on_chip(self) -> tuple[Population, ...]:
         """The populations that a target with a chip runs there: spiking ones but for on_host."""
         return tuple(p for p in self.spiking if not p.on_host)
-
-    @property
-    def level_coded(self) -> bool:
-        """Whether all that spikes are comparators, whose spikes of one step are read at once."""
-        return (
-            bool(self.spiking)
-            and all(compares(p.neuron, self.dt) for p in self.spiking)
-            and not any(p.tau for p in self.projections)
-        )
 
     @property
     def answers_every(self) -> int:

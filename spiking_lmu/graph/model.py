@@ -12,6 +12,7 @@ import numpy as np
 from spiking_lmu.errors import SpecError, one_line
 
 from .graph import DEFAULT_DT, Graph
+from .neurons import compares
 from .rate_twin import rate_twin
 from .task import Scaling, Task
 from .timing import Timing
@@ -126,6 +127,16 @@ class Model:
     def rate_model(self) -> Model:
         """The model of :attr:`rate`, one step an input; of a rate model all but its timing."""
         return replace(self, graph=self.rate, rate_graph=None, timing=ONE_STEP, activity={})
+
+    @property
+    def level_coded(self) -> bool:
+        """Whether all that spikes are comparators, whose spikes of one step are read at once."""
+        spiking, dt = self.graph.spiking, self.timing.dt
+        return (
+            bool(spiking)
+            and all(compares(p.neuron, dt) for p in spiking)
+            and not any(p.tau for p in self.graph.projections)
+        )
 
     def recorded(self, *path: str) -> Any:
         """What the provenance has at a path of keys; None where there is nothing.

@@ -208,7 +208,7 @@ def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
             yield Problem(p.name, fault.got, fault.limit, fault.fix)
         if faults:
             continue
-        level_coded = model.graph.level_coded
+        level_coded = model.level_coded
         counts = compares(p.neuron, model.timing.dt) and not level_coded
         yield from _weights(p, use, found, level_coded, counts)
         yield from _overflow(model, p, min(s.largest_current for s in found))

@@ -159,7 +159,7 @@ def test_an_interval_covers_the_mean_as_often_as_it_says():
 def test_an_answer_that_comes_too_late_is_refused_with_what_to_do(rate, data):
     spiking = convert(rate, training_inputs=data, code="level", levels=3)
     with pytest.raises(
-        TargetError, match=r"answers 2 steps after an input of 1.*free_running=True"
+        TargetError, match=r"answers 2 steps after an input of 1.*code='level', free_running=True"
     ):
         free_run(spiking, data, PROMPT, "loihi")
     plain = Model(build(LmuSpec(order=3, theta=6.0, units=8, output_size=1)), task=EVERY)

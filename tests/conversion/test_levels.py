@@ -328,6 +328,14 @@ def test_error_falls_as_levels_grow(kind):
     assert errors[2] < 0.6 * errors[1] < 0.6 * errors[0]
 
 
+@pytest.mark.parametrize("dt", [0.0005, 0.001, 0.002])
+def test_a_model_knows_that_it_is_level_coded_at_any_step(dt):
+    graph, x = lmu()
+    model = Model(graph, activity=measure_activity(graph, x))
+    assert convert(model, code="level", training_inputs=x, dt=dt).level_coded
+    assert not convert(model, code="rate", neuron="lif", dt=dt).level_coded
+
+
 def test_without_data_levels_are_even():
     graph, x = lmu()
     model = Model(graph, activity=measure_activity(graph, x))

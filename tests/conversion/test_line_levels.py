@@ -160,7 +160,7 @@ def test_a_gate_asks_for_an_answer_at_every_nth_input(target, every, activation,
     model, x = answering(activation=activation, channels=channels), signals(channels, samples=6)
     options = {"memory": "line", "code": "level", "bits": 2, "levels": LEVELS, "window": INPUTS}
     spiking = convert(model, training_inputs=x, every=every, **options)
-    assert spiking.graph.level_coded
+    assert spiking.level_coded
     assert spiking.graph.answers_every == every
     wanted = at_gates(model, x, 2, every)
     outputs = run_reference(spiking.graph, x, spiking.timing)

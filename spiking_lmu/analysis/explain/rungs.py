@@ -65,7 +65,7 @@ LINE_CHANGES = {
 
 def changes(model: Model) -> dict[str, str]:
     """The rungs of a model that need no target, and what is new on each."""
-    if model.graph.level_coded:
+    if model.level_coded:
         return LEVEL_CHANGES
     if any(p.pulse is not None for p in model.graph.populations):
         known = line_code(model) is not None
