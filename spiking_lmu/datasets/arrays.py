@@ -112,6 +112,8 @@ def _seconds(dt: float | None) -> float | None:
 
 def _inputs(what: str, x: Any) -> tuple[Array, Array]:
     """``x`` as (samples, steps, channels), and the steps of each sample."""
+    if isinstance(x, np.ndarray) and x.dtype.kind == "O" and x.ndim == 1:
+        x = list(x)  # samples that differ in length, as NumPy holds them
     if not hasattr(x, "shape") and isinstance(x, list | tuple):
         rows = [_numbers(f"{what}, sample {i}", row) for i, row in enumerate(x)]
         if not rows or any(row.ndim not in (1, 2) or not row.size for row in rows):
@@ -142,11 +144,13 @@ def _inputs(what: str, x: Any) -> tuple[Array, Array]:
 
 def _numbers(what: str, values: Any) -> Array:
     """An array of real numbers; whatever cannot become one is told in one line."""
+    array = _array(what, values)
+    if array.ndim == 0 and array.dtype.kind == "O":
+        got, fix = f"a {type(values).__name__}", "pass an array, or a list of one array a sample"
+        raise DatasetError(what, got=got, expected="an array of numbers", fix=fix)
     try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiub":
-            # An object array of numbers, as pandas gives, is one of numbers.
-            array = array.astype(float) if array.dtype.kind == "O" else array
+        # An object array of numbers, as pandas gives, is one of numbers.
+        array = array.astype(float) if array.dtype.kind == "O" else array
     except (ValueError, TypeError) as error:
         raise _wrong(what, "rows of different lengths, or text", "an array of numbers") from error
     if array.dtype.kind not in "fiub":
@@ -154,6 +158,20 @@ def _numbers(what: str, values: Any) -> Array:
     if array.dtype == np.float32:
         return array
     return narrowed(array, what)
+
+
+def _array(what: str, values: Any) -> Array:
+    """An array of any kind; one with masked values is none."""
+    if np.ma.is_masked(values):
+        got, fix = "masked values", "fill them in, or leave their samples out"
+        raise DatasetError(what, got=got, expected="numbers everywhere", fix=fix)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise _wrong(what, "rows of different lengths, or text", "an array of numbers") from error
+    except Exception as error:  # other packages' arrays say in their own ways why they are none
+        got = f"a {type(values).__name__} that NumPy cannot read ({error})"
+        raise DatasetError(what, got=got, expected="an array", fix="pass a NumPy array") from error
 
 
 def _answers(what: str, y: Any, x: Array, lengths: Array, task: Task | None) -> Array:
@@ -167,12 +185,14 @@ def _answers(what: str, y: Any, x: Array, lengths: Array, task: Task | None) -> 
                 raise _wrong(what, "answers of other lengths than the inputs", "one an input")
             return _edge_padded(rows)
         y = rows
-    array = np.asarray(y)
-    while array.ndim > 1 and array.shape[1:] == (1,) * (array.ndim - 1) and x.shape[1] > 1:
-        # NengoDL has labels of shape (samples, 1, 1).
+    array = _array(what, y)
+    single = x.shape[1] > 1 or not (task is not None and task.every)
+    while array.ndim > 1 and array.shape[1:] == (1,) * (array.ndim - 1) and single:
+        # Keras has labels of shape (samples, 1), NengoDL of (samples, 1, 1).
         array = array[..., 0]
     if array.ndim < 1 or len(array) != len(x):
-        got = f"{len(array) if array.ndim else 'one'} answers for {len(x)} samples"
+        got = f"{len(array)} answers" if array.ndim else f"y of type {type(y).__name__}"
+        got += f" for {len(x)} samples"
         turned = array.ndim > 0 and len(array) == x.shape[1]
         fix = f"put samples first: x has the shape {x.shape}" if turned else "correct the data"
         raise DatasetError(what, got=got, expected="as many answers as samples", fix=fix)
@@ -207,13 +227,14 @@ def _guess(name: str, y: Array, inputs: tuple[Array, Array]) -> Task:
     classes = y.dtype.kind in "iubUS"
     steps = inputs[0].shape[1]
     when = "every" if y.ndim > 1 and y.shape[1] == steps and steps > 1 else "last"
-    if y.ndim == 2 and when == "last" and _is_one_hot(y):
+    if y.ndim == (2 if when == "last" else 3) and _is_one_hot(y):
+        each, shape = ("sample", "") if when == "last" else ("input", f", {steps}")
         raise DatasetError(
             f"{name} train",
-            got="a single 1 among zeros as the answer of each sample",
-            expected="classes (samples,)",
-            fix="pass y.argmax(axis=1), or task='regression last' if these are numbers; after the "
-            "name of a file: '?task=regression last'",
+            got=f"a single 1 among zeros as the answer of each {each}",
+            expected=f"classes (samples,{shape[1:]})",
+            fix=f"pass y.argmax(axis=-1), or task='regression {when}' if these are numbers; after "
+            f"the name of a file: '?task=regression {when}'",
         )
     if y.ndim == 1 and _are_few_whole(y):
         raise DatasetError(
@@ -226,17 +247,17 @@ def _guess(name: str, y: Array, inputs: tuple[Array, Array]) -> Task:
     if classes and (y.ndim > 2 or (y.ndim == 2 and when == "last")):
         raise _wrong(
             f"{name} train",
-            f"whole numbers of shape {y.shape} as answers",
+            f"{'text' if y.dtype.kind in 'US' else 'whole numbers'} of shape {y.shape} as answers",
             f"classes (samples,) or (samples, {steps}); or task='regression last'",
         )
     return Task("classification" if classes else "regression", when)
 
 
 def _is_one_hot(y: Array) -> bool:
-    """Whether answers (samples, outputs) are classes, each written as zeros and a single 1."""
-    if y.dtype.kind not in "iubf" or y.shape[1] < 2:
+    """Whether answers (…, outputs) are classes, each written as zeros and a single 1."""
+    if y.dtype.kind not in "iubf" or y.shape[-1] < 2:
         return False
-    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=-1) == 1).all())
 
 
 def _are_few_whole(y: Array) -> bool:
@@ -303,8 +324,12 @@ def _codes(what: str, y: Array, names: tuple[str, ...], by_number: bool) -> Arra
         codes = y.astype(np.int64)
         outside = codes[(codes < 0) | (codes >= len(names))]
         if outside.size:
-            raise _wrong(
-                what, f"the label {outside.flat[0]}", f"a class from 0 to {len(names) - 1}"
+            from_one = codes.min() == 1 and codes.max() == len(names)
+            raise DatasetError(
+                what,
+                got=f"the label {outside.flat[0]}",
+                expected=f"a class from 0 to {len(names) - 1}",
+                fix="pass y - 1, or labels that are names" if from_one else "correct the data",
             )
         return codes
     text = _as_text(y)

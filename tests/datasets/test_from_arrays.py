@@ -149,6 +149,15 @@ def nan():
     return x
 
 
+class Stubborn:
+    """An array of another package that does not become one of NumPy's."""
+
+    shape = (12, 7)
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("call detach() first")
+
+
 @pytest.mark.parametrize(
     ("x", "y", "options", "word"),
     [
@@ -183,12 +192,30 @@ def nan():
         (X.swapaxes(0, 1), Y, {}, r"12 answers for 7 .* put samples first: .*\(7, 12, 2\)"),
         (X[:1], [1], {}, "one sample|only the class"),
         (X, np.array([object()] * 12), {}, "kinds"),
+        (X, np.eye(3)[Y[:, None] % 3].repeat(7, axis=1), {}, r"of each input.*argmax\(axis=-1\)"),
+        (X, Y + 1, {"names": ("a", "b", "c")}, "pass y - 1"),
+        (np.ma.masked_array(X, X > 2), Y, {}, "masked values"),
+        (X, np.ma.masked_array(Y, Y == 1), {}, "masked values"),
+        (Stubborn(), Y, {}, r"a Stubborn that NumPy cannot read \(call detach\(\) first\)"),
+        ((row for row in X), Y, {}, "a generator.* a list of one array a sample"),
+        (X, None, {}, "y of type NoneType for 12 samples"),
     ],
 )
 def test_what_is_no_data_set(x, y, options, word):
     with pytest.raises(DatasetError, match=word) as error:
         from_arrays(x, y, **options)
     assert "\n" not in str(error.value)
+
+
+def test_columns_of_labels_and_samples_in_an_array_of_objects():
+    for x in (X, X[:, :1]):  # one input, too: a row of a table
+        for y in (Y[:, None], np.array(list("abc"))[Y % 3][:, None]):
+            assert from_arrays(x, y).train.y.ndim == 1
+    every = from_arrays(X[:, :1], Y[:, None], task="classification every").train
+    assert every.y.shape == (len(every), 1)
+    ragged = np.empty(12, dtype=object)
+    ragged[:] = [X[k, : 2 + k % 3] for k in range(12)]
+    assert from_arrays(ragged, Y).train.digest == from_arrays(list(ragged), Y).train.digest
 
 
 def test_whole_floats_are_what_the_task_says():

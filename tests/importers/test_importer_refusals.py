@@ -78,8 +78,9 @@ def test_functions_are_recognised_under_all_their_names():
         return x
 
     for function in (relu, tf.nn.softmax, tf.nn.elu, lambda x: x, functools.partial(tf.tanh)):
-        with pytest.raises(NoCounterpart):
+        with pytest.raises(NoCounterpart) as caught:
             function_of(function, tf)
+        assert ("leave it out" in caught.value.instead) == (function is tf.nn.softmax)
 
 
 @pytest.mark.parametrize("kind", ["LoihiLIF", "LoihiSpikingRectifiedLinear"])
@@ -132,3 +133,44 @@ def test_random_gains_without_seed_import_only_from_the_simulator():
     network.seed = 1
     with networks.simulate(network) as simulator:
         from_nengo_dl(network, simulator.keras_model.get_weights())
+
+
+def test_what_has_no_name_can_be_given_one():
+    """The advice to name an input or output can be followed where nothing has a name yet."""
+    nengo = import_nengo()
+    with nengo.Network() as network:
+        ends = [nengo.Node(size_in=2), nengo.Node(size_in=2)]
+        for node in (nengo.Node(np.zeros(2)), nengo.Node([0.5, 0.1])):
+            for end in ends:
+                nengo.Connection(node, end, synapse=None)
+        for end in ends:
+            nengo.Probe(end)
+    with pytest.raises(ImportNetworkError) as caught:
+        from_nengo_dl(network, [])
+    message = str(caught.value)
+    assert "2 Nodes that could be it: an unnamed Node of size 2, an unnamed Node" in message
+    assert "are constants, after giving a label='…' to what has no name)" in message
+    assert "name the output with output=, after giving a label='…' to what has no" in message
+
+
+@pytest.mark.parametrize("where", ["pre", "post", "probe", "part", "decoded"])
+def test_a_whole_object_read_backwards(where):
+    """NengoDL takes it forwards, Nengo does not: what was trained is not what was written."""
+    nengo = import_nengo()
+    with nengo.Network(seed=0) as network:
+        entry = nengo.Node(np.zeros(3), label="entry")
+        out = nengo.Node(size_in=3, label="out")
+        pre = {"pre": entry[::-1], "part": entry[:0:-1]}.get(where, entry)
+        if where == "decoded":  # the decoders are in the right order
+            neurons = nengo.Ensemble(9, 3, neuron_type=nengo.RectifiedLinear())
+            nengo.Connection(entry, neurons, synapse=None)
+            pre = neurons[::-1]
+        post = {"post": out[2::-1], "part": out[[2, 1]]}.get(where, out)
+        nengo.Connection(pre, post, synapse=None)
+        nengo.Probe(out[::-1] if where == "probe" else out)
+    with networks.simulate(network) as simulator:
+        if where in ("part", "decoded"):
+            assert from_nengo_dl(network, simulator).output_size == 3
+            return
+        with pytest.raises(ImportNetworkError, match=r"backwards.* x\[\[2, 1, 0\]\] for x\[::-1\]"):
+            from_nengo_dl(network, simulator)

@@ -204,6 +204,12 @@ def function_of(function: Any, tf: Any) -> Computation:
     if inner_name in FUNCTIONS and all(home in _HOMES for home in homes):
         return FUNCTIONS[inner_name]
     shown = getattr(function, "__name__", type(function).__name__)
+    if inner_name in ("softmax", "softmax_v2") and all(home in _HOMES for home in homes):
+        raise NoCounterpart(
+            "the function softmax",
+            "where it is the last, leave it out and train with from_logits=True: the largest "
+            "output stays the largest",
+        )
     raise NoCounterpart(
         f"the function {shown}",
         "use tf.nn.tanh, tf.nn.relu, tf.nn.leaky_relu, tf.nn.sigmoid or a neuron type",

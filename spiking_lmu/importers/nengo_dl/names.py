@@ -12,6 +12,7 @@ number in the network (``dense1``), unless the layer was given a name.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 MAX_LENGTH = 150
@@ -87,8 +88,14 @@ class Names(Unique):
         return self.unique(f"{base}{self._counts[base]}")
 
     def describe(self, part: Any) -> str:
-        """The name of an object for a message, its type where it has none."""
-        return self._known.get(id(part)) or f"an unnamed {type(part).__name__}"
+        """The name of an object for a message, its type and size where it has none."""
+        known = self._known.get(id(part))
+        return known or f"an unnamed {type(part).__name__} of size {part.size_out}"
+
+    def advise(self, parts: Iterable[Any]) -> str:
+        """What to do before one of ``parts`` can be named; empty where all have names."""
+        unnamed = any(id(part) not in self._known for part in parts)
+        return ", after giving a label='…' to what has no name" if unnamed else ""
 
     def find(self, name: str, network: Any) -> Any:
         """The Node or Ensemble whose label or attribute is ``name``, or None."""

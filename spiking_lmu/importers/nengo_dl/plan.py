@@ -21,6 +21,11 @@ from .names import Names, layer_kind
 ALL_INPUTS = "input"
 #: The attributes of each kind of object that a probe may read.
 PROBED = {"Node": ("output",), "Neurons": ("output", "spikes", "rates")}
+#: NengoDL 3.6.0 takes a signal that is read backwards and whole for the signal itself.
+TURNED = (
+    "a whole object backwards, which NengoDL takes forwards",
+    "write its indices as a list: x[[2, 1, 0]] for x[::-1]",
+)
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,10 @@ def _choose_output(
             f"probes of {len(groups)} objects: {_probe_names(groups.values(), names)}"
             if groups
             else "no probe",
-            "name the output with output=" if groups else "add a nengo.Probe",
+            "name the output with output="
+            + names.advise(owner_of(probe.obj) for probe in groups.values() if not probe.label)
+            if groups
+            else "add a nengo.Probe",
         )
         return None
     return _probed(probes[0], problems, nengo)
@@ -210,6 +218,9 @@ def _probed(probe: Any, problems: Problems, nengo: Any) -> Output | None:
         return None
     if isinstance(probe.obj, nengo.Ensemble) and probe.attr == "decoded_output":
         return Output(owner, decoded=True, probe=probe)
+    if _turned(probe.slice, probe.obj.size_out):
+        problems.add(label, *TURNED)
+        return None
     kind = "Neurons" if type(probe.obj).__name__ == "Neurons" else "Node"
     if not isinstance(owner, nengo.Node | nengo.Ensemble) or probe.attr not in PROBED[kind]:
         problems.add(label, f"a probe of {probe.attr!r}", "probe the output of a Node or neurons")
@@ -285,7 +296,7 @@ def _found_inputs(
         "input",
         f"{len(sources)} Nodes that could be it: {found}" if sources else "no input Node",
         "name the input with input=, or several in the order of the data's channels; the others "
-        "are constants"
+        f"are constants{names.advise(sources)}"
         if sources
         else "add nengo.Node(np.zeros(size))",
     )
@@ -346,6 +357,11 @@ def _add_part(
         problems.add(name, trouble.why, trouble.instead)
 
 
+def _turned(chosen: Any, size: int) -> bool:
+    """Whether a slice is all of ``size`` values, the last one first."""
+    return isinstance(chosen, slice) and chosen.indices(size) == (size - 1, -1, -1) and size > 1
+
+
 def _check_connection(connection: Any, plan: ImportPlan, problems: Problems, nengo: Any) -> None:
     parts = (owner_of(connection.pre_obj), owner_of(connection.post_obj))
     ends = [
@@ -372,6 +388,11 @@ def _check_connection(connection: Any, plan: ImportPlan, problems: Problems, nen
         problems.add(label, "a learning rule", "remove it and train offline")
     if connection.function is not None and not isinstance(connection.pre_obj, nengo.Ensemble):
         problems.add(label, "a function of a Node's output", "compute it before the network")
+    decoded = isinstance(connection.pre_obj, nengo.Ensemble)
+    if _turned(connection.post_slice, connection.post_obj.size_in) or (
+        not decoded and _turned(connection.pre_slice, connection.pre_obj.size_out)
+    ):
+        problems.add(label, *TURNED)
     index = np.arange(connection.post_obj.size_in)[connection.post_slice]
     if np.unique(index).size != index.size:
         problems.add(label, "a post object with repeated indices", "connect each index once")
