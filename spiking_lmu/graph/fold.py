@@ -14,6 +14,7 @@ from itertools import product
 
 import numpy as np
 
+from .arrays import repeated_rows
 from .graph import Graph, Population, Projection
 from .transforms import (
     AveragePool,
@@ -25,6 +26,8 @@ from .transforms import (
 )
 
 Array = np.ndarray
+#: After a projection's name: the sums that its neurons share.
+SUMS = ".sums"
 #: Whether to fold a population, from the connections before and after.
 Worth = Callable[[Population, int, int], bool]
 
@@ -170,3 +173,32 @@ def _pooled_convolution(pool: AveragePool, convolution: Convolution) -> Convolut
         whole[place] += share * convolution.kernel[at]
     strides = tuple(s * t for s, t in zip(windows.strides, taken.strides, strict=True))
     return Convolution(pool.input_shape, whole, strides, padding, convolution.groups)
+
+
+def share_sums(graph: Graph) -> Graph:
+    """Let neurons whose weights are the same read one sum, in place of a sum each.
+
+    The comparators of a level-coded unit hear the same current.  The sums become a linear
+    population ``<projection>.sums``, with the projection's synapse or delay before it, from which
+    each neuron reads one.  The function is the same, and the products are as many times smaller
+    as there are comparators in a unit.
+    """
+    from scipy.sparse import csr_matrix
+
+    populations, projections = list(graph.populations), list[Projection]()
+    taken = {population.name for population in populations}
+    for projection in graph.projections:
+        shared, name = None, projection.name + SUMS
+        if isinstance(projection.transform, Dense) and name not in taken:
+            shared = repeated_rows(projection.transform.array)
+        if shared is None:
+            projections.append(projection)
+            continue
+        distinct, which = shared
+        taken.add(name)
+        populations.append(Population(name, len(distinct)))
+        projections.append(replace(projection, post=name, transform=Dense(distinct)))
+        each = np.arange(len(which) + 1)
+        reading = csr_matrix((np.ones(len(which)), which, each), (len(which), len(distinct)))
+        projections.append(Projection(name, projection.post, Sparse.from_matrix(reading)))
+    return replace(graph, populations=tuple(populations), projections=tuple(projections))

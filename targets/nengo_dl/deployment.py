@@ -16,6 +16,7 @@ from spiking_lmu.compat import import_nengo, import_nengo_dl
 from spiking_lmu.compat.precision import whole_float32
 from spiking_lmu.compat.quiet import quiet_import
 from spiking_lmu.errors import TargetError
+from spiking_lmu.graph.fold import share_sums
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.reference import check_input
 
@@ -118,7 +119,7 @@ class Minibatch:
         self._model, self._inputs = model, inputs
         self._steps = model.timing.total_steps(inputs)
         self._built = build_network(
-            model.graph,
+            share_sums(model.graph),
             model.timing,
             inputs,
             input_output=np.zeros(model.graph.input_size),

@@ -26,11 +26,15 @@ def network(feeder):
         nengo.Connection(memory, memory, transform=turn, synapse=0)
         part = nengo.Node(size_in=3)
         nengo.Connection(memory[10:1:-4], part, synapse=0.01)
+        alike = nengo.Node(size_in=40)
+        repeated = np.repeat(rng.normal(size=(4, SIZE)), 10, axis=0)[rng.permutation(40)]
+        nengo.Connection(memory, alike, transform=repeated, synapse=None)
+        net.probes_wanted = [nengo.Probe(alike)]
         nengo.Connection(memory[[5, 5, 7]], part[[0, 1, 1]], transform=2, synapse=None)
         sparse = nengo.Sparse((3, SIZE), indices=[(0, 4), (0, 9), (2, 7)], init=[1.5, -1, 2])
         nengo.Connection(memory, part, transform=sparse, synapse=nengo.Alpha(0.01))
         nengo.Connection(nengo.Node([1.0, -2.0, 0.5]), part, synapse=None)
-        net.probes_wanted = [nengo.Probe(memory), nengo.Probe(part, synapse=0.005)]
+        net.probes_wanted += [nengo.Probe(memory), nengo.Probe(part, synapse=0.005)]
         at_rest = {"voltage": nengo.dists.Choice([0])}
         for kind in (nengo.LIF, nengo.SpikingRectifiedLinear):
             neurons = nengo.Ensemble(

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spiking_lmu.graph.fold import cheaper, compose, fold_linear
+from spiking_lmu.graph.fold import SUMS, cheaper, compose, fold_linear, share_sums
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import AveragePool, Convolution, Dense, OneToOne, Sparse
 
 from ..helpers.strategies import transforms
@@ -126,3 +127,36 @@ def test_several_ways_through_a_population():
     assert {p.name for p in folded.populations} == {"x", "a", "b", "y", "z", "out"}
     x = np.random.default_rng(0).normal(size=(2, 6, 2))
     np.testing.assert_allclose(run_reference(folded, x), run_reference(graph, x), atol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**16), st.sampled_from([{}, {"tau": 0.002}, {"delay": 1}]))
+def test_neurons_with_the_same_weights_share_a_sum(seed, kind):
+    rng = np.random.default_rng(seed)
+    back = np.repeat(rng.normal(size=(3, 24)), 8, axis=0)[rng.permutation(24)]
+    neurons = Population(
+        "h", 24, Neuron("lif"), gain=rng.uniform(0.5, 2, 24), bias=rng.uniform(0, 4, 24)
+    )
+    projections = [
+        Projection("x", "h", rng.normal(size=(24, 2))),
+        Projection("h", "y", np.repeat(rng.normal(size=(4, 24)), 6, axis=0), **kind, name="one"),
+        Projection("h", "h", back, tau=0.0, name="other"),
+    ]
+    graph = Graph((Population("x", 2), neurons, Population("y", 24)), projections, "x", "y")
+    shared = share_sums(graph)
+    assert [p.size for p in shared.populations if p.name.endswith(SUMS)] == [4, 3]
+    x, timing = rng.normal(size=(2, 5, 2)), Timing(steps_per_input=4)
+    np.testing.assert_allclose(
+        run_reference(shared, x, timing), run_reference(graph, x, timing), atol=1e-9
+    )
+    assert len(share_sums(shared).populations) == len(shared.populations)
+
+
+def test_distinct_weights_stay_as_they_are():
+    graph = Graph(
+        (Population("x", 3), Population("y", 6)),
+        [Projection("x", "y", np.random.default_rng(0).normal(size=(6, 3)))],
+        "x",
+        "y",
+    )
+    assert [p.name for p in share_sums(graph).projections] == ["x_to_y"]

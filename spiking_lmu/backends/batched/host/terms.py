@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spiking_lmu.graph.arrays import repeated_rows
 from spiking_lmu.graph.transforms import Windows
 
 from ..unsupported import unsupported
@@ -96,6 +97,18 @@ def weighted(host: HostState, operator: Any) -> Term:
         return _gathered(factors, source, columns)
     if host.strict:
         return _kept(source, matrix.shape[0], lambda product: _one_by_one(matrix, source, product))
+
+    shared = None if operator.A.sparse else repeated_rows(matrix)
+    if shared is not None:
+        distinct, position = shared
+        sums = np.empty((len(distinct), source.shape[-1]))
+
+        def multiply_once(product: Array) -> None:
+            host.rounded(source)
+            np.dot(distinct, source, out=sums)
+            np.take(sums, position, axis=0, out=product)
+
+        return _kept(source, matrix.shape[0], multiply_once)
 
     def multiply(product: Array) -> None:
         host.rounded(source)
