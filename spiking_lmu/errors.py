@@ -5,7 +5,7 @@
     SpikingLmuError
     ├── SpecError          a number or name that the user chose cannot be built; a ValueError too
     ├── FileError          a file that is missing, damaged, hostile or of the wrong kind
-    ├── DatasetError       images or labels that cannot be found or verified
+    ├── DatasetError       data that cannot be found, read or verified, or do not fit
     ├── ImportNetworkError a NengoDL network that has parts without a counterpart in a graph
     ├── TargetError        a target that is unknown, cannot run, or refuses a graph
     └── MissingExtraError  an optional package that is not installed
@@ -79,7 +79,7 @@ class FileError(SpikingLmuError):
 
 
 class DatasetError(SpikingLmuError):
-    """Images or labels that cannot be found or verified."""
+    """Data that cannot be found, read or verified, or do not fit the model or the task."""
 
 
 class ImportNetworkError(SpikingLmuError):

@@ -461,6 +461,8 @@ def convert(
         data, unmeasured = _own_training_data(model, folder)
     if data is not None:
         require_fit(source or name_of(model), model, data)
+        if not given and len(data) < LEAST:
+            unmeasured = f"{len(data)} samples, fewer than {LEAST}"
     if given or data is None or len(data) < LEAST or model.rate_graph is not None:
         spiking = convert_for(
             model,

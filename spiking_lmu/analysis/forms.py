@@ -124,7 +124,9 @@ def levels(
     try:
         choice = choose(model, data, target, code="level", progress=False, **of_levels)
     except SpecError:
-        # The target holds none of them.
+        if given.get("code") == "level":
+            raise
+        # The target holds none of them: rates are left.
         return None
     spiking = convert(model, choice.options, training_inputs=choice.fit, source=source)
     what = in_words(choice.options)

@@ -244,7 +244,7 @@ class LevelSchedule:
 def schedule(graph: Graph, free_running: bool = False) -> LevelSchedule:
     """The fastest schedule of a rate graph whose nonlinear populations become level-coded.
 
-    If it is to run freely its answer has to be there when the next input begins, which it is.
+    With ``free_running``, an input lasts until its answer is there.
     """
     coded = {p.name for p in graph.populations if p.neuron.kind != "linear"}
     lags: dict[str, int] = {}

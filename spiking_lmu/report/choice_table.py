@@ -18,7 +18,7 @@ def choice_table(choice: Choice) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False)
     table.add_column("Candidate")
     table.add_column("Tried on")
-    loss = "Points lost (95 %)" if of_classes else "Error, % of spread (95 %)"
+    loss = "Points lost (95 %)" if of_classes else "Error grows by % (95 %)"
     for heading in ("Samples", "Alike", loss, "Steps", "Spikes"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in choice.tried:

@@ -7,16 +7,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from spiking_lmu.conversion.levels import LEVELS
+from spiking_lmu.conversion.line import MOST_BITS
 from spiking_lmu.errors import SpecError, require_whole
 from spiking_lmu.graph.model import Model
 from spiking_lmu.runs.result import Result
 
 if TYPE_CHECKING:
     from spiking_lmu.datasets.dataset import Dataset
-
-
-#: Bits that an input on a line can have.
-MOST_BITS = 8
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from spiking_lmu.analysis.statistics import mcnemar
 from spiking_lmu.analysis.tradeoff import Grid, Point
 from spiking_lmu.backends.rate import RATE
 from spiking_lmu.backends.registry import get_target
+from spiking_lmu.backends.target import Problem
 from spiking_lmu.conversion import Options, default_options, measure_activity
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
@@ -38,6 +39,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.runner import Job
 from spiking_lmu.runs.service import RunSettings, open_service
+from spiking_lmu.targets.reference.target import ReferenceTarget
 
 from ..helpers.faulty import recurrence
 
@@ -262,6 +264,15 @@ def test_levels_are_tried_where_rates_do_not_hold(monkeypatch):
     assert form.what in str(found)
 
 
+class Full(ReferenceTarget):
+    """A chip that holds nothing."""
+
+    name = "full"
+
+    def check(self, model):
+        return [Problem("chip", "a network", "no room at all", "take another chip")]
+
+
 def test_levels_alone_on_request():
     rate, walks = recurrence()
     found = calibrated(20, code="level", input_bits=8, max_rate=None)
@@ -273,6 +284,8 @@ def test_levels_alone_on_request():
     assert judged["chosen"]["lost"] <= 1
     with pytest.raises(SpecError, match="samples or more"):
         calibrate(rate, walks.subset(np.arange(12)), "reference", code="level")
+    with pytest.raises(SpecError, match="no room at all"):
+        calibrate(rate, walks, Full(), code="level", levels=3, input_bits=6)
 
 
 @pytest.mark.parametrize("max_rate", [None, 250.0])

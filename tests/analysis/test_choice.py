@@ -299,6 +299,9 @@ def test_convert_measures_where_nothing_else_is_chosen():
     assert chosen.provenance["conversion"]["options"]["code"] == "rate"
     few = sl_convert(rate, "reference", data(rate, 10))
     assert "choice" not in few.provenance["conversion"]
+    assert any(
+        "10 samples, fewer than 20" in said for said in few.recorded("conversion", "remarks")
+    )
 
 
 def test_rates_come_first_where_they_take_fewer_steps():

@@ -9,6 +9,8 @@ from math import exp
 import numpy as np
 
 from spiking_lmu.conversion.convert import feeds_back, gathers
+from spiking_lmu.conversion.levels import DIGITS
+from spiking_lmu.conversion.line import MOST_BITS
 from spiking_lmu.graph.model import Model
 
 from ..metrics import metric_of
@@ -26,9 +28,7 @@ SETTLED = 4.0
 #: Output error that rounding may leave; it falls with the distance of levels, and of digits.
 ROUNDED = 0.1
 #: Levels that are worth trying; more than the last leave a chip's 8-bit weights no room.
-LEVELS, MOST_DIGITS = (3, 5, 7, 9, 17, 33), 12
-#: Of an input on a line.
-MOST_BITS = 8
+LEVELS = (3, 5, 7, 9, 17, 33)
 #: Levels and digits that a recurrence is safe to begin with; training data say whether fewer do.
 SAFE_LEVELS, SAFE_DIGITS = 17, 8
 #: Seconds: shorter filters average too few spikes; and what is a good start.
@@ -277,7 +277,7 @@ def _quantisation(model: Model, step: Step) -> Iterator[Advice]:
         return
     options: dict[str, float | str] = {"levels": better[0] if better else LEVELS[-1]}
     if digits:
-        options["input_bits"] = min(MOST_DIGITS, digits + int(np.ceil(np.log2(finer))))
+        options["input_bits"] = min(DIGITS[-1], digits + int(np.ceil(np.log2(finer))))
     fix = "raise " + " ".join(f"{name}={value}" for name, value in options.items())
     yield Advice(step.name, what, fix, options)
 
