@@ -4,7 +4,7 @@
 
     import spiking_lmu as sl
 
-    rate = sl.load("psmnist-ff-relu")                # or sl.from_nengo_dl(network, simulator)
+    rate = sl.load("psmnist-ff-relu")    # or sl.Model(sl.from_nengo_dl(network, simulator))
     data = sl.datasets.load("psmnist")               # .train, .test
     spiking = sl.convert(rate, target="loihi")
     result = sl.compare(spiking, data.test, targets=["reference", "loihi"], samples=1000)

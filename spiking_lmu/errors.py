@@ -21,7 +21,7 @@ place: see :mod:`spiking_lmu.cli.flags`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from numbers import Integral
 from typing import Any, TypeVar
 
@@ -137,11 +137,12 @@ def require_at_least(parameter: str, value: int, least: int) -> None:
     Traceback (most recent call last):
     spiking_lmu.errors.SpecError: samples: got 0, expected at least 1; try samples=1
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not whole or value < least:
         raise SpecError(
             parameter,
             got=repr(value),
-            expected=f"at least {least}",
+            expected=f"at least {least}" if whole else f"a whole number of at least {least}",
             fix=f"try {parameter}={max(least, 1)}",
         )
 
@@ -163,7 +164,14 @@ def with_choices(settings: Settings, choices: Mapping[str, Any]) -> Settings:
     >>> with_choices(Timing(), {"settle_steps": 20}).settle_steps
     20
     """
-    known = [field.name for field in fields(settings)]  # type: ignore[arg-type]
+    if not is_dataclass(settings):
+        raise SpecError(
+            "settings",
+            got=repr(settings),
+            expected="settings, or their fields by name",
+            fix="name what it is, such as cell='recurrent'",
+        )
+    known = [field.name for field in fields(settings)]
     for name in choices:
         if name not in known:
             raise SpecError(

@@ -216,6 +216,54 @@ def test_what_is_no_dataset_is_a_value_error_everywhere(dense, data, says):
             pytest.fail(f"{name} took it: {call()}")
 
 
+def test_what_is_no_model_is_a_value_error_everywhere(dense, tmp_path):
+    rate, spiking, data = dense
+    functions = {
+        "calibrate": lambda wrong: sl.calibrate(wrong, data, target="reference"),
+        "check": lambda wrong: sl.check(wrong, "reference"),
+        "choose": lambda wrong: sl.choose(wrong, data, "reference", progress=False),
+        "choose_memory": lambda wrong: sl.choose_memory(wrong, data, "reference"),
+        "compare": lambda wrong: sl.compare(wrong, data, "reference", **QUIET),
+        "compare several": lambda wrong: sl.compare([spiking, wrong], data, "reference", **QUIET),
+        "convert": lambda wrong: sl.convert(wrong, "reference", data, progress=False),
+        "energy": lambda wrong: sl.energy(wrong, []),
+        "explain": lambda wrong: sl.explain(wrong, data, target="reference"),
+        "fine_tune": lambda wrong: sl.fine_tune(wrong, data, progress=False),
+        "free_run": lambda wrong: sl.free_run(wrong, data, 3),
+        "save": lambda wrong: sl.save(wrong, tmp_path / "no.slmu"),
+        "to_nir": sl.to_nir,
+        "tradeoff": lambda wrong: sl.tradeoff(wrong, data, target="reference"),
+    }
+    for wrong, says in (
+        (rate.graph, r"models?: got Graph, .*pass spiking_lmu.Model\(graph\)"),
+        ("a.slmu", "models?: got str, .*load it: spiking_lmu.load"),
+        (None, "models?: got NoneType"),
+    ):
+        for name, call in functions.items():
+            with pytest.raises(ValueError, match=f"^{says}"):
+                pytest.fail(f"{name} took it: {call(wrong)}")
+    with pytest.raises(ValueError, match=r"^graph: got Model, .* pass model.graph"):
+        sl.run_reference(rate, data.x[:1])
+    with pytest.raises(sl.errors.FileError, match=r"^model: got Model, expected a file"):
+        sl.load(rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_by_position_are_told_by_their_names():
+    with pytest.raises(ValueError, match=r"^settings: got 'recurrent', .*cell='recurrent'"):
+        sl.train("mnist", "recurrent")
+
+
+def test_calibrate_measures_activity_that_a_model_does_not_bring(dense):
+    rate, _, data = dense
+    bare = dataclasses.replace(rate, activity={})
+    given = {"max_rate": 100.0, "settle_steps": 10, "readout_tau": 0.01, "code": "rate"}
+    given["synapse_tau"] = 0.005
+    settings = sl.RunSettings(workers=1)
+    made = sl.calibrate(bare, data, "reference", calibration_samples=4, settings=settings, **given)
+    assert {p.name for p in made.model.graph.spiking} <= set(made.model.activity)
+
+
 def test_training_and_energy_say_what_they_take(dense):
     _, spiking, data = dense
     with pytest.raises(ValueError, match=r"^data: got Dataset, expected all parts"):

@@ -30,6 +30,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from spiking_lmu.backends.convert import SAMPLES as ACTIVITY_SAMPLES
 from spiking_lmu.backends.convert import choose_options
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.backends.registry import given_target
@@ -41,7 +42,7 @@ from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import MakeStepper, run_reference
 from spiking_lmu.graph.timing import Timing
@@ -521,7 +522,7 @@ def calibrate(
     Parameters
     ----------
     model
-        A rate model, with its activity.
+        A rate model.
     data
         Training samples, never test samples.  Where the model says which of them were held out
         of its training, those are taken.
@@ -533,7 +534,8 @@ def calibrate(
     calibration_samples
         So many training samples.
     training_samples
-        Measure activity anew, on so many; that of the model is used if not given.
+        Measure activity anew, on so many; if not given, that of the model is used where it brings
+        any.
     source
         Name of the model, for the record.
     settings
@@ -562,6 +564,8 @@ def calibrate(
     place = given_target(target)
     (options,) = settings.options_for([place])
     measured = None
+    if training_samples is None and not model.activity:
+        training_samples = ACTIVITY_SAMPLES
     if training_samples is not None:
         measured = data.draw(min(training_samples, len(data)), settings.seed)
         model = rate_model(model)
@@ -704,6 +708,7 @@ class _Trials:
 
 def require_calibratable(model: Model) -> None:
     """Raise a SpecError unless ``model`` is a rate model."""
+    require_model(model)
     if model.graph.spiking:
         raise SpecError(
             "model to calibrate",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spiking_lmu.backends.registry import given_target, load_target
 from spiking_lmu.backends.target import CoreUse, Problem, Target, blocking
 from spiking_lmu.errors import TargetError
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.runs.result import Result
 
 from .samples import name_of
@@ -59,6 +59,7 @@ def check(model: Model, target: str | Target | None = None, *, name: str = "") -
     TargetError
         The target is unknown or broken.
     """
+    require_model(model)
     place = load_target(target) if isinstance(target, str) else given_target(target)
     problems, cores = place.check(model), place.cores(model)
     return CheckResult(name or name_of(model), place.name, tuple(problems), tuple(cores))

@@ -82,7 +82,7 @@ from spiking_lmu.datasets import own_data, require_dataset
 from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
-from spiking_lmu.graph.model import Activity, Model
+from spiking_lmu.graph.model import Activity, Model, require_model
 from spiking_lmu.runs.processes import cores
 from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
@@ -453,6 +453,7 @@ def convert(
     TargetError
         An unknown target.
     """
+    require_model(model)
     given = {name: value for name, value in choices.items() if value is not None}
     if given.get("memory") == "auto":
         return _by_memory(model, target, data, folder, tolerate, source, progress, given)

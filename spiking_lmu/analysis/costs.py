@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.errors import SpecError
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 
 from .comparison import Comparison
 from .energy import (
@@ -60,6 +60,7 @@ def energy(
     FileError
         A file that cannot be read, or is something else.
     """
+    require_model(model)
     known = load_devices(Path(devices)) if isinstance(devices, str | PathLike) else devices
     known = load_devices(None) if known is None else known
     counts: Sequence[Counts]

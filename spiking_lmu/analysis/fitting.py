@@ -57,6 +57,12 @@ def _fix(model: Model, data: Dataset) -> str:
             f"{model.graph.input_size})"
         )
     trained = trained_on(model)
+    if data.task.identity != model.task.identity and not trained:
+        # What a network from elsewhere answers is a guess.
+        return (
+            "choose other data; or, if that is what the model answers, "
+            "dataclasses.replace(model, task=data.task)"
+        )
     return f"pass the data of this model: data={trained!r}" if trained else "choose other data"
 
 

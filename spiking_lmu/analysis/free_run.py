@@ -23,7 +23,7 @@ from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import DatasetError, SpecError, TargetError, require_whole
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.closed_loop import close_loop
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.graph.task import Task
 from spiking_lmu.runs.result import Result
 
@@ -181,6 +181,7 @@ def free_run(
         The target is unknown, cannot run here, or refuses the model; or its answers come too late
         to be the next input.
     """
+    require_model(model)
     name = name or name_of(model)
     if model.task.identity != REGRESSION.identity:
         raise SpecError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.datasets.sources import trained_on
 from spiking_lmu.errors import SpecError, require_at_least
 from spiking_lmu.graph.arrays import Array
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 
 #: Fewest samples that a conversion is chosen by.
 LEAST = 20
@@ -68,19 +69,22 @@ def named(models: Models) -> dict[str, Model]:
     SpecError
         No model, or something that is none.
     """
+    if isinstance(models, str):
+        require_model(models, "models")
     if isinstance(models, Mapping):
         found = dict(models)
     else:
-        several = [models] if isinstance(models, Model) else list(models)
+        several: list[Any] = list(models) if isinstance(models, Sequence) else [models]
         found = {}
         for number, model in enumerate(several, 1):
             name = name_of(model) if isinstance(model, Model) else ""
             found[name if name and name not in found else f"{name or 'model'} {number}"] = model
-    wrong = [model for model in found.values() if not isinstance(model, Model)]
-    if wrong or not found:
+    for model in found.values():
+        require_model(model, "models")
+    if not found:
         raise SpecError(
             "models",
-            got=type(wrong[0]).__name__ if wrong else "none",
+            got="none",
             expected="a model, several, or several by name",
             fix="load one with spiking_lmu.load",
         )

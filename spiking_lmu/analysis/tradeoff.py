@@ -25,7 +25,7 @@ from spiking_lmu.conversion.convert import gathers
 from spiking_lmu.datasets import Dataset, require_dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.arrays import Array
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.graph.reference import check_input
 from spiking_lmu.graph.timing import Timing, lowpass_decay
 from spiking_lmu.runs.result import Result
@@ -263,6 +263,7 @@ def tradeoff(
     TargetError
         The target is unknown, cannot run here, or refuses the model.
     """
+    require_model(model)
     settings = RunSettings.of(settings, choices)
     place = given_target(target)
     (options,) = settings.options_for([place])

@@ -182,20 +182,20 @@ def run(options: Namespace) -> int:
     require_folder(options.output)
     require_consistent(options)
     model, choices = _load(options), chosen(options)
+    named = options.data
+    data = None if named is None else datasets.load(named, folder=options.folder).train
+    if data is not None and find_model(options.model).suffix in (".npz", *KERAS):
+        # A network of NengoDL does not say what it was trained for, and a Keras model's loss
+        # leaves it open: mean squared error is taken for classes too.
+        model = replace(model, task=data.task)
     calibrated = placed = None
     if options.memory == "auto":
-        placed = _choose_memory(model, choices, options)
+        placed = _choose_memory(model, data, choices, options)
         spiking = placed.model
     elif options.calibrate:
-        calibrated = _calibrate(model, choices, options)
+        calibrated = _calibrate(model, data, choices, options)
         spiking = calibrated.model
     else:
-        named = options.data
-        data = None if named is None else datasets.load(named, folder=options.folder).train
-        if data is not None and find_model(options.model).suffix in (".npz", *KERAS):
-            # A network of NengoDL does not say what it was trained for, and a Keras model's loss
-            # leaves it open: mean squared error is taken for classes too.
-            model = replace(model, task=data.task)
         spiking = convert(
             model,
             options.target,
@@ -229,7 +229,7 @@ def run(options: Namespace) -> int:
         soft_wrap=True,
     )
     if placed is None and "choice" in record:
-        _propose(model, options)
+        _propose(model, data, options)
     return 0
 
 
@@ -237,9 +237,8 @@ def run(options: Namespace) -> int:
 PROPOSED = 100
 
 
-def _propose(model: Model, options: Namespace) -> None:
+def _propose(model: Model, data: Dataset | None, options: Namespace) -> None:
     """Where what was chosen is for a chip, what its memory would be there as a line of spikes."""
-    from spiking_lmu import datasets
     from spiking_lmu.analysis.memories import choose_memory, has_line
     from spiking_lmu.backends.registry import get_target
 
@@ -248,10 +247,9 @@ def _propose(model: Model, options: Namespace) -> None:
     chips = [t for t in map(get_target, options.target) if t.capabilities.on_chip]
     if not chips or not has_line(model):
         return
-    if options.data is None:
+    if data is None:
         print("its memory can be on the chip, as a line of spikes; --memory auto measures that")
         return
-    data = datasets.load(options.data, folder=options.folder).train
     found = choose_memory(
         model, data, chips[0], samples=PROPOSED, tolerate=options.tolerate, source=options.model
     )
@@ -259,7 +257,9 @@ def _propose(model: Model, options: Namespace) -> None:
     print(f"with --memory auto the choice would be: {found.summary}")
 
 
-def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) -> MemoryChoice:
+def _choose_memory(
+    model: Model, data: Dataset | None, choices: dict[str, Any], options: Namespace
+) -> MemoryChoice:
     from spiking_lmu.analysis.memories import JUDGED, choose_memory
 
     if len(options.target) > 1:
@@ -271,7 +271,7 @@ def _choose_memory(model: Model, choices: dict[str, Any], options: Namespace) ->
         )
     return choose_memory(
         model,
-        _training_data(model, options),
+        _own_data(model, options) if data is None else data,
         *options.target,
         samples=options.calibration_samples or JUDGED,
         tolerate=options.tolerate,
@@ -341,16 +341,16 @@ def require_consistent(options: Namespace) -> None:
         )
 
 
-def _training_data(model: Model, options: Namespace) -> Dataset:
-    """What ``--data`` names, or else the model as the data that it was trained on."""
+def _own_data(model: Model, options: Namespace) -> Dataset:
+    """What the model names as the data that it was trained on."""
     from spiking_lmu import datasets
 
-    if options.data is None:
-        return datasets.own_data(model, options.folder).train
-    return datasets.load(options.data, folder=options.folder).train
+    return datasets.own_data(model, options.folder).train
 
 
-def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> CalibrationResult:
+def _calibrate(
+    model: Model, data: Dataset | None, choices: dict[str, Any], options: Namespace
+) -> CalibrationResult:
     from spiking_lmu.analysis.calibration import SAMPLES, calibrate, require_calibratable
     from spiking_lmu.backends.registry import get_target
     from spiking_lmu.runs.service import RunSettings
@@ -367,7 +367,7 @@ def _calibrate(model: Model, choices: dict[str, Any], options: Namespace) -> Cal
     )
     return calibrate(
         model,
-        _training_data(model, options),
+        _own_data(model, options) if data is None else data,
         target,
         pick=options.pick or "best",
         calibration_samples=options.calibration_samples or SAMPLES,

@@ -11,7 +11,7 @@ import numpy as np
 from spiking_lmu.datasets.dataset import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import DEFAULT_DT, Graph
-from spiking_lmu.graph.model import Activity, Model
+from spiking_lmu.graph.model import Activity, Model, require_model
 from spiking_lmu.graph.rate_twin import on_presentations, rate_twin
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.timing import Timing
@@ -354,7 +354,8 @@ def gathers(graph: Graph) -> bool:
 
 
 def require_unconverted(model: Model) -> None:
-    """Raise a SpecError if ``model`` came out of a conversion."""
+    """Raise a SpecError if ``model`` is none, or came out of a conversion."""
+    require_model(model)
     if model.rate_graph is not None:
         raise SpecError(
             "model to convert",

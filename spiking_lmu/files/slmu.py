@@ -19,7 +19,7 @@ import numpy as np
 
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.model import Activity, Model, describe_graph
+from spiking_lmu.graph.model import Activity, Model, describe_graph, require_model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.graph.timing import Timing
@@ -73,6 +73,7 @@ def save(model: Model, path: str | Path | BinaryIO) -> None:
     >>> len(file.getvalue()) > 100_000
     True
     """
+    require_model(model)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

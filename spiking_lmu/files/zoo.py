@@ -105,6 +105,9 @@ def load_model(source: str | PathLike[str] | BinaryIO) -> Model:
     10
     """
     if not isinstance(source, str | PathLike):
+        if not hasattr(source, "read"):
+            got, fix = type(source).__name__, "pass the path of a .slmu file, or a model's name"
+            raise FileError("model", got=got, expected="a file", fix=fix)
         return load(source)
     path = find_model(os.fspath(source))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,19 @@ class Model:
                 for array in arrays.values():
                     digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def require_model(model: Any, name: str = "model") -> None:
+    """Raise a SpecError that says how to get a `Model` from what was given in its place."""
+    if isinstance(model, Model):
+        return
+    if isinstance(model, Graph):
+        fix = "pass spiking_lmu.Model(graph), with task=data.train.task if it answers no classes"
+    elif isinstance(model, str | PathLike):
+        fix = "load it: spiking_lmu.load, or from_keras, from_nengo_dl or from_nir"
+    else:
+        fix = "load one with spiking_lmu.load"
+    raise SpecError(name, got=type(model).__name__, expected="a Model", fix=fix)
 
 
 def describe_graph(graph: Graph) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:

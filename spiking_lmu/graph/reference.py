@@ -61,14 +61,17 @@ def run_reference(
     Raises
     ------
     SpecError
-        ``x`` has another shape than the graph's input, or is not finite; or a presentation is over
-        before what a projection reads of it begins (``mean_from``).
+        No graph; ``x`` has another shape than its input, or is not finite; or a presentation is
+        over before what a projection reads of it begins (``mean_from``).
 
     >>> from spiking_lmu.graph.lmu import LmuSpec, build
     >>> graph = build(LmuSpec(order=4, units=8, theta=12.0, output_size=3))
     >>> run_reference(graph, np.ones((2, 12, 1))).shape
     (2, 12, 3)
     """
+    if not isinstance(graph, Graph):
+        got, fix = type(graph).__name__, "pass model.graph, and model.scaled(x) for data"
+        raise SpecError("graph", got=got, expected="a Graph", fix=fix)
     timing = timing or Timing(dt=graph.dt)
     x = check_input(graph, x)
     batch, inputs, _ = x.shape

@@ -76,7 +76,7 @@ def from_keras(path_or_model: Any, *, task: Task | str | None = None, output: st
     MissingExtraError
         h5py is not installed.
 
-    ``from_keras(model)`` gives a graph; ``Model(from_keras(model))`` can be saved and converted.
+    ``from_keras("model.keras")`` gives a model that can be saved and converted.
     """
     saved = read_saved(path_or_model)
     ends = _chosen(saved, output)

@@ -22,7 +22,7 @@ from spiking_lmu.files.archive import Wanted, read_bytes, reading
 from spiking_lmu.files.writing import write_atomically
 from spiking_lmu.graph.fold import cheaper, fold_linear
 from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.graph.neurons import LINEAR, Neuron
 from spiking_lmu.graph.timing import Timing
 from spiking_lmu.graph.transforms import (
@@ -127,6 +127,7 @@ def to_nir(model: Model, path: str | Path | None = None) -> Any:
 
         to_nir(spiking, "network.nir")
     """
+    require_model(model)
     nir = _nir()
     made = _Writer(model, nir).build()
     if path is not None:

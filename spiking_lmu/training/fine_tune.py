@@ -24,7 +24,7 @@ from spiking_lmu.conversion.levels import Levels, fit_levels, levels_at, roundin
 from spiking_lmu.conversion.measure import measure_activity, run_rate
 from spiking_lmu.errors import DatasetError, SpecError, with_choices
 from spiking_lmu.graph.graph import Graph, Population, Projection
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.graph.transforms import Dense, OneToOne
 from spiking_lmu.runs.progress import Progress, shown
 
@@ -102,6 +102,7 @@ def fine_tune(
 
     ``fine_tune(rate, data.train, levels=5).model`` bears ``convert(..., code="level", levels=5)``.
     """
+    require_model(model)
     settings = with_choices(settings or FineTuningSettings(), choices)
     require_fit(name_of(model), model, data)
     if model.graph.spiking:

@@ -1,6 +1,7 @@
 """Rates of single populations, and the command that calibrates them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.task import Task
 
 RNG = np.random.default_rng(0)
+
+KERAS = Path(__file__).parents[1] / "importers" / "fixtures" / "keras"
 
 
 def two_layers():
@@ -144,6 +147,17 @@ def test_what_does_not_fit_together_is_said_in_one_line(tmp_path, capsys, argume
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+def test_a_keras_model_answers_what_the_data_ask(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("mine.npz", x=rng.uniform(size=(32, 1, 6)), y=rng.normal(size=(32, 3)))
+    command = ["convert", str(KERAS / "dense.keras"), "--target", "reference", "-o", "s.slmu"]
+    command += ["--calibrate", "--calibration-samples", "4", "--workers", "1", "--data", "mine.npz"]
+    given = ["--max-rate", "300", "--settle-steps", "10", "--readout-tau", "0.01"]
+    assert main([*command, *given, "--synapse-tau", "0.005"]) == 0, capsys.readouterr().err
+    assert str(load("s.slmu").task) == "regression at the last step"
 
 
 def test_data_of_another_task_are_refused_before_the_search(tmp_path, pictures, capsys):

@@ -8,7 +8,7 @@ from typing import Any
 from spiking_lmu.backends.registry import given_target
 from spiking_lmu.backends.target import Target
 from spiking_lmu.datasets import Dataset, require_dataset
-from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.model import Model, require_model
 from spiking_lmu.runs.result import Result
 from spiking_lmu.runs.runner import Job
 from spiking_lmu.runs.service import RunService, RunSettings, open_service
@@ -76,6 +76,7 @@ def explain(
     TargetError
         The target is unknown, cannot run here, or refuses the model.
     """
+    require_model(model)
     settings = RunSettings.of(settings, choices)
     place = given_target(target)
     (options,) = settings.options_for([place])
