@@ -52,7 +52,17 @@ from spiking_lmu.runs.service import RunService, RunSettings, open_service
 
 from .choice import wants_code
 from .fitting import require_fit
-from .forms import FAR, Form, affordable, in_words, levels, presentations, run_levels, synapses
+from .forms import (
+    FAR,
+    Form,
+    affordable,
+    feedbacks,
+    in_words,
+    levels,
+    presentations,
+    run_levels,
+    synapses,
+)
 from .metrics import answers_alone, right
 from .samples import LEAST, held_out, name_of
 from .statistics import relative_error
@@ -683,9 +693,9 @@ class _Trials:
         return tuple(name for name in searchable(self.model) if name not in self.usual.rates)
 
     def form(self, samples: int) -> tuple[Options, tuple[Form, ...]]:
-        """Steps an input, then synapses, at the usual rates; each the best of what was tried."""
+        """Steps an input, feedback, synapses, at the usual rates; each the best that was tried."""
         best, tried = self.usual, list[Form]()
-        for variations in (presentations, synapses):
+        for variations in (presentations, feedbacks, synapses):
             several = [best, *(o for o in variations(self.model, best, self.given) if o != best)]
             inputs = self.data.x.shape[1]
             several = [

@@ -1117,7 +1117,9 @@ class _Judge:
                     "readout_tau": share * usual.readout_tau,
                     "synapse_tau": share * usual.synapse_tau,
                 }
-                options = default_options(self.model, {**suggested, **own}, **given)
+                options = default_options(
+                    self.model, {**suggested, **own}, on_chip=on_chip, **given
+                )
                 yield f"rates, {options.steps_per_input} step(s) an input", options
             return
         one = idle or not feeds_back(rate_model(self.model))

@@ -1,10 +1,10 @@
 """What a calibration varies before and beside firing rates: steps an input, synapses, the code.
 
 Where what a layer reads of itself, or an answer at every input, has to form while an input is
-shown, the steps that it is shown for matter, and where neurons read neurons, so does the synapse
-between them.  Both are tried one after the other on the target, at the usual rates.  Where rates
-lose what can be told from chance, levels (:mod:`spiking_lmu.conversion.levels`) are tried beside
-them.
+shown, the steps that it is shown for matter, and whether its spikes are counted; where neurons read
+neurons, so does the synapse between them.  They are tried one after the other on the target, at the
+usual rates.  Where rates lose what can be told from chance, levels
+(:mod:`spiking_lmu.conversion.levels`) are tried beside them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spiking_lmu.backends.target import Target
-from spiking_lmu.conversion.convert import Options, convert, feeds_back, gathers, rate_model
+from spiking_lmu.conversion.convert import (
+    Options,
+    convert,
+    count_from,
+    feeds_back,
+    gathers,
+    rate_model,
+)
 from spiking_lmu.datasets import Dataset
 from spiking_lmu.errors import SpecError
 from spiking_lmu.graph.model import Model
@@ -63,7 +70,8 @@ def in_words(options: Options) -> str:
     if options.code == "level":
         return f"{options.levels} levels, {options.input_bits} digits"
     synapses = f"synapses of {1000 * options.synapse_tau:g} ms"
-    return f"{options.steps_per_input} steps an input, {synapses}"
+    counted = "spikes counted, " if options.feedback == "count" else ""
+    return f"{options.steps_per_input} steps an input, {counted}{synapses}"
 
 
 def presentations(model: Model, usual: Options, given: Mapping[str, Any]) -> Iterator[Options]:
@@ -74,10 +82,12 @@ def presentations(model: Model, usual: Options, given: Mapping[str, Any]) -> Ite
     if not (feeds_back(rate) or model.task.every or gathers(rate.graph)):
         return
     for steps in PRESENTATIONS:
-        if steps == usual.steps_per_input:
+        if steps == usual.steps_per_input or steps <= (given.get("count_from") or 0):
             continue
         share = steps / usual.steps_per_input
         own: dict[str, Any] = {"synapse_tau": min(10.0, share * usual.synapse_tau)}
+        if usual.count_from:
+            own["count_from"] = count_from(steps, usual.dt)
         if model.task.every:
             own["readout_tau"] = share * usual.readout_tau
         elif not gathers(rate.graph):
@@ -86,10 +96,19 @@ def presentations(model: Model, usual: Options, given: Mapping[str, Any]) -> Ite
         yield replace(usual, steps_per_input=steps, **own)
 
 
+def feedbacks(model: Model, usual: Options, given: Mapping[str, Any]) -> Iterator[Options]:
+    """A lowpass in the place of a count, where spikes feed back."""
+    if usual.feedback == "count" and given.get("feedback") is None:
+        yield replace(usual, feedback="lowpass")
+
+
 def synapses(model: Model, usual: Options, given: Mapping[str, Any]) -> Iterator[Options]:
     """Faster and slower synapses than the usual ones, where neurons read neurons."""
     spike = {p.name for p in model.graph.populations if p.neuron.kind != "linear"}
-    between = any({p.pre, p.post} <= spike for p in model.graph.projections)
+    counted = usual.feedback == "count"
+    between = any(
+        {p.pre, p.post} <= spike and not (p.delay and counted) for p in model.graph.projections
+    )
     if between and given.get("synapse_tau") is None and usual.memory != "line":
         for share in SYNAPSES:
             yield replace(usual, synapse_tau=min(10.0, share * usual.synapse_tau))

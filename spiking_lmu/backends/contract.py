@@ -120,7 +120,12 @@ class TargetContract:
     def test_defaults_suit_the_target(self) -> None:
         """A conversion takes them, and the target runs what comes out."""
         rate, x = rate_lmu()
-        spiking = convert(rate, default_options(rate, self.target.defaults.chosen()))
+        spiking = convert(
+            rate,
+            default_options(
+                rate, self.target.defaults.chosen(), on_chip=self.target.capabilities.on_chip
+            ),
+        )
         assert not blocking(self.target.check(spiking))
         assert np.isfinite(self.deploy_and_run(spiking, x).outputs).all()
 

@@ -65,8 +65,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--feedback",
         choices=["lowpass", "count"],
-        help="rate: what feeds back is read through a lowpass, or as the count of spikes while the "
-        "input was shown",
+        help="rate: what feeds back over several steps an input is read through a lowpass, or as "
+        "the count of spikes in them (default count)",
     )
     parser.add_argument(
         "--count-from",

@@ -58,6 +58,9 @@ EVERY = range(1, 10**6 + 1)
 LIF_RATE = 250.0
 #: Time constant of the lowpass on spikes that feed back, as a share of a presentation.
 SYNAPSE_SHARE = 0.2
+#: Until what a chip sends says what an input is: two steps on the way, and seconds in which the
+#: currents that it gets as spikes of on/off neurons, with a filter of 5 ms, come to four fifths.
+CHIP_STEPS, CHIP_SETTLES = 2, 0.008
 #: Inputs on which a rate model is compared under two timings.
 CHECKED_INPUTS = 8
 
@@ -295,13 +298,17 @@ def default_options(
     (:meth:`spiking_lmu.backends.target.Defaults.chosen`); without it a rate is taken that every
     target can do.  A network whose hidden layer feeds back on itself needs several steps an
     input, since one step cannot carry a rate; unless it was trained with a lowpass there, which
-    can.  One with an answer at every input (:data:`EVERY_STEP`), or whose output gathers what
-    every input says (:data:`GATHERED`), must have settled by the end of each presentation.  Where
-    nothing is remembered, spikes between layers are averaged for a part of the time to settle,
-    unless they are ``on_chip`` (:func:`settled_synapse`).  A value of None in ``chosen`` is none.
+    can.  With several steps spikes are counted, where they are ``on_chip`` from a later step of
+    each input on (:func:`count_from`), and tanh and sigmoid units become pairs of LIF neurons,
+    since each of several pieces would round by itself.  One with an answer at every input
+    (:data:`EVERY_STEP`), or whose output gathers what every input says (:data:`GATHERED`), must
+    have settled by the end of each presentation.  Where nothing is remembered, spikes between
+    layers are averaged for a part of the time to settle, unless they are ``on_chip``
+    (:func:`settled_synapse`).  A value of None in ``chosen`` is none.
     """
     rate = rate_model(model)
-    options: dict[str, Any] = {"neuron": _natural_neuron(rate), **SETTLED}
+    again = feeds_back(rate)
+    options: dict[str, Any] = {"neuron": _natural_neuron(rate, again), **SETTLED}
     if chosen.get("memory") == "line":
         # What a target suggests is for rates that go on.
         suggested = None
@@ -310,7 +317,7 @@ def default_options(
         options |= EVERY_STEP
     elif gathers(rate.graph):
         options |= GATHERED
-    elif feeds_back(rate):
+    elif again:
         # What goes round is averaged over a part of a presentation, however long that is.
         steps = chosen.get("steps_per_input") or (suggested or {}).get("steps_per_input") or 20
         tau = SYNAPSE_SHARE * steps * (chosen.get("dt") or DEFAULT_DT) if steps > 1 else 0.005
@@ -325,12 +332,38 @@ def default_options(
         )
     options |= suggested or {}
     given = {key: value for key, value in chosen.items() if value is not None}
+    if again and _can_count(options | given):
+        options["feedback"] = "count"
+    if (options | given).get("feedback") == "count" and on_chip:
+        all_of_them = options | given
+        steps, dt = all_of_them.get("steps_per_input", 1), all_of_them.get("dt", DEFAULT_DT)
+        options["count_from"] = count_from(steps, dt)
     if (options | given)["neuron"] == "lif" and any(
         p.neuron.kind == "relu" for p in rate.graph.populations
     ):
         # Where a target suggests more than such a neuron can fire.
         options["max_rate"] = min(options.get("max_rate", LIF_RATE), LIF_RATE)
     return Options(**(options | given))
+
+
+def _can_count(options: Mapping[str, Any]) -> bool:
+    """Whether there are several steps an input in which rates are read."""
+    several = options.get("steps_per_input", 1) > 1
+    return several and (options.get("memory", "host"), options.get("code", "rate")) == (
+        "host",
+        "rate",
+    )
+
+
+def count_from(steps_per_input: int, dt: float = DEFAULT_DT) -> int:
+    """The step of an input with which a count of a chip's spikes begins.
+
+    When they are due; but half of the steps are left to count in.
+
+    >>> count_from(60), count_from(10)
+    (10, 5)
+    """
+    return min(steps_per_input // 2, CHIP_STEPS + round(CHIP_SETTLES / dt))
 
 
 def settled_synapse(settle_steps: int, dt: float = DEFAULT_DT) -> float:
@@ -342,10 +375,14 @@ def settled_synapse(settle_steps: int, dt: float = DEFAULT_DT) -> float:
     return max(LEAST_SYNAPSE, SETTLED_SHARE * settle_steps * dt)
 
 
-def _natural_neuron(model: Model) -> str:
-    """LIF where the network was trained with LIF curves, which nothing else follows."""
+def _natural_neuron(model: Model, again: bool) -> str:
+    """LIF where the network was trained with LIF curves, which nothing else follows.
+
+    And where tanh or sigmoid units feed back: of their pieces each would round by itself.
+    """
     kinds = {p.neuron.kind for p in model.graph.populations}
-    return "lif" if kinds & {"lif_rate", "soft_lif"} else "relu"
+    pairs = again and kinds & {"tanh", "sigmoid"} and "relu" not in kinds
+    return "lif" if pairs or kinds & {"lif_rate", "soft_lif"} else "relu"
 
 
 def gathers(graph: Graph) -> bool:

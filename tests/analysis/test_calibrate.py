@@ -24,7 +24,7 @@ from spiking_lmu.analysis.calibration import (
     window,
 )
 from spiking_lmu.analysis.choice import wants_code
-from spiking_lmu.analysis.forms import presentations, synapses
+from spiking_lmu.analysis.forms import feedbacks, presentations, synapses
 from spiking_lmu.analysis.statistics import mcnemar
 from spiking_lmu.analysis.tradeoff import Grid, Point
 from spiking_lmu.backends.rate import RATE
@@ -229,7 +229,7 @@ def calibrated(samples=30, **choices):
 
 @pytest.mark.slow
 def test_steps_and_synapses_are_varied_where_a_layer_reads_itself():
-    found = calibrated()
+    found = calibrated(feedback="lowpass", neuron="relu")
     forms = found.search.forms
     assert [form.options.steps_per_input for form in forms[:3]] == [20, 10, 60]
     # At the best of these, synapses.
@@ -245,7 +245,7 @@ def test_steps_and_synapses_are_varied_where_a_layer_reads_itself():
 @pytest.mark.slow
 def test_levels_are_tried_where_rates_do_not_hold(monkeypatch):
     monkeypatch.setattr(forms_module, "PRESENTATIONS", ())
-    monkeypatch.setattr(forms_module, "SYNAPSES", ())
+    monkeypatch.setattr(calibration_module, "feedbacks", lambda *_: ())
     # No error is small enough.
     monkeypatch.setattr(calibration_module, "FAR", 0.0)
     found = calibrated(max_rate=None)
@@ -303,7 +303,19 @@ def test_what_is_given_is_not_varied():
     usual = default_options(recurrent)
     assert [o.steps_per_input for o in presentations(recurrent, usual, {})] == [10, 60]
     assert list(presentations(recurrent, usual, {"steps_per_input": 20})) == []
-    assert list(synapses(recurrent, usual, {"synapse_tau": 0.01})) == []
+    assert (usual.feedback, usual.neuron) == ("count", "lif")
+    assert [o.feedback for o in feedbacks(recurrent, usual, {})] == ["lowpass"]
+    assert list(feedbacks(recurrent, usual, {"feedback": "count"})) == []
+    # A count has no synapse.
+    assert list(synapses(recurrent, usual, {})) == []
+    lowpass = replace(usual, feedback="lowpass")
+    assert len(list(synapses(recurrent, lowpass, {}))) == 3
+    assert list(synapses(recurrent, lowpass, {"synapse_tau": 0.01})) == []
+    chip = default_options(recurrent, on_chip=True)
+    assert [o.count_from for o in presentations(recurrent, chip, {})] == [5, 10]
+    given = {"count_from": 12}
+    chip = default_options(recurrent, on_chip=True, **given)
+    assert [o.count_from for o in presentations(recurrent, chip, given)] == [12]
     # A feedforward cell has neither.
     assert list(presentations(model, default_options(model), {})) == []
     assert list(synapses(model, default_options(model), {})) == []

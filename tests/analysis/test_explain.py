@@ -147,18 +147,22 @@ def test_decoders_of_another_curve_are_blamed_on_it_and_finer_steps_repair_it():
 @pytest.mark.parametrize("target", ["reference", pytest.param("loihi", marks=pytest.mark.slow)])
 def test_a_recurrence_as_rates_is_blamed_on_spikes_and_levels_repair_it(target):
     rate, walks = recurrence()
-    model = spiking(rate)
+    coarse = {"feedback": "lowpass", "neuron": "relu"}
+    model = spiking(rate, **coarse)
     assert model.timing.steps_per_input == 20
     found = climbed(model, walks, target)
     assert lost(found) > 20
     assert found.blamed.name == "spikes"
-    first, second = advise(found, model)
+    first, second, third = advise(found, model)
     assert "code=level" in first.fix
     assert "feeds back" in first.finding
     again = climbed(spiking(rate, **first.options), walks, target)
     assert lost(again) < 0.1 * lost(found)
-    assert second.options["steps_per_input"] == 40
-    longer = spiking(rate, **second.options)
+    # A count does so too, with the neurons that it is meant for.
+    assert second.options == {"feedback": "count", "neuron": "lif"}
+    assert lost(climbed(spiking(rate, **second.options), walks, target)) < 0.1 * lost(found)
+    assert third.options["steps_per_input"] == 40
+    longer = spiking(rate, **coarse, **third.options)
     assert longer.timing.total_steps(15) == 15 * 40 + 100
     assert max(p.tau for p in longer.graph.projections if p.tau) == pytest.approx(0.008)
 

@@ -242,6 +242,30 @@ def _recurrence(model: Model, step: Step) -> Iterator[Advice]:
     )
     taus = [p.tau for p in graph.projections if p.tau]
     steps, tau = 2 * timing.steps_per_input, _round(2 * max(taus, default=0.0))
+    longer: dict[str, float | str] = {
+        "steps_per_input": steps,
+        "settle_steps": max(steps, timing.settle_steps),
+    }
+    if any(p.mean_from is not None for p in graph.projections):
+        yield Advice(
+            step.name,
+            f"few spikes are counted in {timing.steps_per_input} steps an input",
+            "as rates, show each input for longer: "
+            + " ".join(f"{name}={value}" for name, value in longer.items()),
+            longer,
+        )
+    elif tau and timing.steps_per_input > 1:
+        counts: dict[str, float | str] = {"feedback": "count"}
+        if {p.neuron.kind for p in model.rate.populations} & {"tanh", "sigmoid"}:
+            # Of their pieces each would round by itself.
+            counts["neuron"] = "lif"
+        yield Advice(
+            step.name,
+            f"a synapse of {1000 * tau / 2:g} ms forgets some spikes of an input",
+            "as rates, count those of each input: "
+            + " ".join(f"{name}={value}" for name, value in counts.items()),
+            counts,
+        )
     if tau:
         yield Advice(
             step.name,
