@@ -17,8 +17,9 @@ they save nine tenths of the spikes.  In order,
 4. the candidate on the target itself: a hundred samples, and four times as many again and again
    up to 500 (``confirm``), as long as they do not say surely that it loses too much;
 5. where no number of levels will do, rates over more and more steps, on the target.  Where level
-   coding takes several steps an input, rates that take fewer in all come before it; those that
-   take up to 15 % more are tried after it, for the sake of spikes.
+   coding takes several steps an input, rates that take fewer in all come before it.  Those that
+   take up to 15 % more are tried after it, for the sake of spikes: they take its place where, on
+   as many samples as it ran on there, they make as many equal decisions as step 2 asks for.
 
 A candidate is first looked at on a quarter of the samples, and on the others only if it may do.
 
@@ -347,7 +348,7 @@ def choose(
         raise SpecError("data", got=got, expected=least, fix="give more of them")
     require_fit(name_of(model), model, data)
     place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
-    with shown(progress) as told:
+    with shown(progress) as told, one_thread():
         told.start(f"conversion for {place.name}", 0, None, "candidates")
         judge = _Judge(model, data, tolerate, max(samples, confirm), seed, told)
         judge.confirm = confirm
@@ -647,6 +648,15 @@ def _batches(deployment: Deployment, x: Array, rows: Array) -> Iterator[tuple[Ar
         yield from zip(parts, pool.map(run, parts), strict=True)
 
 
+def _stages(most: int) -> Iterator[int]:
+    """So many samples, then more, up to ``most``."""
+    count = min(FEWEST_RUN, most)
+    while count < most:
+        yield count
+        count = min(TIMES * count, most)
+    yield most
+
+
 class _Judge:
     """Runs candidates and keeps what they gave."""
 
@@ -734,10 +744,7 @@ class _Judge:
         without = replace(
             graph,
             projections=tuple(
-                p.with_weights(np.zeros_like(p.weights))
-                if p.name in back and p.weights is not None
-                else p
-                for p in graph.projections
+                p for p in graph.projections if p.name not in back or p.weights is None
             ),
         )
 
@@ -940,7 +947,7 @@ class _Judge:
         answers = self._run(self._split, alter, slice(n))
         tried = self._measured(what, LOOP, answers, n, steps, None, AGREEMENT)
         while n < len(self.held) and not self._hopeless(tried, answers):
-            if not whole and not self._may(answers):
+            if not whole and not self._may(answers, len(self.rate)):
                 break
             n, some = min(n + self.first, len(self.held)), slice(n, n + self.first)
             answers = np.concatenate([answers, self._run(self._split, alter, some)])
@@ -949,13 +956,13 @@ class _Judge:
             self._out.add(what)
         return Options(code="level", **chosen), self._kept(tried)
 
-    def _may(self, answers: Array) -> bool:
-        """Whether so few of the answers so far differ that it may be sure in the end."""
+    def _may(self, answers: Array, samples: int) -> bool:
+        """Whether so few of the answers so far differ that it may be sure of all ``samples``."""
         if not self.classifies:
             return True
         least = SURE_OF_LEARNED if self.learned else SURE
         differ = (answers.argmax(axis=1) != self.rate[: len(answers)].argmax(axis=1)).sum()
-        return bool(differ <= (1.0 - least) * len(self.rate))
+        return bool(differ <= (1.0 - least) * samples)
 
     def _hopeless(self, tried: Candidate, answers: Array, alike: float = AGREEMENT) -> bool:
         """Whether the first samples say already that the others will not make it pass."""
@@ -986,8 +993,13 @@ class _Judge:
             self._progress.advance(1, refusal)
         return None
 
-    def _on_target(self, what: str, options: Options, target: Target) -> Candidate | None:
-        """The candidate as the target runs it; None if that cannot hold it."""
+    def _on_target(
+        self, what: str, options: Options, target: Target, *, sure_of: int | None = None
+    ) -> Candidate | None:
+        """The candidate as the target runs it; None if that cannot hold it.
+
+        With ``sure_of`` on so many samples at most, and only as long as it may be sure of them.
+        """
         spiking = self._fits(what, options, target)
         if spiking is None:
             return None
@@ -995,7 +1007,8 @@ class _Judge:
         outputs = np.zeros((0, longest, spiking.graph.output_size))
         spikes, steps = 0.0, timing.total_steps(longest)
         with closing(_Deployed(target, spiking)) as deployed:
-            for count in self._stages(spiking.graph, steps):
+            most = sure_of or self._most(spiking.graph, steps)
+            for count in _stages(min(most, len(self.x))):
                 more, spent = self._run_on(deployed, slice(len(outputs), count))
                 outputs, spikes = np.concatenate([outputs, more]), spikes + spent
                 answers = self._last(outputs)
@@ -1004,10 +1017,12 @@ class _Judge:
                 )
                 if self._hopeless(tried, answers, AGREEMENT_ON_TARGET):
                     break
+                if sure_of is not None and not self._may(answers, sure_of):
+                    break
         return self._kept(tried)
 
-    def _stages(self, spiking: Graph, steps: int) -> Iterator[int]:
-        """So many samples, then more."""
+    def _most(self, spiking: Graph, steps: int) -> int:
+        """So many samples can be run on a target."""
         weights = sum(
             p.transform.connections(self.graph[p.pre].size) for p in self.graph.projections
         )
@@ -1015,12 +1030,7 @@ class _Judge:
         budget = int(
             min(TARGET_BUDGET / max(1, steps * weights), NEURON_BUDGET / max(1, steps * neurons))
         )
-        most = min(self.confirm, len(self.x), max(FEWEST_RUN, budget))
-        count = min(FEWEST_RUN, most)
-        while count < most:
-            yield count
-            count = min(TIMES * count, most)
-        yield most
+        return min(self.confirm, max(FEWEST_RUN, budget))
 
     def _last(self, outputs: Array) -> Array:
         """The answers among outputs (samples, inputs, n) of the first samples."""
@@ -1084,22 +1094,24 @@ class _Judge:
     ) -> tuple[Options, Candidate]:
         """Rates that are as fast as ``best`` but for a few steps and spike less; else ``best``.
 
-        The fewest steps that decide surely like the rate model; where none do, those that pass.
+        Those with the fewest steps that decide as surely like the rate model as levels have to.
         """
-        inputs, ran = self.x.shape[1], list[tuple[Options, Candidate]]()
+        inputs = self.x.shape[1]
         for what, options in self._rate_candidates(target, fixed, idle):
             steps = options.steps_per_input * inputs + options.settle_steps
             if what in self._rated or steps > AS_FAST * best[1].steps:
                 continue
             self._rated.add(what)
-            found = self._on_target(what, options, target)
-            if found is None or not found.passed:
-                continue
-            if (found.spikes or 0.0) < (best[1].spikes or 0.0):
-                ran.append((options, found))
-                if self._surely(found):
-                    return ran[-1]
-        return min(ran, key=lambda one: one[1].rank, default=best)
+            found = self._on_target(what, options, target, sure_of=best[1].samples)
+            if (
+                found is not None
+                and found.passed
+                and found.samples >= best[1].samples
+                and self._surely(found)
+                and (found.spikes or 0.0) < (best[1].spikes or 0.0)
+            ):
+                return options, found
+        return best
 
     def _rate_candidates(
         self, target: Target, fixed: Mapping[str, Any], idle: bool

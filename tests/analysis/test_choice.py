@@ -231,6 +231,22 @@ def test_a_few_more_steps_for_far_fewer_spikes():
     assert not [t for t in short.tried if "rates" in t.what]
 
 
+def test_rates_that_are_less_sure_do_not_take_the_place_of_levels(monkeypatch):
+    """They are left as soon as more samples are decided otherwise than is asked of levels."""
+    rate = model("relu", "feedforward", units=12)
+    monkeypatch.setattr(choice_module, "SETTLING", (2,))
+    monkeypatch.setattr(choice_module, "AGREEMENT_ON_TARGET", 0.0)
+    for many in (60, 400):
+        choice = choose(rate, data(rate, many, inputs=200), "reference", tolerate=50.0)
+        coded, rates = choice.tried[-2:]
+        assert coded.passed
+        assert rates.passed
+        assert rates.spikes < coded.spikes
+        assert rates.agreement < choice_module.SURE_OF_LEARNED
+        assert choice.expected == coded
+    assert rates.samples < coded.samples
+
+
 def test_regression_by_its_error():
     rate = model(task=Task("regression", "every"))
     samples = data(rate, 80, rate.task)

@@ -115,6 +115,35 @@ def test_compiled_neurons_give_the_same_bits(stock):
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("probed", [False, True])
+@pytest.mark.parametrize("tau_rc", [1e-4, 0.02])
+def test_neurons_without_a_refractory_period(tau_rc, probed):
+    """Their refractory time is not counted, unless somebody looks at it."""
+    pytest.importorskip("numba", reason="needs: pip install 'spiking-lmu[fast]'")
+    x = 2.0 * np.random.default_rng(4).normal(size=(BATCH, STEPS, 6)) + 1.5
+    feeder, expected = Feeder(), []
+    with quiet(), nengo.Network(seed=0) as net:
+        source = nengo.Node(feeder, size_out=6)
+        kind = nengo.LIF(
+            tau_rc=tau_rc, tau_ref=0, initial_state={"voltage": nengo.dists.Choice([0])}
+        )
+        cells = nengo.Ensemble(6, 1, neuron_type=kind, gain=np.ones(6), bias=np.zeros(6))
+        nengo.Connection(source, cells.neurons, synapse=None)
+        seen = ["output", "voltage", *(["refractory_time"] if probed else [])]
+        probes = [nengo.Probe(cells.neurons, attr) for attr in seen]
+        for feeder.sample in x:
+            with nengo.Simulator(net, optimize=False, progress_bar=False) as simulator:
+                simulator.run_steps(STEPS)
+                expected.append([np.array(simulator.data[probe]) for probe in probes])
+    host = BatchedHost(simulator, BATCH, {source: x}, compiled=True)
+    for step in range(STEPS):
+        host.step()
+        for i, probe in enumerate(probes):
+            want = [sample[i][step] for sample in expected]
+            np.testing.assert_allclose(host.probed(probe).T, want, atol=1e-9)
+    assert sum(sample[0].sum() for sample in expected) > 0
+
+
 def test_neurons_spike(stock):
     assert all(np.abs(values).max() > 0 for values in stock[3])
 

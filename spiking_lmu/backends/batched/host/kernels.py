@@ -32,6 +32,26 @@ def _start_and_scale(target, start, factor, source):
 
 
 @numba.njit(error_model="numpy", nogil=True)
+def gather(target, factors, source, columns):
+    """``target[i] = factors[i] * source[columns[i]]`` for every sample."""
+    for i in range(target.shape[0]):
+        _scaled(source[columns[i]], factors[i], target[i])
+
+
+@numba.njit(error_model="numpy", nogil=True)
+def add_gathered(target, factors, source, columns):
+    """``target[i] += factors[i] * source[columns[i]]`` for every sample."""
+    for i in range(target.shape[0]):
+        _add_scaled(target[i], factors[i], source[columns[i]])
+
+
+@numba.njit(inline="always")
+def _add_scaled(target, factor, source):
+    for b in range(target.shape[0]):
+        target[b] += factor * source[b]
+
+
+@numba.njit(error_model="numpy", nogil=True)
 def spiking_relu(current, output, voltage, dt, height, margins, near):
     """Integrate positive currents; each whole unit of voltage is a spike of ``height``."""
     for i in range(current.shape[0]):
@@ -76,6 +96,37 @@ def lif(current, output, voltage, refractory, constants, margins, near):
                 refractory[i, b] = tau_ref + (dt + tau_rc * math.log1p(-overshoot))
             output[i, b] = height if spiked else 0.0
             voltage[i, b] = 0.0 if spiked else max(v, lowest)
+
+
+@numba.njit(error_model="numpy", nogil=True)
+def lif_without_rest(current, output, voltage, constants, margins, near):
+    """:func:`lif` of neurons without a refractory period, which integrate through every step."""
+    dt, tau_rc, lowest, height = constants
+    whole_step = math.expm1(-dt / tau_rc)
+    for i in range(current.shape[0]):
+        _leak(current[i], voltage[i], whole_step)
+        _mark_at_threshold(voltage[i], margins, near)
+        _spike(output[i], voltage[i], lowest, height)
+
+
+@numba.njit(inline="always")
+def _leak(current, voltage, whole_step):
+    for b in range(current.shape[0]):
+        voltage[b] -= (current[b] - voltage[b]) * whole_step
+
+
+@numba.njit(inline="always")
+def _mark_at_threshold(voltage, margins, near):
+    for b in range(voltage.shape[0]):
+        near[b] |= abs(voltage[b] - 1.0) < margins[b]
+
+
+@numba.njit(inline="always")
+def _spike(output, voltage, lowest, height):
+    for b in range(voltage.shape[0]):
+        spiked = voltage[b] > 1.0
+        output[b] = height if spiked else 0.0
+        voltage[b] = 0.0 if spiked else max(voltage[b], lowest)
 
 
 @numba.njit(error_model="numpy")

@@ -43,7 +43,12 @@ def neuron_step(host: HostState, operator: Any) -> Step:
     if kind == "SpikingRectifiedLinear" and (host.compiled or not host.strict):
         return _rectified_linear(host, neurons, current, output, state["voltage"])
     if kind == "LIF" and not host.strict:
-        return _lif(host, neurons, current, output, state["voltage"], state["refractory_time"])
+        voltage, refractory = state["voltage"], state["refractory_time"]
+        waiting = operator.state["refractory_time"]
+        rests = neurons.tau_ref > 0 or np.any(waiting.initial_value) or host.signals.read(waiting)
+        if host.compiled and not rests:
+            return _lif_without_rest(host, neurons, current, output, voltage)
+        return _lif(host, neurons, current, output, voltage, refractory)
     return lambda: neurons.step(host.dt, current, output, **state)
 
 
@@ -98,3 +103,16 @@ def _lif(
         np.multiply(spiked, height, out=output)
 
     return step
+
+
+def _lif_without_rest(
+    host: HostState, neurons: Any, current: Array, output: Array, voltage: Array
+) -> Step:
+    """Neurons whose refractory time has always passed when a step begins."""
+    from .kernels import lif_without_rest
+
+    margins, near = host.margins, host.near
+    # Its exponential need not be the same to the last bit.
+    host.rounded()
+    constants = (host.dt, neurons.tau_rc, float(neurons.min_voltage), neurons.amplitude / host.dt)
+    return lambda: lif_without_rest(current, output, voltage, constants, margins, near)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ class Signals:
     """
 
     def __init__(
-        self, operators: Iterable[Any], batch: int, same: Mapping[Any, Any] | None = None
+        self, operators: Collection[Any], batch: int, same: Mapping[Any, Any] | None = None
     ) -> None:
         self.batch, self._same = batch, same or {}
         self._bases: dict[Any, Array] = {}
@@ -31,6 +31,11 @@ class Signals:
             for operator in operators
             for signal in (*operator.sets, *operator.incs, *operator.updates)
         }
+        self._read = {signal.base for operator in operators for signal in operator.reads}
+
+    def read(self, signal: Any) -> bool:
+        """Whether any operator or probe reads ``signal``."""
+        return signal.base in self._read
 
     def constant(self, signal: Any) -> bool:
         """Whether no operator writes ``signal``."""

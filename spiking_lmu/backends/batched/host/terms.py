@@ -65,8 +65,10 @@ def scaled(host: HostState, operator: Any) -> Term:
         raise unsupported("host operator", str(operator), "vectors")
     factors, source = host.signals[operator.A], host.signals[operator.X]
     fixed = host.signals.constant(operator.A) and not host.signals.constant(operator.X)
-    if fixed and operator.X.shape == operator.Y.shape:
-        return _gathered(np.broadcast_to(factors, (*operator.Y.shape, 1)), source, slice(None))
+    if fixed and operator.X.shape == operator.Y.shape and operator.Y.ndim == 1:
+        return _gathered(
+            host, np.broadcast_to(factors, (*operator.Y.shape, 1)), source, slice(None)
+        )
     return _product(lambda: factors * source)
 
 
@@ -94,7 +96,7 @@ def weighted(host: HostState, operator: Any) -> Term:
     one_term = one_term_rows(matrix)
     if one_term is not None:
         columns, factors = one_term
-        return _gathered(factors, source, columns)
+        return _gathered(host, factors, source, columns)
     if host.strict:
         return _kept(source, matrix.shape[0], lambda product: _one_by_one(matrix, source, product))
 
@@ -164,7 +166,18 @@ def convolved(host: HostState, operator: Any) -> Term:
     return _kept(source, size, together)
 
 
-def _gathered(factors: Array, source: Array, columns: Any) -> Term:
+def _gathered(host: HostState, factors: Array, source: Array, columns: Any) -> Term:
+    if host.compiled:
+        from .kernels import add_gathered, gather
+
+        every = np.ascontiguousarray(factors[:, 0])
+        chosen = np.arange(len(source))[columns]
+        return Term(
+            lambda target: gather(target, every, source, chosen),
+            lambda target: add_gathered(target, every, source, chosen),
+            (factors, source, columns),
+        )
+
     def write(target: Array) -> None:
         np.multiply(factors, source[columns], out=target)
 
