@@ -53,7 +53,8 @@ def from_keras(path_or_model: Any, *, task: Task | str | None = None, output: st
     ----------
     path_or_model
         A ``.keras`` or ``.h5`` file, which is read and not executed (neither Keras nor
-        TensorFlow is needed); or a model in memory, with which the result is then compared.
+        TensorFlow is needed); or a model in memory.  With one of one input and one output the
+        result is then compared on random inputs.
     task
         What the outputs mean.  Unless given, classes after a softmax or with a cross-entropy
         as loss, else numbers; at every step if the model gives out sequences.
@@ -345,6 +346,10 @@ class Walk(Builder):
 def _compare(model: Model, keras_model: Any, steps: int | None, softmax: bool, output: str) -> None:
     """Run both on random inputs; a difference beyond float32's is an error of the import."""
     if output or len(keras_model.inputs) != 1:
+        model.provenance["notes"].append(
+            "Its outputs were not compared with Keras's: only a model of one input is, with its "
+            "own output."
+        )
         return
     shape = [n or 12 for n in tuple(keras_model.inputs[0].shape)[1:]]
     x = np.random.default_rng(0).uniform(-1, 1, (3, *shape)).astype(np.float32)

@@ -540,11 +540,12 @@ def _concatenate(
     parts = [builder.materialised(x, f"{name}.padded{i}") for i, x in enumerate(inputs)]
     if len({p.timed for p in parts}) != 1:
         raise Refusal(f"{name} of a sequence and a single value", "give all the same time axis")
-    axis, batch = int(layer.config.get("axis", -1)), 2 if parts[0].timed else 1
-    if axis >= 0:
-        axis -= batch
-    if axis < -len(parts[0].shape) or axis >= len(parts[0].shape):
-        raise Refusal(f"{name} along time", "concatenate features")
+    axis, rank = int(layer.config.get("axis", -1)), len(parts[0].shape)
+    before = 2 if parts[0].timed else 1
+    # From the end, as an axis of one presentation: samples and time are in front of these.
+    axis = axis - before - rank if axis >= 0 else axis
+    if not -rank <= axis < 0:
+        raise Refusal(f"{name} along samples or time", "concatenate features")
     return builder.concatenated(parts, name, axis)
 
 

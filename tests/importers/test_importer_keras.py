@@ -131,6 +131,11 @@ REFUSED = {
         ),
         "take the last",
     ),
+    "samples one after another": (
+        "named-inputs",
+        lambda ls, c: layer(ls, "Concatenate")["config"].update(axis=0),
+        "concatenate features",
+    ),
     "an unknown function": (
         "functions",
         lambda ls, c: layer(ls, "Tanh").update(class_name="Erf"),
@@ -339,6 +344,8 @@ def live():
 @pytest.mark.slow
 def test_a_model_in_memory_is_compared_with_the_result(live, monkeypatch):
     assert from_keras(live).task.kind == "regression"
+    assert "not compared" in from_keras(live, output=live.layers[0].name).provenance["notes"][-1]
+    assert not any("not compared" in note for note in from_keras(live).provenance["notes"])
     monkeypatch.setattr(
         "spiking_lmu.importers.keras.run_reference", lambda g, x: np.ones((3, 1, 2))
     )
