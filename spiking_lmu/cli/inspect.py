@@ -104,6 +104,9 @@ def _show_model(console: Console, name: str, model: Model) -> None:
         table.add_column(column, overflow="fold", no_wrap=column == "projection")
     for q in model.graph.projections:
         reads = "one input earlier" if q.delay else "now"
+        if q.mean_from is not None:
+            reads = "mean over the input before"
+            reads += f", from its step {q.mean_from}" if q.mean_from else ""
         if q.tau is not None:
             reads = f"lowpass {1000 * q.tau:g} ms"
         weights = str(q.transform)

@@ -237,10 +237,10 @@ def add_synapses(
     network's own needs none: that one sees every spike, and was trained to average.
 
     With ``count_from`` delayed projections read a count of the spikes in a presentation instead,
-    from this step of it on (:func:`count_spikes`).
+    from this step of it on (:func:`count_feedback`).
     """
     if count_from is not None:
-        graph = count_spikes(graph, count_from)
+        graph = count_feedback(graph, count_from)
     one_step = steps_per_input == 1
     leaky = leaky_populations(graph) if one_step else set()
     spiking = {population.name for population in graph.spiking}
@@ -271,7 +271,7 @@ def add_synapses(
     return replace(graph, populations=tuple(populations), projections=tuple(projections))
 
 
-def count_spikes(graph: Graph, first: int) -> Graph:
+def count_feedback(graph: Graph, first: int) -> Graph:
     """Let delayed projections read how many spikes there were in a presentation.
 
     From its step ``first`` on, counted from 0; the mean over these steps is the rate.  A projection
