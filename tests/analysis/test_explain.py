@@ -160,7 +160,8 @@ def test_a_recurrence_as_rates_is_blamed_on_spikes_and_levels_repair_it(target):
     assert lost(again) < 0.1 * lost(found)
     # A count does so too, with the neurons that it is meant for.
     assert second.options == {"feedback": "count", "neuron": "lif"}
-    assert lost(climbed(spiking(rate, **second.options), walks, target)) < 0.1 * lost(found)
+    counted = spiking(rate, **second.options, count_from=10 if target == "loihi" else 0)
+    assert lost(climbed(counted, walks, target)) < 0.1 * lost(found)
     assert third.options["steps_per_input"] == 40
     longer = spiking(rate, **coarse, **third.options)
     assert longer.timing.total_steps(15) == 15 * 40 + 100

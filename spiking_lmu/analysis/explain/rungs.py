@@ -153,7 +153,9 @@ def without_synapses(model: Model) -> Model:
     Filters that the rate graph has too are part of what was trained and stay.
     """
     trained = {p.name: p.tau for p in model.rate.projections}
-    projections = (replace(p, tau=trained.get(p.name)) for p in model.graph.projections)
+    projections = (
+        replace(p, tau=trained.get(p.name), mean_from=None) for p in model.graph.projections
+    )
     graph = replace(model.graph, projections=tuple(projections))
     return replace(model, graph=graph, timing=Timing(dt=model.timing.dt))
 
