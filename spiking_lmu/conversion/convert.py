@@ -308,7 +308,7 @@ def default_options(
     """
     rate = rate_model(model)
     again = feeds_back(rate)
-    options: dict[str, Any] = {"neuron": _natural_neuron(rate, again), **SETTLED}
+    options: dict[str, Any] = {"neuron": _natural_neuron(rate), **SETTLED}
     if chosen.get("memory") == "line":
         # What a target suggests is for rates that go on.
         suggested = None
@@ -333,7 +333,7 @@ def default_options(
     options |= suggested or {}
     given = {key: value for key, value in chosen.items() if value is not None}
     if again and _can_count(options | given):
-        options["feedback"] = "count"
+        options |= {"feedback": "count", "neuron": _natural_neuron(rate, pairs=True)}
     if (options | given).get("feedback") == "count" and on_chip:
         all_of_them = options | given
         steps, dt = all_of_them.get("steps_per_input", 1), all_of_them.get("dt", DEFAULT_DT)
@@ -375,13 +375,13 @@ def settled_synapse(settle_steps: int, dt: float = DEFAULT_DT) -> float:
     return max(LEAST_SYNAPSE, SETTLED_SHARE * settle_steps * dt)
 
 
-def _natural_neuron(model: Model, again: bool) -> str:
+def _natural_neuron(model: Model, pairs: bool = False) -> str:
     """LIF where the network was trained with LIF curves, which nothing else follows.
 
-    And where tanh or sigmoid units feed back: of their pieces each would round by itself.
+    With ``pairs`` also where all units are tanh and sigmoid ones.
     """
     kinds = {p.neuron.kind for p in model.graph.populations}
-    pairs = again and kinds & {"tanh", "sigmoid"} and "relu" not in kinds
+    pairs = pairs and bool(kinds & {"tanh", "sigmoid"}) and "relu" not in kinds
     return "lif" if pairs or kinds & {"lif_rate", "soft_lif"} else "relu"
 
 

@@ -137,6 +137,7 @@ def test_what_feeds_back_is_counted_unless_one_says_otherwise():
     finer = default_options(tanh, on_chip=True, steps_per_input=60, dt=0.0005)
     assert finer.count_from == 18
     # One step has nothing to count, levels and a line need no count, a feedforward cell neither.
+    assert default_options(tanh, steps_per_input=1).neuron == "relu"
     for other in ({"steps_per_input": 1}, {"code": "level"}, {"feedback": "lowpass"}):
         assert default_options(tanh, **other).feedback == "lowpass"
     forward = Model(build(LmuSpec(order=4, theta=8.0, units=12, neuron=Neuron("tanh"))))
