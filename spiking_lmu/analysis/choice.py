@@ -514,7 +514,9 @@ def coding_of(model: Model) -> str:
     if options["code"] == "level":
         return f"{options['levels']} levels, input in {options['input_bits']} bits and a sign"
     named = ", ".join(f"{name} {rate:g}" for name, rate in options["rates"].items())
-    return f"{named or format(options['max_rate'], 'g')} Hz at the 99.9th percentile of activation"
+    counted = ", spikes that feed back counted" if options.get("feedback") == "count" else ""
+    rates = named or format(options["max_rate"], "g")
+    return f"{rates} Hz at the 99.9th percentile of activation{counted}"
 
 
 def _by_memory(
