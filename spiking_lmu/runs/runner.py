@@ -287,8 +287,8 @@ class Runner:
             if index not in self._finished or verified:
                 spikes = {name: int(counts[i]) for name, counts in result.spikes.items()}
                 sent = {name: int(counts[i]) for name, counts in result.host_spikes.items()}
-                output = tuple(float(value) for value in result.rows[i])
-                new.append(RunRecord(index, output, spikes, seconds, verified, reruns, sent))
+                row = result.rows[i]
+                new.append(RunRecord(index, row, spikes, seconds, verified, reruns, sent))
         if self._journal is not None:
             self._journal.append(new)
         self._finished |= {sample.index: sample for sample in new}

@@ -333,6 +333,11 @@ class _Cell:
         self._answers = _answer_scale(data)
         #: What every input says is added up; so many of them are as one answer.
         self._share = 1 / float(data.lengths.mean()) if self.gathers else 1.0
+        usual = np.zeros(spec.output_size)
+        if self.gathers and np.ptp(data.lengths) > 0:
+            # A sum over more inputs has more of what each of them adds, the mean answer too.
+            middle, spread = self._answers
+            usual, self._answers = middle / spread, (np.zeros_like(middle), spread)
         self._classes = class_weights(data, settings.balance)
         width = features.shape[-1]
         shapes = {"hidden": (width, spec.units), "readout": (spec.units, spec.output_size)}
@@ -348,8 +353,8 @@ class _Cell:
             limit = np.sqrt(6 / (pre + post)) * (0.5 if name == "again" else 1.0)
             drawn = rng.uniform(-limit, limit, (pre, post))
             self.weights[name] = tf.Variable(drawn, dtype=tf.float32)
-        for name, size in (("hidden_bias", spec.units), ("readout_bias", spec.output_size)):
-            self.weights[name] = tf.Variable(tf.zeros(size))
+        for name, bias in (("hidden_bias", np.zeros(spec.units)), ("readout_bias", usual)):
+            self.weights[name] = tf.Variable(bias, dtype=tf.float32)
 
     @property
     def gathers(self) -> bool:
