@@ -82,12 +82,14 @@ def run_reference(
     pulses = {
         p.name: timing.pulses(inputs, p.pulse) for p in graph.populations if p.pulse is not None
     }
+    shown = x[:, 0]
     for step, index in enumerate(timing.presented(inputs)):
         given = {
             name: np.full((batch, graph[name].size), each[step]) for name, each in pulses.items()
         }
-        given[graph.input] = x[:, index]
         starts = timing.starts_presentation(step, inputs)
+        shown = x[:, index] if starts else shown
+        given[graph.input] = shown
         values = state.step(step, given, int(index) if starts else None)
         outputs[:, step] = filtered if timing.readout_tau else values[graph.output]
         filtered = decay * filtered + (1.0 - decay) * values[graph.output]
@@ -167,6 +169,9 @@ class _State:
         }
         self.neurons = {p.name: cells(p.neuron, (batch, p.size), timing.dt) for p in graph.spiking}
         self.incoming = {name: graph.incoming(name) for name in sizes}
+        #: By population: the arrays that its total was added up from in the step before.
+        self.sources: dict[str, list[Array]] = {}
+        self.totals: dict[str, Array] = {}
 
     def step(self, number: int, given: dict[str, Array], begun: int | None) -> dict[str, Array]:
         """One step, with what the input and pulses show in it; ``begun`` is the presentation that
@@ -180,11 +185,15 @@ class _State:
                     if begun >= projection.begins:
                         self.held[projection.name] = ended
         values: dict[str, Array] = {}
-        self.totals: dict[str, Array] = {}
+        # Whoever observes may keep those of the step before.
+        self.totals = dict(self.totals)
         for name in graph.order:
             population = graph[name]
-            total = given[name] if name in given else self._total(population, values)
-            self.totals[name] = total
+            changed = self._add_up(population, given, values)
+            total = self.totals[name]
+            if not changed and not population.neuron.spiking and name not in self.alter:
+                values[name] = self.values[name]
+                continue
             current = population.scale * (population.gain * total + population.bias)
             values[name] = self._output(population, current)
             if name in self.alter:
@@ -209,12 +218,29 @@ class _State:
         self.sums[name][...] = 0.0
         return mean
 
-    def _total(self, population: Population, values: dict[str, Array]) -> Array:
-        batch = next(iter(self.values.values())).shape[0]
-        total = np.zeros((batch, population.size))
-        for projection in self.incoming[population.name]:
-            total += projection.apply(self._source(projection, values))
-        return total
+    def _add_up(
+        self, population: Population, given: dict[str, Array], values: dict[str, Array]
+    ) -> bool:
+        """Put the population's total into :attr:`totals`; whether it changed since the last step.
+
+        While one input is shown, whatever that input alone decides stays the same arrays.  It is
+        not computed again: in a large dense network such products take nearly all of the time.
+        """
+        name, incoming = population.name, self.incoming[population.name]
+        shown = name in given
+        sources = [given[name]] if shown else [self._source(p, values) for p in incoming]
+        before = self.sources.get(name)
+        if before is not None and all(a is b for a, b in zip(sources, before, strict=True)):
+            return False
+        self.sources[name] = sources
+        if shown:
+            self.totals[name] = given[name]
+            return True
+        total = np.zeros_like(self.values[name])
+        for projection, source in zip(incoming, sources, strict=True):
+            total += projection.apply(source)
+        self.totals[name] = total
+        return True
 
     def _source(self, projection: Projection, values: dict[str, Array]) -> Array:
         if projection.delay:
