@@ -256,13 +256,20 @@ def _read_table(path: Path, request: Request) -> tuple[dict[str, Pair], dict[str
 def _wide(
     table: Table, label: list[str], values: list[str], rows: Array | None
 ) -> tuple[dict[str, Pair], dict[str, Any]]:
-    """Columns ``a_0``, ``a_1``, …, ``b_0`` … of several names are channels, others steps."""
-    found = [re.fullmatch(r"(.*?)[_.\[ ]?(\d+)\]?", name) for name in values]
+    """Columns ``a_0``, ``a_1``, …, ``b_0`` … of several names are channels, others steps.
+
+    Numbers in all names say the order of the steps: sorted as text, ``a_10`` is before ``a_2``.
+    """
+    found = {name: re.fullmatch(r"(.*?)[_.\[ ]?(\d+)\]?", name) for name in values}
+    places = {name: int(match[2]) for name, match in found.items() if match}
     channels: dict[str, list[str]] = {}
-    for name, match in zip(values, found, strict=True):
+    for name, match in found.items():
         channels.setdefault(match[1] if match else "", []).append(name)
-    numbered = all(found) and len(channels) > 1 and len({len(c) for c in channels.values()}) == 1
-    groups = list(channels.values()) if numbered and len(values) > len(channels) else [values]
+    groups = [values]
+    if len(places) == len(values) > len(channels):
+        lengths = {len(names) for names in channels.values()}
+        if len(lengths) == 1:
+            groups = [sorted(names, key=places.__getitem__) for names in channels.values()]
     x = np.stack(
         [np.stack([table.numbers(name) for name in group], axis=1) for group in groups], axis=2
     )

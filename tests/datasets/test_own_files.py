@@ -113,6 +113,15 @@ def test_wide_tables(tmp_path):
     assert load(str(tmp_path / "two.csv") + "?label=class&test=0.5").test.x.shape[0] == 4
 
 
+def test_numbers_in_the_names_of_columns_say_the_order_of_the_steps(tmp_path):
+    x = RNG.normal(size=(8, 12))
+    columns = sorted(f"t{k}" for k in range(12))
+    assert columns[:3] == ["t0", "t1", "t10"]
+    rows = [[k % 2, *row[[int(c[1:]) for c in columns]]] for k, row in enumerate(x)]
+    data = load(write_rows(tmp_path / "sorted.csv", [["label", *columns], *rows]))
+    np.testing.assert_allclose(data.train.x, from_arrays(x, np.arange(8) % 2).train.x, rtol=1e-6)
+
+
 def test_long_tables(tmp_path):
     path = write_rows(tmp_path / "long.csv", long_rows())
     data = load(path)
