@@ -84,6 +84,7 @@ from spiking_lmu.errors import SpecError, SpikingLmuError
 from spiking_lmu.graph.arrays import Array
 from spiking_lmu.graph.graph import Graph
 from spiking_lmu.graph.model import Activity, Model, require_model
+from spiking_lmu.graph.trainable import sturdier
 from spiking_lmu.runs.processes import cores
 from spiking_lmu.runs.progress import Progress, shown
 from spiking_lmu.runs.result import Result
@@ -589,7 +590,7 @@ def wants_code(fixed: Mapping[str, Any], code: str) -> bool:
 
 
 def _advice(options: Options, expected: Candidate, judge: _Judge) -> str:
-    tune = "fine_tune(model, data, noise=0.05) makes it sturdier"
+    tune = f"{sturdier(judge.graph)} makes it sturdier"
     if not expected.passed and expected.loss <= judge.tolerate and judge.classifies:
         return (
             f"Its outputs are {100 * expected.error:.1f} % from the rate model's, and "

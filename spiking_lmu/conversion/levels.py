@@ -67,6 +67,11 @@ ROUNDING_SHARE = 0.05
 WEIGHT_RANGE = 64.0
 #: Current by which a neuron stays below its threshold until the host says that it may begin.
 CLEAR = 0.1
+#: Digits whose weights a chip can hold side by side, from 1/64 of the largest to the largest.
+SIDE_BY_SIDE = 7
+#: nengo-loihi makes the largest weight 255, and drops the last bit where signs are mixed.  Beside a
+#: weight so many times as large, the highest digit's is 128, and all lower ones are whole.
+WHOLE = 255.0 / 128.0
 #: Neurons that one digit of one value is sent over at most.
 MOST_COPIES = 16
 #: Weights from the neurons of one layer to those of another, if their transform is not dense.
@@ -617,6 +622,9 @@ class _Coder:
         heaviest = _heaviest(fitted.thresholds, largest, arriving)
         if len(staying) < len(self.graph.incoming(name)):
             unit = drive / (2**digits - 1)
+            whole = digits > SIDE_BY_SIDE and not straight
+            if whole:
+                heaviest = unit * 2.0 ** (SIDE_BY_SIDE - 1)
             most = heaviest / unit if unit > 0 else np.inf
             parts, inner = input_digits(
                 name, f"{name}.current", population.gain, drive, digits, self.dt, most
@@ -628,6 +636,15 @@ class _Coder:
                 each = np.full((size, copies), unit * 2.0**bit / times)
                 both = _spread(each, times)
                 links.append(Projection(part.name, spikes, both, name=f"{part.name}_in"))
+            if whole:
+                # It never spikes: what it does is the scale that its weights give to all others.
+                silent = np.full(1, FIRES_ABOVE - 1.0)
+                scale = Population(
+                    f"{name}.scale", 1, comparator(self.dt), bias=silent, on_host=True
+                )
+                each = np.full((size * copies, 1), WHOLE * heaviest)
+                populations.append(scale)
+                links.append(Projection(scale.name, spikes, each, name=f"{scale.name}_in"))
         links += between
         above = signs * (bias[:, None] - fitted.thresholds)
         if name in self.remembered and populations and above.max() > -CLEAR:

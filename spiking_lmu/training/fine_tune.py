@@ -25,7 +25,7 @@ from spiking_lmu.conversion.measure import measure_activity, run_rate
 from spiking_lmu.errors import DatasetError, SpecError, with_choices
 from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.model import Model, require_model
-from spiking_lmu.graph.transforms import Dense, OneToOne
+from spiking_lmu.graph.trainable import untrainable
 from spiking_lmu.runs.progress import Progress, shown
 
 from .adam import Adam, clipped
@@ -262,24 +262,11 @@ def restore_generator(rng: np.random.Generator, numbers: Array) -> None:
 
 def _require_trainable(model: Model) -> None:
     """Raise a SpecError for a network that is not trained here."""
-    for p in model.graph.populations:
-        if p.neuron.kind not in (*RESPONSES, "linear"):
-            raise SpecError(
-                f"population {p.name}",
-                got=f"{p.neuron.kind} neurons",
-                expected="one of " + ", ".join(RESPONSES),
-                fix="train it with the framework that it comes from",
-            )
-    for q in model.graph.projections:
-        if not isinstance(q.transform, Dense | OneToOne) or q.tau is not None or q.begins:
-            got = "a synapse" if q.tau is not None else str(q.transform)
-            got = f"a delay that begins with input {q.begins}" if q.begins else got
-            raise SpecError(
-                f"projection {q.name}",
-                got=got,
-                expected="dense or one-to-one weights",
-                fix="train it with the framework that it comes from",
-            )
+    found = untrainable(model.graph)
+    if found is not None:
+        what, got, expected = found
+        fix = "train it with the framework that it comes from"
+        raise SpecError(what, got=got, expected=expected, fix=fix)
 
 
 class _Change:

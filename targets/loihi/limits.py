@@ -15,6 +15,7 @@ from spiking_lmu.backends.target import Problem
 from spiking_lmu.graph.graph import Graph, Population
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import comparator, compares
+from spiking_lmu.graph.trainable import sturdier
 
 from .discretisation import Scale, find_scale
 from .layout import Block, ChipUse, current_ranges, from_host, held_on_host, lay_out
@@ -210,15 +211,16 @@ def _numbers(model: Model, use: ChipUse) -> Iterator[Problem]:
             continue
         level_coded = model.level_coded
         counts = compares(p.neuron, model.timing.dt) and not level_coded
-        yield from _weights(p, use, found, level_coded, counts)
+        yield from _weights(p, use, found, sturdier(model.rate) if level_coded else "", counts)
         yield from _overflow(model, p, min(s.largest_current for s in found))
 
 
 def _weights(
-    p: Population, use: ChipUse, found: list[Scale], level_coded: bool, counts: bool
+    p: Population, use: ChipUse, found: list[Scale], training: str, counts: bool
 ) -> Iterator[Problem]:
+    """``training`` helps a level-coded network; empty for one with rates."""
     # A comparator has no rate, and the weights of a digit are all one and need no bits.
-    sturdier = "train the model on with fine_tune(model, data, noise=0.05), and convert again"
+    level_coded, again = bool(training), f"{training} makes it sturdier; then convert again"
     for i, synapses in enumerate(use.synapses[p.name]):
         sizes = np.abs(synapses.values)
         if (level_coded or counts) and not (sizes.size and np.ptp(sizes) > SAME * sizes.max()):
@@ -228,17 +230,17 @@ def _weights(
         if enlarged > 1:
             got, limit = f"weights about {enlarged} times too large", "1/64 of the largest weight"
             fix = "make its weights, or the rates of its sources, more alike to the others'"
-            fix = sturdier if level_coded else fix
+            fix = again if level_coded else fix
             yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
         elif lost:
             got, fix = f"weights of {7 - lost} bits and a sign", "raise max_rate"
-            fix = sturdier if level_coded else fix
+            fix = again if level_coded else fix
             fix = "none: they are small beside the largest of these neurons" if counts else fix
             yield Problem(synapses.name, got, "7 bits", fix, "warning", WEIGHTS)
         if not synapses.coded and (ratio := _outlier(synapses.values)) > OUTLIER:
             got = f"a weight {ratio:.0f} times the 99th percentile of all"
             limit = f"{OUTLIER}: the largest sets the scale of all, and the others lose bits"
-            fix = sturdier if level_coded else "cut outliers off: clip_weights=99"
+            fix = again if level_coded else "cut outliers off: clip_weights=99"
             yield Problem(synapses.name, got, limit, fix, "warning", WEIGHTS)
 
 

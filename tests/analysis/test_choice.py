@@ -25,6 +25,7 @@ from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling, Task
 from spiking_lmu.targets.reference.target import ReferenceTarget
+from spiking_lmu.training.fine_tune import fine_tune
 
 from ..helpers.told import Told
 
@@ -291,6 +292,20 @@ def test_it_says_where_nothing_will_do():
     assert "stays within 0.01" in choice.advice
     assert "fine_tune" in choice.summary
     assert choice.options.levels == LEVELS[-1]
+
+
+@pytest.mark.parametrize("kind", ["tanh", "lif_rate"])
+def test_training_on_is_advised_where_it_can_be_done(kind):
+    rate = model(kind, task=Task("regression", "every"))
+    samples = data(rate, 40, rate.task)
+    choice = choose(rate, samples, "reference", tolerate=0.001, code="level")
+    if kind == "tanh":
+        assert "fine_tune(model, data, noise=0.05) makes it sturdier" in choice.advice
+        fine_tune(rate, samples, noise=0.05, batches=2, progress=False)
+    else:
+        assert "training it on where it comes from" in choice.advice
+        with pytest.raises(SpecError, match="got lif_rate neurons"):
+            fine_tune(rate, samples, noise=0.05, batches=2, progress=False)
 
 
 def test_the_model_scales_its_data():

@@ -289,6 +289,34 @@ def test_a_heavy_digit_is_sent_over_several_neurons(values, most):
     np.testing.assert_allclose(got[sure], want[sure], atol=1e-9)
 
 
+@pytest.mark.parametrize("digits", [8, 10])
+@pytest.mark.parametrize("start", [0.0, 3.0])
+def test_many_digits_are_whole_numbers_on_the_chip(digits, start):
+    """Each has twice the weight of the next, of both signs: nothing of a number is lost."""
+    chosen = spiking_lmu.get_target("loihi")
+    if problem := chosen.available():
+        pytest.skip(problem)
+    from spiking_lmu.targets.loihi.deployment import build as emulation
+
+    graph, x = lmu(cell="feedforward")
+    graph = graph.with_populations([replace(graph["lmu.h"], bias=np.full(7, start))])
+    options = Options(code="level", levels=5, input_bits=digits)
+    model = convert(Model(graph), options, training_inputs=x)
+    with emulation(model, model.graph, INPUTS, 0).simulator() as simulator:
+        (block,) = simulator.model.blocks
+        sizes = [np.unique(np.abs(np.concatenate(s.weights))) for s in block.synapses]
+    of_digits = {int(size) for found in sizes for size in found if found.size == 1}
+    lowest = min(of_digits)
+    whole = {lowest * 2**k for k in range(7)}
+    assert whole <= of_digits
+    assert max(of_digits - whole) == 127 * 2 * 64  # of the neuron that sets the scale
+    assert all(found.size == 1 for found in sizes)
+    want = run_reference(model.graph, x, model.timing)
+    with chosen.deploy(model, INPUTS) as deployment:
+        got = deployment.run(x).outputs
+    assert np.abs(got - want).max() < 0.02 * np.abs(want).max()
+
+
 def heaviest(model):
     """The largest weights onto the units: from the host, and from one another."""
     found = {True: 0.0, False: 0.0}

@@ -12,6 +12,7 @@ from spiking_lmu.conversion.convert import feeds_back, gathers
 from spiking_lmu.conversion.levels import DIGITS
 from spiking_lmu.conversion.line import MOST_BITS
 from spiking_lmu.graph.model import Model
+from spiking_lmu.graph.trainable import untrainable
 
 from ..metrics import metric_of
 from .ladder import Ladder, Step
@@ -297,6 +298,8 @@ def _quantisation(model: Model, step: Step) -> Iterator[Advice]:
     what = f"{levels} levels and {digits} digits leave an output error of {step.error:.0%}"
     if levels >= LEVELS[-1]:
         fix = f"train the model on with fine_tune(model, data, levels={levels}), and convert again"
+        if untrainable(model.rate) is not None:
+            fix = "train the model on where it comes from, with more noise on its activations"
         yield Advice(step.name, what, fix)
         return
     options: dict[str, float | str] = {"levels": better[0] if better else LEVELS[-1]}
