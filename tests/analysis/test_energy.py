@@ -294,12 +294,13 @@ def test_neurons_that_stay_on_the_host_are_no_cost_of_the_chip():
     assert joules["chip with plain"] == joules["chip alone"] + 4 * 2.0 + 20 * 3.0
 
 
-def test_a_memory_as_a_line_needs_no_multiplications():
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_a_memory_as_a_line_needs_no_multiplications(reset):
     rng = np.random.default_rng(0)
     graph = build(LmuSpec(1, 3, 4, 10.0, 5), seed=0)
     x = rng.random((4, 10, 1))
     model = Model(graph, activity=measure_activity(graph, x))
-    spiking = convert(model, memory="line", bits=2, training_inputs=x)
+    spiking = convert(model, memory="line", bits=2, reset=reset, training_inputs=x)
     with spiking_lmu.get_target("reference").deploy(spiking, 10) as deployment:
         run = deployment.run(x)
     steps = spiking.timing.total_steps(10)
@@ -319,6 +320,7 @@ def test_a_memory_as_a_line_needs_no_multiplications():
         for row in operations.projections
         if row.post in ("line.0", "line.1", "line.gate0", "line.gate1")
     )
+    # Neurons that subtract their threshold keep a current that decays for seconds.
     assert operations.idle_updates == pytest.approx(40 * steps - arriving)
     joules = estimate(operations, load_devices())
     saved = joules["loihi alone"] - joules[f"loihi {ACTIVE_ONLY}"]

@@ -200,7 +200,7 @@ def count_operations(
         float(sum(n for name, n in updates.items() if name not in spiking)),
         _activation_sparsity(updates, spiking, spikes, shares),
         float(sum(n for name, n in updates.items() if name in spiking - on_chip)),
-        float(sum(_idle(graph[name], updates[name], rows) for name in on_chip)),
+        float(sum(_idle(graph, graph[name], updates[name], rows) for name in on_chip)),
         None if host_spikes is None else float(sum(host_spikes.values())),
         *_coding(graph, steps, host_spikes or {}),
     )
@@ -238,11 +238,17 @@ def _is_comparison(graph: Graph, projection: Projection) -> bool:
     return len(others) == 1 and bool((entries.getnnz(axis=1) <= 1).all())
 
 
-def _idle(population: Population, updates: float, rows: list[ProjectionOperations]) -> float:
-    """Updates without any spike that arrives, of neurons whose voltage does not last a step."""
+def _idle(
+    graph: Graph, population: Population, updates: float, rows: list[ProjectionOperations]
+) -> float:
+    """Updates without any spike that arrives, of neurons that keep nothing for the next step.
+
+    Neither their voltage nor, behind a synapse with a time constant, their current.
+    """
     neuron = population.neuron
-    lasts = neuron.kind != "lif" or neuron.tau_rc > MEMORYLESS_TAU or population.bias.any()
-    if lasts:
+    if neuron.kind != "lif" or neuron.tau_rc > MEMORYLESS_TAU or population.bias.any():
+        return 0.0
+    if any(projection.tau for projection in graph.incoming(population.name)):
         return 0.0
     arriving = sum(row.effective for row in rows if row.post == population.name)
     return max(0.0, updates - arriving)
