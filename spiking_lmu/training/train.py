@@ -18,6 +18,7 @@ from spiking_lmu.analysis.statistics import Accuracy, accuracy
 from spiking_lmu.backends.rate import last_step_alone
 from spiking_lmu.compat import environment
 from spiking_lmu.conversion import measure_activity
+from spiking_lmu.conversion.line import MOST_BITS
 from spiking_lmu.datasets import Dataset, Splits
 from spiking_lmu.errors import SpecError, require_at_least, with_choices
 from spiking_lmu.graph.arrays import Array
@@ -153,7 +154,7 @@ class TrainingSettings:
         _choice("cell", self.cell, CELLS)
         _choice("trainer", self.trainer, ("fast", "nengo-dl"))
         _choice("memory", self.memory, ("host", "line"))
-        for name in ("epochs", "batch_size", "steps"):
+        for name in ("epochs", "batch_size", "steps", "memories", "patience"):
             if getattr(self, name) is not None:
                 require_at_least(name, getattr(self, name), 1)
         ranges = {
@@ -163,7 +164,9 @@ class TrainingSettings:
             "warm_up": (0, 10_000),
             "trace_noise": (0, 10),
             "clip": (1e-6, 1e6),
-            "bits": (1, 8),
+            "learning_rate": (1e-9, 10),
+            "theta": (1e-3, 1e9),
+            "bits": (1, MOST_BITS),
             "smoothing": (0, 0.5),
         }
         for name, (least, largest) in ranges.items():

@@ -210,6 +210,11 @@ def test_the_library_trains_for_a_line(whole, monkeypatch):
         {"bits": 2},
         {"whole_window": True},
         {"memory": "line", "bits": 9},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"theta": 0.0},
+        {"memories": 0},
+        {"patience": 0},
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(wrong):
