@@ -176,9 +176,10 @@ def _pooled_convolution(pool: AveragePool, convolution: Convolution) -> Convolut
 
 
 def share_sums(graph: Graph) -> Graph:
-    """Let neurons whose weights are the same read one sum, in place of a sum each.
+    """Let neurons whose weights are the same but for a sign read one sum, in place of a sum each.
 
-    The comparators of a level-coded unit hear the same current.  The sums become a linear
+    The comparators of a level-coded unit hear the same current, those of negative levels its
+    negative.  The sums become a linear
     population ``<projection>.sums``, with the projection's synapse or delay before it, from which
     each neuron reads one.  The function is the same, and the products are as many times smaller
     as there are comparators in a unit.
@@ -194,11 +195,11 @@ def share_sums(graph: Graph) -> Graph:
         if shared is None:
             projections.append(projection)
             continue
-        distinct, which = shared
+        distinct, which, signs = shared
         taken.add(name)
         populations.append(Population(name, len(distinct)))
         projections.append(replace(projection, post=name, transform=Dense(distinct)))
         each = np.arange(len(which) + 1)
-        reading = csr_matrix((np.ones(len(which)), which, each), (len(which), len(distinct)))
+        reading = csr_matrix((signs, which, each), (len(which), len(distinct)))
         projections.append(Projection(name, projection.post, Sparse.from_matrix(reading)))
     return replace(graph, populations=tuple(populations), projections=tuple(projections))

@@ -27,9 +27,12 @@ def network(feeder):
         part = nengo.Node(size_in=3)
         nengo.Connection(memory[10:1:-4], part, synapse=0.01)
         alike = nengo.Node(size_in=40)
-        repeated = np.repeat(rng.normal(size=(4, SIZE)), 10, axis=0)[rng.permutation(40)]
+        repeated = np.outer(rng.choice([-1, 1], 40), rng.normal(size=SIZE))
         nengo.Connection(memory, alike, transform=repeated, synapse=None)
-        net.probes_wanted = [nengo.Probe(alike)]
+        few = rng.normal(size=(30, SIZE)) * (rng.random((30, SIZE)) < 0.05)
+        seldom = nengo.Node(size_in=30)
+        nengo.Connection(memory, seldom, transform=few, synapse=None)
+        net.probes_wanted = [nengo.Probe(alike), nengo.Probe(seldom)]
         nengo.Connection(memory[[5, 5, 7]], part[[0, 1, 1]], transform=2, synapse=None)
         sparse = nengo.Sparse((3, SIZE), indices=[(0, 4), (0, 9), (2, 7)], init=[1.5, -1, 2])
         nengo.Connection(memory, part, transform=sparse, synapse=nengo.Alpha(0.01))

@@ -134,6 +134,7 @@ def test_several_ways_through_a_population():
 def test_neurons_with_the_same_weights_share_a_sum(seed, kind):
     rng = np.random.default_rng(seed)
     back = np.repeat(rng.normal(size=(3, 24)), 8, axis=0)[rng.permutation(24)]
+    back *= rng.choice([-1.0, 1.0], (24, 1)) * (rng.random(24) < 0.8)
     neurons = Population(
         "h", 24, Neuron("lif"), gain=rng.uniform(0.5, 2, 24), bias=rng.uniform(0, 4, 24)
     )

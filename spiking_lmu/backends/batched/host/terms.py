@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix, issparse
 
 from spiking_lmu.graph.arrays import repeated_rows
 from spiking_lmu.graph.transforms import Windows
@@ -22,6 +23,8 @@ from .state import HostState
 Array = np.ndarray
 #: Products with fewer rows cost no more than finding out that their factor has not changed.
 WORTH_KEEPING = 32
+#: So many times more numbers than those that are not zero, and a sparse product is the faster one.
+MOSTLY_ZERO = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +103,23 @@ def weighted(host: HostState, operator: Any) -> Term:
     if host.strict:
         return _kept(source, matrix.shape[0], lambda product: _one_by_one(matrix, source, product))
 
-    shared = None if operator.A.sparse else repeated_rows(matrix)
+    if not operator.A.sparse and MOSTLY_ZERO * np.count_nonzero(matrix) < matrix.size:
+        matrix = csr_matrix(matrix)
+    shared = None if issparse(matrix) else repeated_rows(matrix)
     if shared is not None:
-        distinct, position = shared
+        distinct, position, signs = shared
         sums = np.empty((len(distinct), source.shape[-1]))
 
         def multiply_once(product: Array) -> None:
             host.rounded(source)
             np.dot(distinct, source, out=sums)
-            np.take(sums, position, axis=0, out=product)
+            np.multiply(sums[position], signs[:, None], out=product)
 
         return _kept(source, matrix.shape[0], multiply_once)
 
     def multiply(product: Array) -> None:
         host.rounded(source)
-        if operator.A.sparse:
+        if issparse(matrix):
             product[...] = matrix.dot(source)
         else:
             np.dot(matrix, source, out=product)
