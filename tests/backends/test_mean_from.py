@@ -7,10 +7,12 @@ import pytest
 
 import spiking_lmu
 from spiking_lmu.conversion import Options, convert, measure_activity
+from spiking_lmu.graph.graph import Graph, Population, Projection
 from spiking_lmu.graph.lmu import LmuSpec, build
 from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.timing import Timing
 
 INPUTS = 9
 
@@ -67,3 +69,18 @@ def test_the_emulator_runs_them_as_its_batched_engine_does(kind, neuron):
         run = deployment.run(x)
         deployment.verify(x[:2], run.take([0, 1]))
     assert all(counts.sum() > 50 for counts in run.spikes.values())
+
+
+@pytest.mark.parametrize("target", ["reference", pytest.param("nengo-dl", marks=pytest.mark.slow)])
+def test_a_mean_that_begins_later(target):
+    found = installed(target)
+    h = Population("h", 2, Neuron("spiking_relu"), scale=60.0)
+    links = (Projection("x", "h"), Projection("h", "y", delay=1, mean_from=1, begins=3))
+    graph = Graph((Population("x", 2), h, Population("y", 2)), links, "x", "y")
+    model = Model(graph, Timing(4, 3))
+    x = np.random.default_rng(0).uniform(0, 9, (3, INPUTS, 2))
+    outputs = run_reference(graph, x, model.timing)
+    assert not outputs[:, :12].any()
+    assert outputs[:, 12:].any(axis=1).all()
+    with found.deploy(model, INPUTS) as deployment:
+        np.testing.assert_allclose(deployment.run(x).outputs, outputs, rtol=1e-5, atol=1e-9)
