@@ -81,6 +81,7 @@ def test_a_number_added_to_an_input_is_not_lost():
 def test_a_pool_of_largest_values_is_neurons_and_still_a_convolution_behind_it():
     graph = from_keras(FILES / "maxima.keras").graph
     greater = [p for p in graph.populations if ".greater" in p.name]
+    assert greater
     assert all(p.neuron.kind == "relu" for p in greater)
     kinds = {
         type(p.transform).__name__ for p in graph.projections if p.pre in {g.name for g in greater}
