@@ -24,6 +24,7 @@ from spiking_lmu.graph.model import Model
 from spiking_lmu.graph.neurons import Neuron
 from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling, Task
+from spiking_lmu.report.choice_table import choice_table
 from spiking_lmu.targets.reference.target import ReferenceTarget
 from spiking_lmu.training.fine_tune import fine_tune
 
@@ -257,6 +258,8 @@ def test_regression_by_its_error():
     # A difference of d to a rate model with the error e makes an error of √(e² + d²).
     growth = 100 * (np.hypot(0.3, choice.expected.error) / 0.3 - 1)
     assert choice.expected.loss == pytest.approx(growth, abs=2)
+    heads = [column.header for column in choice_table(choice).columns]
+    assert "Error grows by % (95 %)" in heads
     assert choice.expected.agreement is None
     assert choice.expected.low <= choice.expected.loss <= choice.expected.high
 
