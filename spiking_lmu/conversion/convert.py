@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -61,6 +61,10 @@ SYNAPSE_SHARE = 0.2
 #: Until what a chip sends says what an input is: two steps on the way, and seconds in which the
 #: currents that it gets as spikes of on/off neurons, with a filter of 5 ms, come to four fifths.
 CHIP_STEPS, CHIP_SETTLES = 2, 0.008
+#: Saturating units that are better as pairs of LIF neurons than as pieces of rectified linear ones,
+#: of which each is some of a spike off: where they are counted, and on a chip.  There the pieces,
+#: five times as many, lose more than a pair's curve of another shape; sigmoid units do not.
+PAIRS_COUNTED, PAIRS_ON_CHIP = ("tanh", "sigmoid"), ("tanh",)
 #: Inputs on which a rate model is compared under two timings.
 CHECKED_INPUTS = 8
 
@@ -299,16 +303,17 @@ def default_options(
     target can do.  A network whose hidden layer feeds back on itself needs several steps an
     input, since one step cannot carry a rate; unless it was trained with a lowpass there, which
     can.  With several steps spikes are counted, where they are ``on_chip`` from a later step of
-    each input on (:func:`count_from`), and tanh and sigmoid units become pairs of LIF neurons,
-    since each of several pieces would round by itself.  One with an answer at every input
-    (:data:`EVERY_STEP`), or whose output gathers what every input says (:data:`GATHERED`), must
-    have settled by the end of each presentation.  Where nothing is remembered, spikes between
-    layers are averaged for a part of the time to settle, unless they are ``on_chip``
-    (:func:`settled_synapse`).  A value of None in ``chosen`` is none.
+    each input on (:func:`count_from`).  tanh and sigmoid units that are counted, and all tanh
+    units on a chip, become pairs of LIF neurons (:data:`PAIRS_ON_CHIP`).  One with an answer at
+    every input (:data:`EVERY_STEP`), or whose output gathers what every input says
+    (:data:`GATHERED`), must have settled by the end of each presentation.  Where nothing is
+    remembered, spikes between layers are averaged for a part of the time to settle, unless they
+    are ``on_chip`` (:func:`settled_synapse`).  A value of None in ``chosen`` is none.
     """
     rate = rate_model(model)
     again = feeds_back(rate)
-    options: dict[str, Any] = {"neuron": _natural_neuron(rate), **SETTLED}
+    in_pairs = PAIRS_ON_CHIP if on_chip and chosen.get("memory") != "line" else ()
+    options: dict[str, Any] = {"neuron": _natural_neuron(rate, in_pairs), **SETTLED}
     if chosen.get("memory") == "line":
         # What a target suggests is for rates that go on.
         suggested = None
@@ -333,7 +338,7 @@ def default_options(
     options |= suggested or {}
     given = {key: value for key, value in chosen.items() if value is not None}
     if again and _can_count(options | given):
-        options |= {"feedback": "count", "neuron": _natural_neuron(rate, pairs=True)}
+        options |= {"feedback": "count", "neuron": _natural_neuron(rate, PAIRS_COUNTED)}
     if (options | given).get("feedback") == "count" and on_chip:
         all_of_them = options | given
         steps, dt = all_of_them.get("steps_per_input", 1), all_of_them.get("dt", DEFAULT_DT)
@@ -375,13 +380,13 @@ def settled_synapse(settle_steps: int, dt: float = DEFAULT_DT) -> float:
     return max(LEAST_SYNAPSE, SETTLED_SHARE * settle_steps * dt)
 
 
-def _natural_neuron(model: Model, pairs: bool = False) -> str:
+def _natural_neuron(model: Model, in_pairs: Collection[str]) -> str:
     """LIF where the network was trained with LIF curves, which nothing else follows.
 
-    With ``pairs`` also where all units are tanh and sigmoid ones.
+    Also where it has units that are better ``in_pairs``, and none that LIF neurons only come near.
     """
     kinds = {p.neuron.kind for p in model.graph.populations}
-    pairs = pairs and bool(kinds & {"tanh", "sigmoid"}) and "relu" not in kinds
+    pairs = not kinds.isdisjoint(in_pairs) and "relu" not in kinds
     return "lif" if pairs or kinds & {"lif_rate", "soft_lif"} else "relu"
 
 
