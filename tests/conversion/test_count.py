@@ -168,7 +168,7 @@ def test_what_does_not_go_together_is_refused(wrong, said):
 def test_tanh_units_on_a_chip_are_nearer_as_pairs():
     """Each of ten pieces is some of a spike off; a pair, whose curve is another, is off by less."""
     target = sl.get_target("loihi")
-    if problem := target.available().unusable:
+    if problem := target.available():
         pytest.skip(problem)
     rng = np.random.default_rng(0)
     populations = Population("x", 20), Population("h", 40, Neuron("tanh")), Population("y", 5)
