@@ -130,11 +130,13 @@ def add_import_arguments(parser: ArgumentParser) -> None:
         "--input",
         action="append",
         metavar="NAME",
-        help="the Node that data are fed to, where there are several; repeated: Nodes that share "
-        "the channels of the data, in this order",
+        help="the Node that gets the data, if there are several; repeated: Nodes that share the "
+        "channels of the data, in this order",
     )
     parser.add_argument(
-        "--probe", metavar="NAME", help="the probe whose values are the output, where several are"
+        "--probe",
+        metavar="NAME",
+        help="the probe whose values are the output, if there are several",
     )
     parser.add_argument(
         "--trained-dt", type=float, metavar="SECONDS", help="the simulator's step (default 0.001)"
@@ -168,7 +170,7 @@ def add_samples(parser: Parser) -> None:
         help="data whose samples are run (default: the model's own, if it names a source, or "
         f"psmnist if it names nothing): {DATA_NAMES}",
     )
-    parser.add_argument("--samples", type=int, help="so many of them, drawn by --seed")
+    parser.add_argument("--samples", type=int, help="number of samples, drawn with --seed")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -176,28 +178,27 @@ def add_samples(parser: Parser) -> None:
         type=int,
         default=3,
         metavar="N",
-        help="where a target has an engine beside upstream's: random samples that must be "
-        "identical, spike for spike, on upstream's simulator (default 3; 0: none)",
+        help="number of random samples that also run on the upstream simulator and must have the "
+        "same spikes there (default 3; 0: none)",
     )
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="processes that share the samples (default: one a core; 1: no other than this one); "
-        "each is started for a batch, or for 64 samples where batches are larger, so that a "
-        "small run does not wait for more",
+        help="processes that share the samples (default: one for each core; 1: only this one); "
+        "small runs start fewer, one for each batch or 64 samples",
     )
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="let the workers of this Dask scheduler share them instead: tcp://HOST:PORT; it is "
-        "trusted, since its messages are pickles",
+        help="run on the workers of this Dask scheduler, tcp://HOST:PORT; its messages are "
+        "pickles, so use only one that you trust",
     )
     parser.add_argument(
         "--memory-limit",
         metavar="SIZE",
-        help="what the batches of all workers together may take: 500MB, 2GiB (default: up to "
-        "1 GiB for each worker, and half of what is free for all)",
+        help="memory for the batches of all workers together, such as 500MB or 2GiB (default: "
+        "1 GiB for each worker, and at most half of the free memory)",
     )
     parser.add_argument(
         "--journal", type=Path, help="folder of finished samples (default: beside the first model)"

@@ -40,7 +40,7 @@ def add_reports(parser: Parser) -> None:
     parser.add_argument(
         "--until",
         metavar="POINTS",
-        help="stop each run once its difference to the rate model is known to so many points "
+        help="stop each run once its difference to the rate model is known to this many points "
         "(or units of the task's metric) either way, such as ±0.5, or after --samples (default "
         "then: the whole test set)",
     )
@@ -52,8 +52,8 @@ def add_reports(parser: Parser) -> None:
         const=None,
         default=0,
         metavar="N",
-        help="say in the page where accuracy is lost, and what it would be with fewer or more "
-        f"steps, on N test samples (default {EXPLAINED})",
+        help="add to the page where accuracy is lost, and the accuracy with fewer or more steps, "
+        f"measured on N test samples (default {EXPLAINED})",
     )
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--markdown", type=Path, help="write the table")

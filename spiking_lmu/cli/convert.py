@@ -41,103 +41,112 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--code",
         choices=["rate", "level"],
-        help="what a unit's value becomes: how often a neuron fires (default), or which of a few "
-        "comparators fire in one step",
+        help="what codes a unit's value: the rate at which a neuron fires (default), or the level "
+        "that a few comparators signal in one step",
     )
     parser.add_argument("--levels", type=int, help="level: values that a unit can have (default 5)")
     parser.add_argument(
-        "--input-bits", type=int, help="level: binary digits of what enters a chip (default 6)"
+        "--input-bits",
+        type=int,
+        help="level: binary digits of values that the host sends (default 6)",
     )
     parser.add_argument(
-        "--per-unit", action="store_true", default=None, help="level: levels for each unit its own"
+        "--per-unit", action="store_true", default=None, help="level: fit levels to each unit"
     )
     parser.add_argument(
-        "--target", action="append", default=[], help="choose defaults for this target; repeatable"
+        "--target", action="append", default=[], help="convert for this target; repeatable"
     )
-    parser.add_argument("--max-rate", type=float, help="Hz at the 99.9th percentile of activation")
-    parser.add_argument("--steps-per-input", type=int, help="simulation steps an input")
-    parser.add_argument("--settle-steps", type=int, help="steps for which the last input is held")
-    parser.add_argument("--readout-tau", type=float, help="lowpass on the output, seconds")
+    parser.add_argument(
+        "--max-rate", type=float, help="rate in Hz at the 99.9th percentile of activation"
+    )
+    parser.add_argument("--steps-per-input", type=int, help="simulation steps of each input")
+    parser.add_argument(
+        "--settle-steps", type=int, help="further steps for which the last input is shown"
+    )
+    parser.add_argument(
+        "--readout-tau", type=float, help="time constant of the lowpass on the output, seconds"
+    )
     parser.add_argument("--dt", type=float, help="simulation step, seconds (default 0.001)")
     parser.add_argument(
-        "--synapse-tau", type=float, help="lowpass between spiking neurons, seconds"
+        "--synapse-tau", type=float, help="the same of the lowpass between spiking neurons"
     )
     parser.add_argument(
         "--feedback",
         choices=["lowpass", "count"],
-        help="rate: what feeds back over several steps an input is read through a lowpass, or as "
-        "the count of spikes in them (default count)",
+        help="rate: how a layer reads itself where an input has several steps: through a lowpass, "
+        "or as the count of its spikes in them (default count)",
     )
     parser.add_argument(
         "--count-from",
         type=int,
         metavar="STEP",
-        help="count: the step of an input, from 0, with which it begins",
+        help="feedback count: the step of an input, from 0, at which counting begins",
     )
     parser.add_argument(
         "--clip-weights",
         type=float,
         metavar="PERCENTILE",
-        help="cut weights between spiking neurons off there, for chips with one scale for all",
+        help="clip weights between spiking neurons to this percentile, for chips with one scale "
+        "for all",
     )
     parser.add_argument(
         "--first-layer",
         choices=["host", "chip"],
-        help="where the first of several layers is beside a chip: on the host, which sends its "
-        "spikes, or on the chip, which gets its currents (default host)",
+        help="where a target with a chip runs the first of several layers: on the host, which then "
+        "sends the layer's spikes, or on the chip, which then gets its currents (default host)",
     )
     parser.add_argument(
         "--memory",
         choices=["host", "line", "auto"],
         help="where a linear memory is kept: on the host, or on the chip as a line of spikes; auto "
-        "tries both on --data and takes what needs least energy of those that lose little",
+        "measures both on --data and takes the one with the least energy that loses little",
     )
     parser.add_argument("--bits", type=int, help="line: bits of an input (default 1)")
     parser.add_argument(
         "--line-code",
         choices=["magnitude", "sigma-delta"],
-        help="line: each input rounded, or what is rounded off handed to the next input",
+        help="line: round each input by itself, or add its rounding error to the next input",
     )
     parser.add_argument(
         "--window",
         type=int,
-        help="line: stages (default: as many as training inputs, or as needed)",
+        help="line: its stages (default: one for each training input; fewer if the memory fades)",
     )
     parser.add_argument(
         "--reset",
         choices=["zero", "subtract"],
-        help="line: a hidden neuron that spikes forgets what is left above its threshold, as is "
-        "the default, or keeps it, which takes fewer steps",
+        help="line: whether a spike sets a hidden neuron's voltage to zero (default), or subtracts "
+        "the threshold, which takes fewer steps",
     )
     parser.add_argument(
         "--every",
         type=int,
         metavar="N",
-        help="line, level: an answer at every N-th input, which stands until the next (default 1)",
+        help="line and level: answer at every N-th input and hold the answer between (default 1)",
     )
     parser.add_argument(
         "--free-running",
         action="store_true",
         default=None,
-        help="level: as many steps an input as its answer takes to be the next input, for free-run",
+        help="level: make each input last until its answer is there, as free-run needs",
     )
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="search firing rates, readout filter and settle steps that suit the one --target, on "
-        "training images; what is given by other options stays as it is",
+        help="search the rates, steps and filters that suit --target, on training samples; options "
+        "that are given stay as they are",
     )
     parser.add_argument(
         "--pick",
         choices=["best", "knee", "fastest"],
-        help="calibrate: the most accurate timing (default), the one where more steps begin to "
-        "pay less, or the fastest within half a point of the best",
+        help="calibrate: take the most accurate timing (default), the one where more steps begin "
+        "to gain less, or the fastest within half a point of the best",
     )
     parser.add_argument(
         "--calibration-samples",
         type=int,
         metavar="N",
-        help="calibrate: so many training images (default 256); memory auto: 200",
+        help="calibrate: number of training samples (default 256; memory auto: 200)",
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="calibrate: processes (default: one a core)"
@@ -152,17 +161,20 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--data",
-        help="training set (default: the model's own, if it names one); with nothing else given, "
-        f"code, levels and timing are chosen by it, else activity is measured on it: {DATA_NAMES}",
+        help=f"training set (default: the model's own, if it names one): {DATA_NAMES}. Without "
+        "other options the conversion is chosen by measurements on it; with options, it only "
+        "gives activity and levels",
     )
     parser.add_argument(
         "--tolerate",
         type=float,
         metavar="POINTS",
-        help="--data: accuracy that may be lost (default 0.3); of a regression, %% by which "
-        "its error may grow (default 8)",
+        help="points of accuracy that the chosen conversion may lose (default 0.3); for a "
+        "regression, %% by which its error may grow (default 8)",
     )
-    parser.add_argument("--training-samples", type=int, default=1000, help="how much of --data")
+    parser.add_argument(
+        "--training-samples", type=int, default=1000, help="samples taken from --data"
+    )
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)
 

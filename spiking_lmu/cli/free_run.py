@@ -17,10 +17,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--data", required=True, help=DATA_NAMES)
     parser.add_argument("--split", choices=["test", "train"], default="test")
     parser.add_argument(
-        "--prompt", type=int, required=True, metavar="N", help="inputs of each series that it sees"
+        "--prompt",
+        type=int,
+        required=True,
+        metavar="N",
+        help="inputs of each series that are shown",
     )
     parser.add_argument("--target", help="default: the one that changes a model most")
-    parser.add_argument("--samples", type=int, help="so many series, drawn by --seed")
+    parser.add_argument("--samples", type=int, help="number of series, drawn with --seed")
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

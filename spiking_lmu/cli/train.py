@@ -21,25 +21,28 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--cell",
         choices=["feedforward", "recurrent", "dense"],
         default="feedforward",
-        help="an LMU's, for sequences; or dense, without a memory, for samples of one input",
+        help="feedforward or recurrent LMU, for sequences; or dense, without a memory, for samples "
+        "of one input",
     )
-    parser.add_argument("--neuron", choices=["relu", "lif", "tanh"], help="hidden neurons")
+    parser.add_argument("--neuron", choices=["relu", "lif", "tanh"], help="model of hidden neurons")
     parser.add_argument("--order", type=int, help="dimensions of the memory")
-    parser.add_argument("--units", type=int, help="hidden neurons")
+    parser.add_argument("--units", type=int, help="number of hidden neurons")
     parser.add_argument("--epochs", type=int, help="passes over the training set")
     parser.add_argument("--steps", type=int, help="stop after this many batches (recurrent)")
-    parser.add_argument("--batch-size", type=int, help="samples a step (images: 100)")
-    parser.add_argument("--learning-rate", type=float, help="Adam's, at the start")
-    parser.add_argument("--dropout", type=float, help="share of hidden outputs (by cell)")
-    parser.add_argument("--shift", type=int, help="largest random shift in pixels (by cell)")
-    parser.add_argument("--held-out", type=int, default=0, help="training images not trained on")
+    parser.add_argument("--batch-size", type=int, help="samples of each step (images: 100)")
+    parser.add_argument("--learning-rate", type=float, help="learning rate of Adam at the start")
+    parser.add_argument("--dropout", type=float, help="share of hidden outputs that is dropped")
+    parser.add_argument("--shift", type=int, help="largest random shift in pixels")
+    parser.add_argument(
+        "--held-out", type=int, default=0, help="number of training images that are not trained on"
+    )
     parser.add_argument(
         "--trainer",
         choices=["fast", "nengo-dl"],
         default="fast",
         help="recurrent: TensorFlow with the memory computed at once, or NengoDL step by step",
     )
-    parser.add_argument("--warm-up", type=int, help="fast: epochs on the memory alone, first")
+    parser.add_argument("--warm-up", type=int, help="fast: first epochs, on the memory alone")
     parser.add_argument(
         "--current-tau", type=float, default=0.0, help="fast: lowpass on the input, in inputs"
     )
@@ -47,24 +50,33 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--recurrence-tau", type=float, default=0.0, help="fast: lowpass on the recurrence"
     )
     parser.add_argument(
-        "--trace-noise", type=float, default=0.0, help="fast: noise on the recurrence, s.d."
+        "--trace-noise",
+        type=float,
+        default=0.0,
+        help="fast: standard deviation of noise on the recurrence",
     )
-    parser.add_argument("--clip", type=float, help="fast: largest norm of a gradient (no limit)")
-    parser.add_argument("--theta", type=float, help="sequences: remembered window, in inputs")
-    parser.add_argument("--memories", type=int, help="sequences: memories (one a channel)")
+    parser.add_argument("--clip", type=float, help="fast: largest norm of a gradient")
+    parser.add_argument(
+        "--theta", type=float, help="sequences: window that is remembered, in inputs"
+    )
+    parser.add_argument(
+        "--memories", type=int, help="sequences: number of memories (default: one a channel)"
+    )
     parser.add_argument(
         "--gather",
         action=BooleanOptionalAction,
-        help="sequences with one answer: every input adds to it, or the last alone gives it "
-        "(what validates better)",
+        help="sequences with one answer: whether every input adds to it, or the last alone gives "
+        "it (default: whichever has the lower validation loss)",
     )
     parser.add_argument(
-        "--patience", type=int, help="sequences: epochs without a better validation loss"
+        "--patience",
+        type=int,
+        help="sequences: stop after so many epochs without a better validation loss",
     )
     parser.add_argument(
         "--balance",
         action=BooleanOptionalAction,
-        help="sequences: weigh classes by how rare they are",
+        help="sequences: weight classes so that rare ones count as much as others",
     )
     parser.add_argument(
         "--memory",
@@ -78,11 +90,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="line: a free weight for every input of the window, without a Legendre memory",
     )
-    parser.add_argument("--smoothing", type=float, default=0.0, help="line: of labels, 0 to 0.5")
+    parser.add_argument(
+        "--smoothing", type=float, default=0.0, help="line: label smoothing, 0 to 0.5"
+    )
     parser.add_argument(
         "--levels",
         type=int,
-        help="train on with activations rounded to so many values, for convert --levels",
+        help="afterwards go on with activations rounded to this many values, for convert --levels",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder of the IDX files")

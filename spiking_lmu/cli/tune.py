@@ -18,13 +18,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .slmu file to write")
     parser.add_argument(
-        "--levels", type=int, help="round activations to so many values, for convert --levels"
+        "--levels", type=int, help="round activations to this many values, for convert --levels"
     )
     parser.add_argument(
         "--noise",
         type=float,
         default=0.0,
-        help="add noise to activations, a standard deviation in units of the 99.9th percentile",
+        help="standard deviation of noise on activations, in units of their 99.9th percentile",
     )
     parser.add_argument(
         "--memory",
