@@ -19,6 +19,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Scaling
 from spiking_lmu.report.json_report import as_json
 from spiking_lmu.report.rows import rows
+from spiking_lmu.training.sequences import gathering
 
 from ..helpers.fresh_python import INSTALLED, needs
 
@@ -339,8 +340,8 @@ def test_a_readout_that_remembers_has_its_own_timing_alone():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(12, 5, 2)), np.arange(12) % 2
     data = from_arrays(x, y, test=(x, y))
-    trained = sl.train(data, epochs=1, units=4, order=2, gather=True, progress=False)
-    model = sl.convert(trained.model, max_rate=250, data=data.train)
+    spec = LmuSpec(2, 2, order=2, theta=5.0, units=4, memories=2)
+    model = sl.convert(sl.Model(gathering(build(spec, seed=0))), max_rate=250, data=data.train)
     found = sl.tradeoff(model, data.test, "reference", **QUIET)
     (point,) = found.points
     timing = model.timing
