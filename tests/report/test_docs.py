@@ -62,7 +62,7 @@ def test_figures_in_the_readmes_sentences_are_measured():
     )
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     for sentence in (
-        f"keeps {zero[0]} of {zero[1]:,} images on the emulator",
+        f"classifies {zero[0]} of {zero[1]:,} images correctly on the emulator",
         f"{subtract[0]} in {subtract[2]} steps instead of {zero[2]}",
         f"loses {spiking('accuracy/dense-default')[3]} points on the emulator",
         f"and {spiking('accuracy/dense-calibrated')[3]} calibrated",
