@@ -72,6 +72,8 @@ SIDE_BY_SIDE = 7
 #: nengo-loihi makes the largest weight 255, and drops the last bit where signs are mixed.  Beside a
 #: weight so many times as large, the highest digit's is 128, and all lower ones are whole.
 WHOLE = 255.0 / 128.0
+#: A threshold farther away than so many times what can arrive decides nothing, and is as far.
+REACH = 1.05
 #: Neurons that one digit of one value is sent over at most.
 MOST_COPIES = 16
 #: Weights from the neurons of one layer to those of another, if their transform is not dense.
@@ -608,11 +610,15 @@ class _Coder:
         staying = [p for p in self.graph.incoming(name) if p.name in self.plan.staying]
         straight = [p for p in staying if p.pre in self.levels]
         largest, arriving = 0.0, 0.0
+        # What arrives at most; of what the caller delivers nothing is known here.
+        reach = np.full((size, 1), 0.0 if len(straight) == len(staying) else np.inf)
         between: list[Projection] = []
         for p in straight:
             source = self._each_unit(p.pre)
             gained = population.gain[:, None] * p.transform.matrix(self.graph[p.pre].size)
-            weight = np.repeat(gained @ _decoder(source), copies, axis=0)
+            each = gained @ _decoder(source)
+            weight = np.repeat(each, copies, axis=0)
+            reach += np.abs(each).sum(axis=1, keepdims=True)
             tau = None if p.immediate else 0.0
             between.append(Projection(f"{p.pre}.spikes", spikes, weight, tau, name=p.name))
             bias += gained @ _silent_level(source)
@@ -622,6 +628,7 @@ class _Coder:
         heaviest = _heaviest(fitted.thresholds, largest, arriving)
         if len(staying) < len(self.graph.incoming(name)):
             unit = drive / (2**digits - 1)
+            reach += drive
             whole = digits > SIDE_BY_SIDE and not straight
             if whole:
                 heaviest = unit * 2.0 ** (SIDE_BY_SIDE - 1)
@@ -646,7 +653,9 @@ class _Coder:
                 populations.append(scale)
                 links.append(Projection(scale.name, spikes, each, name=f"{scale.name}_in"))
         links += between
-        above = signs * (bias[:, None] - fitted.thresholds)
+        # A chip has one scale for biases and weights: a bias that is never overcome would take it.
+        farthest = REACH * reach + CLEAR
+        above = signs * np.clip(bias[:, None] - fitted.thresholds, -farthest, farthest)
         if name in self.remembered and populations and above.max() > -CLEAR:
             # A chip runs a step before anything from the host has reached it.  What spiked in it
             # would be remembered, and the rate network begins with units at 0.

@@ -290,7 +290,7 @@ def test_a_heavy_digit_is_sent_over_several_neurons(values, most):
 
 
 @pytest.mark.parametrize("digits", [8, 10])
-@pytest.mark.parametrize("start", [0.0, 3.0])
+@pytest.mark.parametrize("start", [0.0, 3.0, 1000.0])
 def test_many_digits_are_whole_numbers_on_the_chip(digits, start):
     """Each has twice the weight of the next, of both signs: nothing of a number is lost."""
     chosen = spiking_lmu.get_target("loihi")
@@ -299,7 +299,8 @@ def test_many_digits_are_whole_numbers_on_the_chip(digits, start):
     from spiking_lmu.targets.loihi.deployment import build as emulation
 
     graph, x = lmu(cell="feedforward")
-    graph = graph.with_populations([replace(graph["lmu.h"], bias=np.full(7, start))])
+    bias = np.full(7, start) if start < 10 else np.linspace(-start, start, 7)
+    graph = graph.with_populations([replace(graph["lmu.h"], bias=bias)])
     options = Options(code="level", levels=5, input_bits=digits)
     model = convert(Model(graph), options, training_inputs=x)
     with emulation(model, model.graph, INPUTS, 0).simulator() as simulator:
