@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from spiking_lmu import __version__
-from spiking_lmu.errors import SpikingLmuError, one_line, told
+from spiking_lmu.errors import SpecError, SpikingLmuError, one_line, told
 
 from .arguments import Parser
 from .flags import flags_of, in_flags
@@ -85,8 +85,40 @@ def _run(arguments: list[str], flags: dict[str, str]) -> int:
     options = _parser().parse_args(arguments)
     options.arguments, options.flags = arguments, {**options.flags, **flags_of(options.parser)}
     flags.update(options.flags)
+    _require_apart(options)
     command = import_module(_module(options.command), __package__)
     return int(command.run(options) or 0)
+
+
+#: Files that a command writes and those that it reads, by what its options are called.
+WRITTEN = ("output", "to", "json", "markdown", "report", "picture", "plot", "freeze")
+READ = ("model", "models", "source", "parameters", "data")
+#: Options that some command reads, and others write.
+READ_BY = {"energy": ("report",), "apply": ("to",)}
+
+
+def _require_apart(options: argparse.Namespace) -> None:
+    """Raise a SpecError where a file that is to be written is one that is read, or is named twice.
+
+    A command that wrote over a trained model or over data would have taken them away.
+    """
+    read = (*READ, *READ_BY.get(options.command, ()))
+    written = [name for name in WRITTEN if name not in read]
+    taken: dict[str, str] = {}
+    for name in (*read, *written):
+        given = getattr(options, name, None)
+        for one in given if isinstance(given, list | tuple) else [given]:
+            if not isinstance(one, str | os.PathLike):
+                continue
+            path = os.path.realpath(os.fspath(one).partition("?")[0] if name in read else one)
+            if name in written and path in taken:
+                raise SpecError(
+                    name,
+                    got=f"{one}, which is {taken[path]} too",
+                    expected="a file of its own",
+                    fix="choose another name",
+                )
+            taken[path] = options.flags.get(name, f"the {name}")
 
 
 def _module(command: str) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -300,6 +301,33 @@ def test_bad_input_gets_one_line_and_writes_nothing(small, capsys, case):
     assert ": got " in lines[0]
     assert ", expected " in lines[0]
     assert sorted(small.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["convert", "rate.slmu", "-o", "rate.slmu"],
+            "--output: got rate.slmu, which is the model",
+        ),
+        (["train", "mine.npz", "-o", "./mine.npz"], "which is --data too"),
+        (["convert", "rate.slmu", "-o", "s.slmu", "--to", "link.slmu"], "--to: .*the model"),
+        (["tune", "rate.slmu", "--data", "mine.npz?seed=1", "-o", "mine.npz"], "is --data too"),
+        (["compare", "a.slmu", "rate.slmu", "--json", "rate.slmu"], "--json: .*the models"),
+        (["compare", "a.slmu", "--json", "r", "--markdown", "r"], "which is --json too"),
+        (["energy", "a.slmu", "--report", "r.json", "--json", "r.json"], "which is --report too"),
+        (["apply", "p.npz", "--to", "rate.slmu", "-o", "rate.slmu"], "which is --to too"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    for name in ("rate.slmu", "mine.npz"):
+        (tmp_path / name).write_bytes(b"kept")
+    (tmp_path / "link.slmu").symlink_to("rate.slmu")
+    assert main(arguments) == 1
+    assert re.search(says, capsys.readouterr().err)
+    for name in ("rate.slmu", "mine.npz"):
+        assert (tmp_path / name).read_bytes() == b"kept"
 
 
 def test_debug_shows_the_traceback(small):
