@@ -207,6 +207,8 @@ def nengo_dl_network(space: dict[str, Any]) -> None:
     layer = tf.keras.layers.Dense(3, activation="relu")(entry)
     space["converter"] = nengo_dl.Converter(tf.keras.Model(entry, layer))
     space["other"] = nengo_dl.Simulator(space["converter"].net, progress_bar=False)
+    # One input of four numbers, and three classes.
+    space["data"] = sl.datasets.from_arrays(*waves(samples=60, steps=1, channels=4))
 
 
 def _readme(space: dict[str, Any]) -> None:
