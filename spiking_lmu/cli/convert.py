@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +199,9 @@ def run(options: Namespace) -> int:
     if data is not None and find_model(options.model).suffix in (".npz", *KERAS):
         # A network of NengoDL does not say what it was trained for, and a Keras model's loss
         # leaves it open: mean squared error is taken for classes too.
-        model = replace(model, task=data.task)
+        from spiking_lmu.importers.binary import answering
+
+        model = answering(model, data.task)
     calibrated = placed = None
     if options.memory == "auto":
         placed = _choose_memory(model, data, choices, options)

@@ -29,6 +29,7 @@ from spiking_lmu.graph.reference import run_reference
 from spiking_lmu.graph.task import Task
 
 from . import keras_lmu, keras_ops, keras_spiking
+from .binary import answering
 from .keras_activations import Refusal
 from .keras_builder import Builder, Tensor, require_size
 from .keras_file import CallOutput, Layer, Saved, read_saved
@@ -65,7 +66,7 @@ def from_keras(path_or_model: Any, *, task: Task | str | None = None, output: st
     -------
     A rate model.  Its provenance has the file and ``notes``: what was left out or changed, and
     in which shape data are expected.  A softmax at the end is left out: the largest output
-    stays the largest.
+    stays the largest.  One output for two classes (binary cross-entropy) becomes two.
 
     Raises
     ------
@@ -101,6 +102,9 @@ def from_keras(path_or_model: Any, *, task: Task | str | None = None, output: st
     )
     if not isinstance(path_or_model, str | Path):
         _compare(model, path_or_model, builder.steps, softmax, output)
+    if model.task.classifies and model.graph.output_size == 1:
+        builder.notes.append("Its output becomes two, of the classes 0 and 1: the larger decides.")
+        model = answering(model, model.task)
     return model
 
 

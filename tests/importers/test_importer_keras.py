@@ -20,6 +20,8 @@ import spiking_lmu
 import spiking_lmu.compat
 from spiking_lmu.errors import FileError, ImportNetworkError, SpikingLmuError
 from spiking_lmu.graph.reference import run_reference
+from spiking_lmu.graph.task import Task
+from spiking_lmu.importers.binary import answering
 from spiking_lmu.importers.keras import from_keras
 
 FILES = Path(__file__).parent / "fixtures" / "keras"
@@ -355,6 +357,34 @@ def test_a_model_in_memory_is_compared_with_the_result(live, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("end", ["sigmoid", None])
+def test_one_output_for_two_classes_decides_as_in_keras(end):
+    spiking_lmu.compat.import_nengo_dl()
+    keras = pytest.importorskip("tf_keras", reason="needs: pip install 'spiking-lmu[dl]'")
+    L = keras.layers
+    source = keras.Sequential(
+        [keras.Input((5,)), L.Dense(8, activation="relu"), L.Dense(1, activation=end)]
+    )
+    source.layers[-1].kernel.assign(np.linspace(-1, 1, 8)[:, None])
+    source.layers[-1].bias.assign([0.1])
+    loss = keras.losses.BinaryCrossentropy(from_logits=end is None)
+    assert from_keras(source).graph.output_size == 1
+    source.compile(loss=loss)
+    model = from_keras(source)
+    assert str(model.task) == "classification at the last step"
+    assert model.graph.output_size == 2
+    assert {p.neuron.kind for p in model.graph.populations} == {"linear", "relu"}
+    assert "becomes two" in model.provenance["notes"][-1]
+    x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    want = source.predict(x, verbose=0)[:, 0] > (0.5 if end else 0.0)
+    got = outputs(model, x).argmax(axis=-1)
+    np.testing.assert_array_equal(got.ravel(), want)
+    assert 0 < want.mean() < 1
+    # Without the loss, the data say that there are two classes.
+    plain = from_keras(FILES / "lmu-rnn.keras")
+    assert answering(plain, Task(names=("a", "b", "c"))).graph is plain.graph
+
+
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_files_of_keras_2(live, tmp_path, suffix):
     path = tmp_path / f"model.{suffix}"
