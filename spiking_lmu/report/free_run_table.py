@@ -11,6 +11,7 @@ from rich.text import Text
 from spiking_lmu.analysis.free_run import FORCED, LOST, PERSISTENCE, RATE_NAME, Estimate, FreeRun
 
 from .canvas import BLUE, GREY, INK, PALE, VERMILLION, as_file, new_figure, style, to_svg
+from .fitting_table import FittingTable
 from .text import NONE, count, plain
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def free_run_table(found: FreeRun) -> Table:
     """A row for the target and for each of what stands beside it."""
     series = f"{len(found.truth):,} series of {plain(found.data)}"
     title = f"{plain(found.model)}: {series}, {found.prompt:,} inputs seen"
-    table = Table(
+    errors = [f"Error at {step:,}" for step in shown_steps(found)]
+    table = FittingTable(
+        ("Spikes", *errors[1:-1], *errors[:1], *errors[1:][-1:]),
         box=box.SIMPLE_HEAD,
         title=Text(title),
         title_justify="left",
@@ -56,15 +59,15 @@ def free_run_table(found: FreeRun) -> Table:
         ),
         caption_justify="left",
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column("Steps near", justify="right", no_wrap=True)
-    for step in shown_steps(found):
-        table.add_column(f"Error at {step:,}", justify="right", no_wrap=True)
+    for heading in errors:
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Spikes", justify="right", no_wrap=True)
     for name in found.predictions:
-        errors = [f"{found.nrmse(name, step).value:.3g}" for step in shown_steps(found)]
+        values = [f"{found.nrmse(name, step).value:.3g}" for step in shown_steps(found)]
         spikes = count(found.spikes) if name == found.target else NONE
-        cells = [name, interval(found.valid(name), ".0f"), *errors, spikes]
+        cells = [name, interval(found.valid(name), ".0f"), *values, spikes]
         table.add_row(*(Text(cell) for cell in cells))
     return table
 

@@ -1,10 +1,12 @@
 """A network that sees its own predictions, against the same network fed with what it saw."""
 
+import io
 from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from spiking_lmu.analysis.free_run import FORCED, PERSISTENCE, FreeRun, free_run
 from spiking_lmu.backends.registry import get_target
@@ -222,3 +224,19 @@ def test_the_command_prints_the_table_and_writes_what_it_is_told(rate, data, tmp
     assert all(path.stat().st_size > 100 for path in files.values())
     assert main([*command[:2], "--prompt", "24", "--data", f"{tmp_path / 'mine.npz'}"]) == 1
     assert "--prompt: got 24" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [50, 66, 80, 160])
+def test_rows_keep_their_names_in_a_narrow_terminal(width):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(4, 300, 1))
+    named = {name: truth + 0.01 for name in (PERSISTENCE, FORCED, "rate", "nengo-dl")}
+    ends = ({}, 12_345.0, None, 3, 1)
+    found = FreeRun("a model", "mine", "nengo-dl", 50, truth, np.ones(1), named, *ends)
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(found)
+    said = console.export_text()
+    for name in named:
+        assert f"\n {name}" in said or f"\n{name}" in said
+    assert "Steps near" in said
+    assert ("In a wider terminal: " in said) == (width < 100)
