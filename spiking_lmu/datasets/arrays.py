@@ -19,6 +19,8 @@ Pair = tuple[Any, Any]
 TEST_SHARE = 0.25
 #: Whole numbers up to here count as classes by their number, without a list of names.
 MOST_CLASSES = 10_000
+#: Numbers looked at for what float32 loses, and the share of their spread that it may.
+MOST_LOOKED_AT, COARSE = 1_000_000, 0.05
 #: So many different whole numbers of a floating type, or fewer, are taken for labels.
 MOST_LABELS = 20
 
@@ -157,7 +159,32 @@ def _numbers(what: str, values: Any) -> Array:
         raise _wrong(what, f"text or another kind of value ({array.dtype})", "numbers")
     if array.dtype == np.float32:
         return array
-    return narrowed(array, what)
+    narrow = narrowed(array, what)
+    _require_resolved(what, array, narrow)
+    return narrow
+
+
+def _require_resolved(what: str, array: Array, narrow: Array) -> None:
+    """Raise a DatasetError where float32 does not tell the values of a column apart.
+
+    So it is of times since 1970, and of whatever varies little about a large number.
+    """
+    if array.dtype.kind not in "fiu" or array.dtype.itemsize < 4 or not (array.ndim and array.size):
+        return
+    rows = max(1, MOST_LOOKED_AT * len(array) // max(1, array.size))
+    width = array.shape[-1] if array.ndim > 1 else 1
+    given = array[:rows].reshape(-1, width).astype(float)
+    spread, lost = given.std(axis=0), (narrow[:rows].reshape(-1, width) - given).std(axis=0)
+    # What varies by rounding alone is constant.
+    coarse = (lost > COARSE * spread) & (spread > 1e-12 * np.abs(given).max(axis=0, initial=0))
+    if coarse.any():
+        first = float(given[0, int(coarse.argmax())])
+        raise DatasetError(
+            what,
+            got=f"values like {first:.10g} that float32 does not tell apart",
+            expected="values that vary by more than a millionth of their size",
+            fix="subtract an offset from them, such as their mean",
+        )
 
 
 def _array(what: str, values: Any) -> Array:

@@ -199,12 +199,31 @@ class Stubborn:
         (Stubborn(), Y, {}, r"a Stubborn that NumPy cannot read \(call detach\(\) first\)"),
         ((row for row in X), Y, {}, "a generator.* a list of one array a sample"),
         (X, None, {}, "y of type NoneType for 12 samples"),
+        (
+            X * [1, 10] + [0, 1.7e9],
+            Y,
+            {},
+            "like 1[67][0-9]+ that float32 does not tell apart.*offset",
+        ),
+        ([1e9 + row[: 3 + k % 4] for k, row in enumerate(X)], Y, {}, "sample 0.*tell apart"),
     ],
 )
 def test_what_is_no_data_set(x, y, options, word):
     with pytest.raises(DatasetError, match=word) as error:
         from_arrays(x, y, **options)
     assert "\n" not in str(error.value)
+
+
+def test_what_float32_holds_is_taken():
+    for x in (
+        X * [1e-9, 1e6] + [0.0, 1e8],
+        np.full(X.shape, 0.1) + 1e-17,
+        X + np.array([1e4, -1e4]),
+        np.full(X.shape, 1.7e9),
+        (1000 * X).astype(np.int64) + 10**6,
+        np.nan_to_num(X) * 1e-40,
+    ):
+        assert from_arrays(x, Y).train.channels == 2
 
 
 def test_columns_of_labels_and_samples_in_an_array_of_objects():
