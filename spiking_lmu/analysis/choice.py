@@ -351,7 +351,8 @@ def choose(
     place = load_target(target) if isinstance(target, str) else given_target(target, nearest=True)
     with shown(progress) as told, one_thread():
         told.start(f"conversion for {place.name}", 0, None, "candidates")
-        judge = _Judge(model, data, tolerate, max(samples, confirm), seed, told)
+        free = bool(fixed.get("free_running"))
+        judge = _Judge(model, data, tolerate, max(samples, confirm), seed, told, free)
         judge.confirm = confirm
         idle, effect = judge.recurrence()
         level, rate = wants_code(fixed, "level"), wants_code(fixed, "rate")
@@ -582,7 +583,8 @@ def divide(
 
 def wants_code(fixed: Mapping[str, Any], code: str) -> bool:
     """Whether candidates of this code are left by what is fixed."""
-    given = {name for name, value in fixed.items() if value is not None}
+    # Whether answers are to be inputs is asked of either.
+    given = {name for name, value in fixed.items() if value is not None} - {"free_running"}
     if "code" in given:
         return bool(fixed["code"] == code)
     of_levels = {"levels", "input_bits", "per_unit"}
@@ -671,6 +673,7 @@ class _Judge:
         samples: int,
         seed: int,
         progress: Progress,
+        free_running: bool,
     ) -> None:
         self.model, self._progress, self.tried = model, progress, list[Candidate]()
         self.graph = rate_model(model).graph
@@ -688,7 +691,7 @@ class _Judge:
         #: So many samples say first whether a candidate can be meant at all.
         self.first = max(int(FIRST * len(self.held)), min(LEAST_FIRST, len(self.held)))
         self.x, self.fit_x = model.scaled(self.held.x), model.scaled(self.fit.x)
-        self._plan = schedule(self.graph)
+        self._plan = schedule(self.graph, free_running)
         self._split = split_currents(self.graph, self._plan)
         self.rate = self._run(self.graph)
         self.confirm = CONFIRMED

@@ -297,6 +297,17 @@ def test_it_says_where_nothing_will_do():
     assert choice.options.levels == LEVELS[-1]
 
 
+def test_levels_of_a_network_that_is_to_run_freely():
+    """An input lasts until its answer is there: a step to the chip, one in it, and one back."""
+    rate = model(task=Task("regression", "every"))
+    samples = data(rate, 80, rate.task)
+    choice = choose(rate, samples, "reference", levels=33, free_running=True)
+    assert {t.steps for t in choice.tried} == {3 * samples.x.shape[1]}
+    assert choice.convert(rate).timing.steps_per_input == 3
+    assert not choice_module.wants_code({"max_rate": 100.0, "free_running": True}, "level")
+    assert choice_module.wants_code({"free_running": True}, "level")
+
+
 @pytest.mark.parametrize("kind", ["tanh", "lif_rate"])
 def test_training_on_is_advised_where_it_can_be_done(kind):
     rate = model(kind, task=Task("regression", "every"))
