@@ -19,7 +19,8 @@ they save nine tenths of the spikes.  In order,
 5. where no number of levels will do, rates over more and more steps, on the target.  Where level
    coding takes several steps an input, rates that take fewer in all come before it.  Those that
    take up to 15 % more are tried after it, for the sake of spikes: they take its place where, on
-   as many samples as it ran on there, they make as many equal decisions as step 2 asks for.
+   as many samples as it ran on there, they make as many equal decisions as step 2 asks for, or
+   as it made.
 
 A candidate is first looked at on a quarter of the samples, and on the others only if it may do.
 
@@ -673,7 +674,7 @@ class _Judge:
         samples: int,
         seed: int,
         progress: Progress,
-        free_running: bool,
+        free_running: bool = False,
     ) -> None:
         self.model, self._progress, self.tried = model, progress, list[Candidate]()
         self.graph = rate_model(model).graph
@@ -926,8 +927,11 @@ class _Judge:
 
     def _surely(self, found: Candidate) -> bool:
         """Whether so many decisions are equal that other samples will hardly show a loss."""
-        least = SURE_OF_LEARNED if self.learned else SURE
-        return found.agreement is None or found.agreement >= least
+        return found.agreement is None or found.agreement >= self._sure
+
+    @property
+    def _sure(self) -> float:
+        return SURE_OF_LEARNED if self.learned else SURE
 
     def _fitted(self, count: int, given: Mapping[str, Any]) -> dict[str, Levels]:
         assert self.recording is not None
@@ -953,7 +957,7 @@ class _Judge:
         answers = self._run(self._split, alter, slice(n))
         tried = self._measured(what, LOOP, answers, n, steps, None, AGREEMENT)
         while n < len(self.held) and not self._hopeless(tried, answers):
-            if not whole and not self._may(answers, len(self.rate)):
+            if not whole and not self._may(answers, len(self.rate), self._sure):
                 break
             n, some = min(n + self.first, len(self.held)), slice(n, n + self.first)
             answers = np.concatenate([answers, self._run(self._split, alter, some)])
@@ -962,13 +966,16 @@ class _Judge:
             self._out.add(what)
         return Options(code="level", **chosen), self._kept(tried)
 
-    def _may(self, answers: Array, samples: int) -> bool:
-        """Whether so few of the answers so far differ that it may be sure of all ``samples``."""
+    def _may(self, answers: Array, samples: int, least: float) -> bool:
+        """Whether so few answers differ so far that a share of ``least`` may be equal."""
         if not self.classifies:
             return True
-        least = SURE_OF_LEARNED if self.learned else SURE
         differ = (answers.argmax(axis=1) != self.rate[: len(answers)].argmax(axis=1)).sum()
-        return bool(differ <= (1.0 - least) * samples)
+        return bool(differ <= (1.0 - least) * samples + 1e-9)
+
+    def _asked(self, other: Candidate) -> float:
+        """The share of equal decisions with which rates take the place of another candidate."""
+        return self._sure if other.agreement is None else min(self._sure, other.agreement)
 
     def _hopeless(self, tried: Candidate, answers: Array, alike: float = AGREEMENT) -> bool:
         """Whether the first samples say already that the others will not make it pass."""
@@ -1000,11 +1007,16 @@ class _Judge:
         return None
 
     def _on_target(
-        self, what: str, options: Options, target: Target, *, sure_of: int | None = None
+        self,
+        what: str,
+        options: Options,
+        target: Target,
+        *,
+        instead_of: Candidate | None = None,
     ) -> Candidate | None:
         """The candidate as the target runs it; None if that cannot hold it.
 
-        With ``sure_of`` on so many samples at most, and only as long as it may be sure of them.
+        With ``instead_of`` on as many samples, and only as long as it may take that one's place.
         """
         spiking = self._fits(what, options, target)
         if spiking is None:
@@ -1013,7 +1025,7 @@ class _Judge:
         outputs = np.zeros((0, longest, spiking.graph.output_size))
         spikes, steps = 0.0, timing.total_steps(longest)
         with closing(_Deployed(target, spiking)) as deployed:
-            most = sure_of or self._most(spiking.graph, steps)
+            most = instead_of.samples if instead_of else self._most(spiking.graph, steps)
             for count in _stages(min(most, len(self.x))):
                 more, spent = self._run_on(deployed, slice(len(outputs), count))
                 outputs, spikes = np.concatenate([outputs, more]), spikes + spent
@@ -1023,7 +1035,7 @@ class _Judge:
                 )
                 if self._hopeless(tried, answers, AGREEMENT_ON_TARGET):
                     break
-                if sure_of is not None and not self._may(answers, sure_of):
+                if instead_of and not self._may(answers, most, self._asked(instead_of)):
                     break
         return self._kept(tried)
 
@@ -1100,7 +1112,8 @@ class _Judge:
     ) -> tuple[Options, Candidate]:
         """Rates that are as fast as ``best`` but for a few steps and spike less; else ``best``.
 
-        Those with the fewest steps that decide as surely like the rate model as levels have to.
+        Those with the fewest steps that decide as surely like the rate model as levels have to, or
+        as ``best`` does.
         """
         inputs = self.x.shape[1]
         for what, options in self._rate_candidates(target, fixed, idle):
@@ -1108,12 +1121,12 @@ class _Judge:
             if what in self._rated or steps > AS_FAST * best[1].steps:
                 continue
             self._rated.add(what)
-            found = self._on_target(what, options, target, sure_of=best[1].samples)
+            found = self._on_target(what, options, target, instead_of=best[1])
             if (
                 found is not None
                 and found.passed
                 and found.samples >= best[1].samples
-                and self._surely(found)
+                and (found.agreement is None or found.agreement >= self._asked(best[1]))
                 and (found.spikes or 0.0) < (best[1].spikes or 0.0)
             ):
                 return options, found

@@ -244,9 +244,19 @@ def test_rates_that_are_less_sure_do_not_take_the_place_of_levels(monkeypatch):
         assert coded.passed
         assert rates.passed
         assert rates.spikes < coded.spikes
-        assert rates.agreement < choice_module.SURE_OF_LEARNED
+        assert rates.agreement < min(choice_module.SURE_OF_LEARNED, coded.agreement)
         assert choice.expected == coded
     assert rates.samples < coded.samples
+
+
+def test_rates_that_are_as_sure_as_levels_do(monkeypatch):
+    """Also where one sample that both decide otherwise is more than is asked of levels."""
+    monkeypatch.setattr(choice_module, "SURE_OF_LEARNED", 1.1)
+    rate = model("relu", "feedforward", units=12)
+    choice = choose(rate, data(rate, 60, inputs=200), "reference", tolerate=50.0)
+    coded = next(t for t in choice.tried if t.where == "reference" and "levels" in t.what)
+    assert choice.options.code == "rate"
+    assert choice.expected.agreement >= coded.agreement
 
 
 def test_regression_by_its_error():
