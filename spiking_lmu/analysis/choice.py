@@ -20,7 +20,7 @@ they save nine tenths of the spikes.  In order,
    coding takes several steps an input, rates that take fewer in all come before it.  Those that
    take up to 15 % more are tried after it, for the sake of spikes: they take its place where, on
    as many samples as it ran on there, they make as many equal decisions as step 2 asks for, or
-   as it made.
+   as it made; or, where none does, where that cannot be ruled out.
 
 A candidate is first looked at on a quarter of the samples, and on the others only if it may do.
 
@@ -701,7 +701,7 @@ class _Judge:
         self.activity: Mapping[str, Activity] | None = None
         #: Rate-coded candidates that ran on the target.
         self._rated = set[str]()
-        #: Level-coded candidates that lose or change too much for sure.
+        #: Candidates that lose or change too much for sure.
         self._out = set[str]()
         #: Candidates that the target cannot hold, and why.
         self.refused = list[str]()
@@ -957,7 +957,7 @@ class _Judge:
         answers = self._run(self._split, alter, slice(n))
         tried = self._measured(what, LOOP, answers, n, steps, None, AGREEMENT)
         while n < len(self.held) and not self._hopeless(tried, answers):
-            if not whole and not self._may(answers, len(self.rate), self._sure):
+            if not whole and not self._may(answers):
                 break
             n, some = min(n + self.first, len(self.held)), slice(n, n + self.first)
             answers = np.concatenate([answers, self._run(self._split, alter, some)])
@@ -966,12 +966,12 @@ class _Judge:
             self._out.add(what)
         return Options(code="level", **chosen), self._kept(tried)
 
-    def _may(self, answers: Array, samples: int, least: float) -> bool:
-        """Whether so few answers differ so far that a share of ``least`` may be equal."""
+    def _may(self, answers: Array) -> bool:
+        """Whether so few of the answers so far differ that it may be sure in the end."""
         if not self.classifies:
             return True
         differ = (answers.argmax(axis=1) != self.rate[: len(answers)].argmax(axis=1)).sum()
-        return bool(differ <= (1.0 - least) * samples + 1e-9)
+        return bool(differ <= (1.0 - self._sure) * len(self.rate))
 
     def _asked(self, other: Candidate) -> float:
         """The share of equal decisions with which rates take the place of another candidate."""
@@ -1021,6 +1021,7 @@ class _Judge:
         spiking = self._fits(what, options, target)
         if spiking is None:
             return None
+        alike = self._asked(instead_of) if instead_of else AGREEMENT_ON_TARGET
         timing, longest = spiking.timing, self.x.shape[1]
         outputs = np.zeros((0, longest, spiking.graph.output_size))
         spikes, steps = 0.0, timing.total_steps(longest)
@@ -1033,9 +1034,8 @@ class _Judge:
                 tried = self._measured(
                     what, target.name, answers, count, steps, spikes / count, AGREEMENT_ON_TARGET
                 )
-                if self._hopeless(tried, answers, AGREEMENT_ON_TARGET):
-                    break
-                if instead_of and not self._may(answers, most, self._asked(instead_of)):
+                if self._hopeless(tried, answers, alike):
+                    self._out |= {what} if instead_of else set()
                     break
         return self._kept(tried)
 
@@ -1113,24 +1113,23 @@ class _Judge:
         """Rates that are as fast as ``best`` but for a few steps and spike less; else ``best``.
 
         Those with the fewest steps that decide as surely like the rate model as levels have to, or
-        as ``best`` does.
+        as ``best`` does; where none do, those of which that cannot be ruled out.
         """
-        inputs = self.x.shape[1]
+        inputs, ran = self.x.shape[1], list[tuple[Options, Candidate]]()
+        asked = self._asked(best[1])
         for what, options in self._rate_candidates(target, fixed, idle):
             steps = options.steps_per_input * inputs + options.settle_steps
             if what in self._rated or steps > AS_FAST * best[1].steps:
                 continue
             self._rated.add(what)
             found = self._on_target(what, options, target, instead_of=best[1])
-            if (
-                found is not None
-                and found.passed
-                and found.samples >= best[1].samples
-                and (found.agreement is None or found.agreement >= self._asked(best[1]))
-                and (found.spikes or 0.0) < (best[1].spikes or 0.0)
-            ):
-                return options, found
-        return best
+            if found is None or not found.passed or what in self._out:
+                continue
+            if (found.spikes or 0.0) < (best[1].spikes or 0.0):
+                ran.append((options, found))
+                if found.agreement is None or found.agreement >= asked:
+                    return ran[-1]
+        return min(ran, key=lambda one: one[1].rank, default=best)
 
     def _rate_candidates(
         self, target: Target, fixed: Mapping[str, Any], idle: bool
