@@ -231,54 +231,51 @@ def _recurrence(model: Model, step: Step) -> Iterator[Advice]:
     back = {p.post for p in model.rate.projections if p.delay}
     layers = [layer for layer in step.layers if layer.name in back] or list(step.layers)
     worst = max(layers, key=lambda layer: layer.relative_error)
-    levels: dict[str, float | str] = {"code": "level"}
-    levels |= {"levels": SAFE_LEVELS, "input_bits": SAFE_DIGITS}
-    yield Advice(
-        step.name,
+    yield _with_options(
+        step,
         f"{worst.name} feeds back on itself, and what it reads of itself in "
         f"{timing.steps_per_input} steps an input is {worst.relative_error:.0%} off",
-        "let the spikes of one step be its value, rounded: "
-        + " ".join(f"{name}={value}" for name, value in levels.items()),
-        levels,
+        "let the spikes of one step be its value, rounded",
+        {"code": "level", "levels": SAFE_LEVELS, "input_bits": SAFE_DIGITS},
     )
     taus = [p.tau for p in graph.projections if p.tau]
     steps, tau = 2 * timing.steps_per_input, _round(2 * max(taus, default=0.0))
-    longer: dict[str, float | str] = {
-        "steps_per_input": steps,
-        "settle_steps": max(steps, timing.settle_steps),
-    }
-    if any(p.mean_from is not None for p in graph.projections):
-        yield Advice(
-            step.name,
+    settle = max(steps, timing.settle_steps)
+    counted = any(p.mean_from is not None for p in graph.projections)
+    if counted:
+        yield _with_options(
+            step,
             f"few spikes are counted in {timing.steps_per_input} steps an input",
-            "as rates, show each input for longer: "
-            + " ".join(f"{name}={value}" for name, value in longer.items()),
-            longer,
+            "as rates, show each input for longer",
+            {"steps_per_input": steps, "settle_steps": settle},
         )
     elif tau and timing.steps_per_input > 1:
         counts: dict[str, float | str] = {"feedback": "count"}
         if {p.neuron.kind for p in model.rate.populations} & {"tanh", "sigmoid"}:
             # Of their pieces each would round by itself.
             counts["neuron"] = "lif"
-        yield Advice(
-            step.name,
+        yield _with_options(
+            step,
             f"a synapse of {1000 * tau / 2:g} ms forgets some spikes of an input",
-            "as rates, count those of each input: "
-            + " ".join(f"{name}={value}" for name, value in counts.items()),
+            "as rates, count those of each input",
             counts,
         )
-    if tau:
-        yield Advice(
-            step.name,
+    if tau and not counted:
+        yield _with_options(
+            step,
             f"a synapse of {1000 * tau / 2:g} ms averages few spikes",
-            f"as rates, show each input for longer: steps_per_input={steps} synapse_tau={tau:g} "
-            f"settle_steps={max(steps, timing.settle_steps)}",
-            {
-                "steps_per_input": steps,
-                "synapse_tau": tau,
-                "settle_steps": max(steps, timing.settle_steps),
-            },
+            "as rates, show each input for longer",
+            {"steps_per_input": steps, "synapse_tau": tau, "settle_steps": settle},
         )
+
+
+def _with_options(step: Step, what: str, do: str, options: dict[str, float | str]) -> Advice:
+    """Advice that ends with the options to convert with."""
+    named = (
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in options.items()
+    )
+    return Advice(step.name, what, f"{do}: {' '.join(named)}", options)
 
 
 def _quantisation(model: Model, step: Step) -> Iterator[Advice]:
