@@ -99,7 +99,7 @@ def presentations(model: Model, usual: Options, given: Mapping[str, Any]) -> Ite
 def feedbacks(model: Model, usual: Options, given: Mapping[str, Any]) -> Iterator[Options]:
     """A lowpass in the place of a count, where spikes feed back."""
     if usual.feedback == "count" and given.get("feedback") is None:
-        yield replace(usual, feedback="lowpass")
+        yield replace(usual, feedback="lowpass", count_from=0)
 
 
 def synapses(model: Model, usual: Options, given: Mapping[str, Any]) -> Iterator[Options]:

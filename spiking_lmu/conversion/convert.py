@@ -255,6 +255,13 @@ class Options:
                 fix="try 0",
             )
         if self.feedback != "count":
+            if first:
+                raise SpecError(
+                    "count_from",
+                    got=f"{first} with feedback={self.feedback!r}",
+                    expected="feedback='count', with several steps an input",
+                    fix="use both, or leave count_from out",
+                )
             return
         if (self.memory, self.code) != ("host", "rate"):
             raise SpecError(

@@ -191,3 +191,9 @@ def test_tanh_units_on_a_chip_are_nearer_as_pairs():
         with target.deploy(spiking, 1) as deployment:
             off[neuron] = np.square(deployment.run(x).outputs[:, -1] - exact).mean()
     assert off["lif"] < 0.5 * off["relu"]
+
+
+def test_a_count_that_nobody_makes_begins_nowhere():
+    """One step an input reads a lowpass; the option would be dropped without a word."""
+    with pytest.raises(SpecError, match="count_from: got 3 with feedback='lowpass'"):
+        Options(count_from=3)
